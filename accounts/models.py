@@ -1,0 +1,70 @@
+"""People who sign in, and the accounts (contract holders) that the company keeps."""
+
+from typing import Any, ClassVar
+
+import pghistory
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.db import models
+from django.db.models.functions import Lower
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """A person who signs in; without a password, by a code sent to the e-mail address only."""
+        user = self.model(email=email.strip().lower(), **fields)
+        user.set_password(password)  # None makes it unusable
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """Somebody who signs in: a customer (by code, never with a password) or a member of staff."""
+
+    email = models.EmailField("e-mail address", max_length=254, unique=True)
+    name = models.CharField(max_length=200, blank=True)
+    is_staff = models.BooleanField("staff", default=False, help_text="May enter the staff interface")
+    is_active = models.BooleanField("active", default=True)
+    date_joined = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        constraints = [models.UniqueConstraint(Lower("email"), name="user_email_whatever_the_case")]
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+
+class AccountStatus(models.TextChoices):
+    ACTIVE = "active", "active"
+    CLOSED = "closed", "closed"
+
+
+@pghistory.track(pghistory.UpdateEvent(), pghistory.DeleteEvent(), level=pghistory.Statement)
+class Account(models.Model):
+    """The contract holder at the company, as the company's own system knows it."""
+
+    account_number = models.CharField(max_length=40, unique=True)
+    username = models.CharField(max_length=150, unique=True)
+    name = models.CharField(max_length=200)
+    email = models.EmailField("e-mail address", max_length=254)
+    country = models.CharField(max_length=2, help_text="ISO 3166-1, two letters")
+    time_zone = models.CharField(max_length=64, help_text="IANA name; all dates of the account are local to it")
+    language = models.CharField(max_length=12, help_text="BCP 47")
+    currency = models.CharField(max_length=3, help_text="ISO 4217")
+    customer_since = models.DateField()
+    status = models.CharField(max_length=10, choices=AccountStatus.choices, default=AccountStatus.ACTIVE)
+
+    class Meta:
+        ordering = ["account_number"]
+        indexes = [models.Index(Lower("email"), name="account_email")]
+
+    def __str__(self) -> str:
+        return f"{self.account_number} {self.name}"

@@ -1,0 +1,21 @@
+from django.db.models import QuerySet
+
+from accounts.models import Account, User
+
+
+def accounts_of(user: User) -> QuerySet[Account]:
+    """The accounts that the signed-in person holds.
+
+    A customer signs in by a code sent to the address, which proves it; the accounts under that address
+    are theirs. Staff sign in with a password, which proves no address: they hold none.
+    """
+    if user.is_staff:
+        return Account.objects.none()
+    return Account.objects.filter(email__iexact=user.email).order_by("account_number")
+
+
+def account_given(*, account_number: str, username: str) -> Account | None:
+    """The account with both this number and this username, however they were typed."""
+    return Account.objects.filter(
+        account_number__iexact=account_number.strip(), username__iexact=username.strip()
+    ).first()

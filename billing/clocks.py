@@ -1,0 +1,22 @@
+"""Working days. Pure: no Django, no clock."""
+
+from datetime import date, timedelta
+
+import holidays
+
+
+def add_working_days(day: date, count: int, country: str) -> date:
+    """The date `count` working days after the day, in the country (ISO 3166-1); weekends and holidays skipped.
+
+    A country without a calendar in the `holidays` package has weekends only.
+    """
+    closed: holidays.HolidayBase | dict[date, str]
+    try:
+        closed = holidays.country_holidays(country)
+    except NotImplementedError:
+        closed = {}
+    while count > 0:
+        day += timedelta(days=1)
+        if day.weekday() < 5 and day not in closed:
+            count -= 1
+    return day

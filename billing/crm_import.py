@@ -1,0 +1,287 @@
+"""Taking in a CRM export: accounts, subscriptions, payments. Repeatable; a bad row never stops the rest.
+
+What the portal did stays: a subscription that the portal ended keeps its end, whatever the file says.
+"""
+
+import csv
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, TextIO
+
+import pghistory
+from django.db import IntegrityError, models, transaction
+
+from accounts.models import Account
+from billing import crm_rows
+from billing.crm_rows import Reader, RowRejected
+from billing.models import EndedBy, Payment, Subscription
+
+BATCH = 1000
+
+
+class FileRefused(Exception):
+    """A file of the export is missing, unreadable or of another kind. Nothing was imported."""
+
+
+@dataclass
+class Report:
+    """Counts by outcome for one file: created, updated, unchanged, rejected."""
+
+    name: str
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One file of the export: its columns, its reader, its table, and what a row refers to."""
+
+    file: str
+    columns: tuple[str, ...]
+    read: Reader
+    model: type[models.Model]
+    key: str
+    unique: tuple[str, ...]
+    parent: Callable[[list["Line"]], dict[str, Any]] | None = None
+    keep: Callable[[Any, dict[str, Any]], None] | None = None
+
+
+@dataclass
+class Line:
+    number: int
+    row: dict[str, str]
+    values: dict[str, Any] = field(default_factory=dict)
+    malformed: str = ""
+
+
+class Rejects:
+    """The rejects file: one line for each row that was not taken, with the reason and the row as it was."""
+
+    def __init__(self, handle: TextIO) -> None:
+        self._writer = csv.writer(handle)
+        self._writer.writerow(["file", "line", "reason", "row"])
+        self._waiting: list[tuple[int, str, list[str]]] = []
+
+    def add(self, number: int, reason: str, cells: Iterable[str]) -> None:
+        self._waiting.append((number, reason, [cell if len(cell) <= 300 else cell[:300] + "…" for cell in cells]))
+
+    def write(self, file: str) -> None:
+        """Writes what was added since the last time, in the order of the lines."""
+        for number, reason, cells in sorted(self._waiting):
+            # The row as JSON, so that no cell can start a formula in a spreadsheet.
+            self._writer.writerow([file, number, reason, json.dumps(cells, ensure_ascii=False)])
+        self._waiting.clear()
+
+
+def import_export(folder: Path, rejects: TextIO, progress: Callable[[int], None]) -> list[Report]:
+    """Imports the folder's three files in order; `progress` is called with the lines read.
+
+    Raises FileRefused before anything is written where a file cannot be read.
+    """
+    for kind in KINDS:
+        check(folder, kind)
+    written = Rejects(rejects)
+    with pghistory.context(verb="import", actor="system"):
+        return [_import(folder, kind, written, progress) for kind in KINDS]
+
+
+def count_lines(folder: Path) -> int:
+    return sum(sum(1 for _ in (folder / kind.file).open("rb")) - 1 for kind in KINDS)
+
+
+def check(folder: Path, kind: Kind) -> None:
+    """Raises FileRefused unless the file is there, is UTF-8 throughout and has the columns."""
+    path = folder / kind.file
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            header = next(csv.reader(handle), None)
+            for _ in handle:
+                pass
+    except FileNotFoundError:
+        raise FileRefused(f"{path} is missing. An export has {', '.join(k.file for k in KINDS)}.") from None
+    except UnicodeDecodeError as error:
+        raise FileRefused(f"{path} is not UTF-8 (byte {error.start}). Export it again as UTF-8.") from None
+    except (OSError, csv.Error) as error:
+        raise FileRefused(f"{path} cannot be read: {error}.") from None
+    if not header:
+        raise FileRefused(f"{path} is empty: not even the line with the column names is there.")
+    if missing := [name for name in kind.columns if name not in header]:
+        raise FileRefused(f"{path} lacks the columns {', '.join(missing)}. It needs commas between its columns.")
+
+
+def _import(folder: Path, kind: Kind, rejects: Rejects, progress: Callable[[int], None]) -> Report:
+    report, seen = Report(kind.file), dict[tuple[str, str], int]()
+    source = _lines(folder / kind.file)
+    while lines := list(islice(source, BATCH)):
+        good = []
+        for line in lines:
+            try:
+                if line.malformed:
+                    raise RowRejected(line.malformed)
+                line.values = kind.read(line.row)
+                _once(kind, line, seen)
+                good.append(line)
+            except RowRejected as error:
+                _reject(rejects, report, line, str(error))
+        _take(kind, good, rejects, report)
+        rejects.write(kind.file)
+        progress(len(lines))
+    return report
+
+
+def _lines(path: Path) -> Iterator[Line]:
+    with path.open(encoding="utf-8-sig", newline="") as handle:
+        reader = csv.reader(handle)
+        header = next(reader)
+        before = reader.line_num
+        for cells in reader:
+            number, before = before + 1, reader.line_num
+            line = Line(number, dict(zip(header, cells, strict=False)))
+            if len(cells) != len(header):
+                line.malformed = (
+                    f"the row has {len(cells)} cells, the header {len(header)}; look for a missing quote or comma"
+                )
+            if cells:
+                yield line
+
+
+def _once(kind: Kind, line: Line, seen: dict[tuple[str, str], int]) -> None:
+    """Rejects a key or a unique value that stood in an earlier line of the same file."""
+    pairs = [(name, line.values[name]) for name in (kind.key, *kind.unique)]
+    for name, value in pairs:
+        if (name, value) in seen:
+            raise RowRejected(f"{name} {value} stands in line {seen[name, value]} already; keep one of the two rows")
+    seen.update({pair: line.number for pair in pairs})
+
+
+def _take(kind: Kind, lines: list[Line], rejects: Rejects, report: Report) -> None:
+    """Writes a batch at once; where the database refuses it, row by row, so that only the culprit stays out."""
+    lines = _with_parents(kind, lines, rejects, report)
+    try:
+        with transaction.atomic():
+            report.counts.update(_write(kind, lines))
+    except (IntegrityError, RowRejected):
+        for line in lines:
+            try:
+                with transaction.atomic():
+                    report.counts.update(_write(kind, [line]))
+            except RowRejected as error:
+                _reject(rejects, report, line, str(error))
+            except IntegrityError as error:
+                _reject(rejects, report, line, _reason(error))
+
+
+def _with_parents(kind: Kind, lines: list[Line], rejects: Rejects, report: Report) -> list[Line]:
+    if kind.parent is None:
+        return lines
+    found, known = kind.parent(lines), []
+    for line in lines:
+        column = "account_number" if kind.model is Subscription else "subscription_ref"
+        parent = found.get(line.row[column].strip())
+        if parent is None:
+            _reject(rejects, report, line, f"{column} {line.row[column]!r} is not known; was its own row rejected?")
+            continue
+        if isinstance(parent, Account):
+            line.values["account"] = parent
+        else:
+            line.values |= {"subscription": parent, "account_id": parent.account_id}
+        known.append(line)
+    return known
+
+
+def _write(kind: Kind, lines: list[Line]) -> Counter[str]:
+    manager = kind.model._default_manager
+    existing = {
+        getattr(row, kind.key): row
+        for row in manager.select_for_update().filter(**{f"{kind.key}__in": [line.values[kind.key] for line in lines]})
+    }
+    created, changed, counts = [], [], Counter[str]()
+    for line in lines:
+        row = existing.get(line.values[kind.key])
+        if kind.keep is not None:
+            kind.keep(row, line.values)
+        if row is None:
+            created.append(kind.model(**line.values))
+        elif any(getattr(row, name) != value for name, value in line.values.items()):
+            for name, value in line.values.items():
+                setattr(row, name, value)
+            changed.append(row)
+        else:
+            counts["unchanged"] += 1
+    manager.bulk_create(created)
+    if changed:
+        names = [f.name for f in kind.model._meta.concrete_fields if not f.primary_key]
+        manager.bulk_update(changed, names, batch_size=200)
+    return counts + Counter(created=len(created), updated=len(changed))
+
+
+def _reject(rejects: Rejects, report: Report, line: Line, reason: str) -> None:
+    report.counts["rejected"] += 1
+    rejects.add(line.number, reason, line.row.values())
+
+
+def _reason(error: IntegrityError) -> str:
+    detail = getattr(getattr(error.__cause__, "diag", None), "message_detail", None) or str(error).splitlines()[0]
+    if taken := re.fullmatch(r"Key \((\w+)\)=\((.*)\) already exists\.", detail):
+        return f"{taken[1]} {taken[2]} is taken by another row here already; correct one of the two"
+    return f"the database refuses it: {detail}"
+
+
+def _accounts(lines: list[Line]) -> dict[str, Account]:
+    wanted = {line.row["account_number"].strip() for line in lines}
+    return {account.account_number: account for account in Account.objects.filter(account_number__in=wanted)}
+
+
+def _subscriptions(lines: list[Line]) -> dict[str, Subscription]:
+    wanted = {line.row["subscription_ref"].strip() for line in lines}
+    return {found.reference: found for found in Subscription.objects.filter(reference__in=wanted)}
+
+
+def _keep_subscription(row: Subscription | None, values: dict[str, Any]) -> None:
+    if row is not None and row.account_id != values["account"].pk:
+        raise RowRejected("the subscription belongs to another account here; a subscription does not change accounts")
+    if row is not None and row.ended_by == EndedBy.PORTAL:
+        values |= {"ended_on": row.ended_on, "ended_by": row.ended_by}
+    else:
+        values["ended_by"] = EndedBy.CRM if values["ended_on"] else EndedBy.NOT_ENDED
+
+
+def _keep_payment(row: Payment | None, values: dict[str, Any]) -> None:
+    if row is not None and row.subscription_id != values["subscription"].pk:
+        raise RowRejected("the payment belongs to another subscription here; a payment does not change subscriptions")
+
+
+KINDS = (
+    Kind(
+        "accounts.csv",
+        crm_rows.ACCOUNT_COLUMNS,
+        crm_rows.account_values,
+        Account,
+        "account_number",
+        unique=("username",),
+    ),
+    Kind(
+        "subscriptions.csv",
+        crm_rows.SUBSCRIPTION_COLUMNS,
+        crm_rows.subscription_values,
+        Subscription,
+        "reference",
+        unique=(),
+        parent=_accounts,
+        keep=_keep_subscription,
+    ),
+    Kind(
+        "payments.csv",
+        crm_rows.PAYMENT_COLUMNS,
+        crm_rows.payment_values,
+        Payment,
+        "reference",
+        unique=(),
+        parent=_subscriptions,
+        keep=_keep_payment,
+    ),
+)

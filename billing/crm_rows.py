@@ -1,0 +1,193 @@
+"""The rows of a CRM export, column by column, and why one is rejected (docs/import.md). No database here."""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import cache
+from typing import Any
+from zoneinfo import available_timezones
+
+from babel import Locale
+from babel.numbers import list_currencies
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from moneyed import Money, get_currency
+
+from billing.proration import minor_unit_digits
+
+ACCOUNT_COLUMNS = (
+    "account_number", "username", "name", "email", "country", "time_zone", "language", "currency",
+    "customer_since", "status",
+)  # fmt: skip
+SUBSCRIPTION_COLUMNS = (
+    "subscription_ref", "account_number", "plan_code", "plan_name", "quantity", "price", "currency",
+    "interval_unit", "interval_count", "started_on", "billing_anchor", "trial_ends_on", "ended_on",
+)  # fmt: skip
+PAYMENT_COLUMNS = (
+    "payment_ref", "subscription_ref", "period_start", "period_end", "amount", "currency", "paid_at", "method",
+    "gateway", "gateway_reference", "amount_refunded",
+)  # fmt: skip
+Row = Mapping[str, str]
+
+
+class RowRejected(ValueError):
+    """The row cannot be taken; the message tells a person what to correct."""
+
+
+def account_values(row: Row) -> dict[str, Any]:
+    return {
+        "account_number": text(row, "account_number", 40),
+        "username": text(row, "username", 150),
+        "name": text(row, "name", 200),
+        "email": _email(row),
+        "country": _one_of(row, "country", _countries(), "two-letter country code, such as DE"),
+        "time_zone": _one_of(row, "time_zone", _time_zones(), "time zone name, such as Europe/Berlin"),
+        "language": _matching(row, "language", r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", "language code, such as de or pt-BR"),
+        "currency": _currency(row),
+        "customer_since": day(row, "customer_since"),
+        "status": _one_of(row, "status", {"active", "closed"}, "status: active or closed"),
+    }
+
+
+def subscription_values(row: Row) -> dict[str, Any]:
+    """Without `account`, which the caller looks up. `ended_on` is what the company's system says."""
+    started_on, ended_on = day(row, "started_on"), _optional_day(row, "ended_on")
+    trial_ends_on = _optional_day(row, "trial_ends_on")
+    for name, value in (("ended_on", ended_on), ("trial_ends_on", trial_ends_on)):
+        if value is not None and value < started_on:
+            raise RowRejected(f"{name} {value} lies before started_on {started_on}")
+    return {
+        "reference": text(row, "subscription_ref", 40),
+        "plan_code": text(row, "plan_code", 60),
+        "plan_name": text(row, "plan_name", 200),
+        "quantity": _whole(row, "quantity", 1_000_000),
+        "price": _money(row, "price"),
+        "interval_unit": _one_of(row, "interval_unit", {"day", "week", "month", "year"}, "unit: day, week, month or year"),
+        "interval_count": _whole(row, "interval_count", 1000),
+        "started_on": started_on,
+        "billing_anchor": day(row, "billing_anchor"),
+        "trial_ends_on": trial_ends_on,
+        "ended_on": ended_on,
+    }
+
+
+def payment_values(row: Row) -> dict[str, Any]:
+    """Without `subscription` and `account`, which the caller looks up."""
+    start, end = day(row, "period_start"), day(row, "period_end")
+    if end <= start:
+        raise RowRejected(f"period_end {end} is not after period_start {start}")
+    amount, refunded = _money(row, "amount"), _money(row, "amount_refunded")
+    if refunded > amount:
+        raise RowRejected(f"amount_refunded {refunded.amount} is more than the amount {amount.amount}")
+    return {
+        "reference": text(row, "payment_ref", 40),
+        "period_start": start,
+        "period_end": end,
+        "amount": amount,
+        "amount_refunded": refunded.amount,
+        "paid_at": _instant(row, "paid_at"),
+        "method": optional_text(row, "method", 40),
+        "gateway": optional_text(row, "gateway", 40),
+        "gateway_reference": optional_text(row, "gateway_reference", 120),
+    }
+
+
+def optional_text(row: Row, column: str, longest: int) -> str:
+    value = row[column].strip()
+    if len(value) > longest:
+        raise RowRejected(f"{column} has {len(value)} characters; at most {longest} fit")
+    if "\x00" in value:
+        raise RowRejected(f"{column} holds a NUL character; remove it")
+    return value
+
+
+def text(row: Row, column: str, longest: int) -> str:
+    if not (value := optional_text(row, column, longest)):
+        raise RowRejected(f"{column} is empty")
+    return value
+
+
+def day(row: Row, column: str) -> date:
+    value = text(row, column, 40)
+    try:
+        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
+            raise ValueError
+        return date.fromisoformat(value)
+    except ValueError:
+        raise RowRejected(f"{column} {value!r} is no date; write it like 2026-02-28") from None
+
+
+def _optional_day(row: Row, column: str) -> date | None:
+    return day(row, column) if row[column].strip() else None
+
+
+def _instant(row: Row, column: str) -> datetime:
+    value = text(row, column, 40)
+    try:
+        instant = datetime.fromisoformat(value)
+    except ValueError:
+        raise RowRejected(f"{column} {value!r} is no time; write it like 2026-02-28T14:07:31Z") from None
+    return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def _whole(row: Row, column: str, largest: int) -> int:
+    value = text(row, column, 40)
+    if not re.fullmatch(r"[0-9]{1,9}", value) or not 1 <= int(value) <= largest:
+        raise RowRejected(f"{column} {value!r} is not a whole number from 1 to {largest}")
+    return int(value)
+
+
+def _money(row: Row, column: str) -> Money:
+    currency, value = get_currency(_currency(row)), text(row, column, 40)
+    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]+)?", value):
+        raise RowRejected(f"{column} {value!r} is no amount of zero or more; write it like 1234.50, with a point")
+    digits = minor_unit_digits(currency)
+    if len(value.partition(".")[2].rstrip("0")) > digits:
+        raise RowRejected(f"{column} {value} has more decimals than {currency.code} has ({digits})")
+    return Money(Decimal(value), currency)
+
+
+def _currency(row: Row) -> str:
+    return _one_of(row, "currency", _currencies(), "currency code, such as EUR")
+
+
+def _email(row: Row) -> str:
+    value = text(row, "email", 254)
+    try:
+        validate_email(value)
+    except ValidationError:
+        raise RowRejected(f"email {value!r} is no e-mail address") from None
+    return value
+
+
+def _one_of(row: Row, column: str, known: Any, what: str) -> str:
+    value = text(row, column, 80)
+    if value not in known:
+        raise RowRejected(f"{column} {value!r} is no known {what}")
+    return value
+
+
+def _matching(row: Row, column: str, pattern: str, what: str) -> str:
+    value = text(row, column, 12)
+    if not re.fullmatch(pattern, value):
+        raise RowRejected(f"{column} {value!r} is no {what}")
+    return value
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+@cache
+def _currencies() -> frozenset[str]:
+    return frozenset(list_currencies())
+
+
+@cache
+def _countries() -> frozenset[str]:
+    return frozenset(code for code in Locale("en").territories if re.fullmatch("[A-Z]{2}", code)) - {"EU", "UN", "ZZ"}
+
+
+Reader = Callable[[Row], dict[str, Any]]

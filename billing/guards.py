@@ -1,0 +1,81 @@
+"""What the database itself refuses, whoever asks: a refund's sum and the cap on each payment.
+
+PL/pgSQL for pgtrigger. Errors carry SQLSTATE 23514 (check_violation), so that Django raises IntegrityError.
+Each payment row is locked before its refunds are added up; in READ COMMITTED the sum is then read anew,
+so that two refunds at the same moment cannot both fit.
+"""
+
+RELEASED = "('declined', 'void', 'failed')"
+
+_CAP = f"""
+    SELECT amount, amount_refunded, amount_currency INTO paid FROM billing_payment
+        WHERE id = NEW.payment_id FOR UPDATE;
+    SELECT coalesce(sum(l.amount), 0) INTO taken FROM billing_refundline l
+        JOIN billing_refund r ON r.id = l.refund_id
+        WHERE l.payment_id = NEW.payment_id AND l.id <> NEW.id AND r.state NOT IN {RELEASED};
+    IF taken + NEW.amount > paid.amount - paid.amount_refunded THEN
+        RAISE EXCEPTION 'refunds of payment % would exceed what was paid', NEW.payment_id USING ERRCODE = '23514';
+    END IF;
+"""
+
+# A line may change only while its refund is open to a proposal, and only within the cap.
+LINE_GUARD = f"""
+    SELECT state, subscription_id INTO parent FROM billing_refund
+        WHERE id = CASE WHEN TG_OP = 'DELETE' THEN OLD.refund_id ELSE NEW.refund_id END FOR UPDATE;
+    IF parent.state NOT IN ('requested', 'proposed') THEN
+        RAISE EXCEPTION 'the lines of a refund that is % do not change', parent.state USING ERRCODE = '23514';
+    END IF;
+    IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+    {_CAP}
+    IF NOT EXISTS (SELECT 1 FROM billing_payment WHERE id = NEW.payment_id
+                   AND subscription_id = parent.subscription_id) THEN
+        RAISE EXCEPTION 'payment % belongs to another subscription', NEW.payment_id USING ERRCODE = '23514';
+    END IF;
+    RETURN NEW;
+"""
+
+# A refund's sum is its lines', from the proposal on; a refund that counts again is held to the cap again;
+# what was decided upon does not change after the decision.
+REFUND_GUARD = f"""
+    IF NEW.state IN ('proposed', 'approved', 'sending', 'paid') THEN
+        SELECT coalesce(sum(l.amount), 0) INTO total FROM billing_refundline l WHERE l.refund_id = NEW.id;
+        IF total IS DISTINCT FROM NEW.amount THEN
+            RAISE EXCEPTION 'refund % is not the sum of its lines', NEW.reference USING ERRCODE = '23514';
+        END IF;
+        IF EXISTS (SELECT 1 FROM billing_refundline l JOIN billing_payment p ON p.id = l.payment_id
+                   WHERE l.refund_id = NEW.id AND p.amount_currency <> NEW.amount_currency) THEN
+            RAISE EXCEPTION 'refund % mixes currencies', NEW.reference USING ERRCODE = '23514';
+        END IF;
+    END IF;
+    IF NEW.state IN ('proposed', 'approved', 'sending', 'paid', 'failed') THEN
+        allowed := (NEW.approval_limits ->> NEW.amount_currency)::numeric;
+        IF NEW.approvals_needed < 2 AND (allowed IS NULL OR NEW.amount > allowed) THEN
+            RAISE EXCEPTION 'refund % lies above the limit for one approver', NEW.reference
+                USING ERRCODE = '23514';
+        END IF;
+    END IF;
+    IF OLD.state IN ('approved', 'sending', 'paid', 'failed') AND ROW(
+            OLD.amount, OLD.amount_currency, OLD.proposed_by_id, OLD.approved_by_id, OLD.second_approved_by_id,
+            OLD.approvals_needed, OLD.approval_limits)
+        IS DISTINCT FROM ROW(
+            NEW.amount, NEW.amount_currency, NEW.proposed_by_id, NEW.approved_by_id, NEW.second_approved_by_id,
+            NEW.approvals_needed, NEW.approval_limits) THEN
+        RAISE EXCEPTION 'refund % was approved and does not change', NEW.reference USING ERRCODE = '23514';
+    END IF;
+    -- Not again when money that was under way has arrived: by then the company's own books may name it too.
+    IF NEW.state NOT IN {RELEASED} AND NOT (OLD.state = 'sending' AND NEW.state = 'paid') THEN
+        FOR line IN SELECT l.id, l.payment_id, l.amount FROM billing_refundline l
+                WHERE l.refund_id = NEW.id ORDER BY l.payment_id LOOP
+            PERFORM 1 FROM billing_payment WHERE id = line.payment_id FOR UPDATE;
+            SELECT p.amount - p.amount_refunded - coalesce((
+                SELECT sum(o.amount) FROM billing_refundline o JOIN billing_refund r ON r.id = o.refund_id
+                WHERE o.payment_id = p.id AND o.refund_id <> NEW.id AND r.state NOT IN {RELEASED}), 0)
+                INTO allowed FROM billing_payment p WHERE p.id = line.payment_id;
+            IF line.amount > allowed THEN
+                RAISE EXCEPTION 'refunds of payment % would exceed what was paid', line.payment_id
+                    USING ERRCODE = '23514';
+            END IF;
+        END LOOP;
+    END IF;
+    RETURN NEW;
+"""

@@ -1,0 +1,46 @@
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+from tqdm import tqdm
+
+from billing.crm_import import KINDS, FileRefused, check, count_lines, import_export
+
+
+class Command(BaseCommand):
+    help = "Takes in a CRM export (accounts.csv, subscriptions.csv, payments.csv). Can be run again with newer files."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("folder", type=Path, metavar="DIR")
+        parser.add_argument("--rejects", type=Path, help="where rejected rows go (default: in the data directory)")
+
+    def handle(self, *args: Any, folder: Path, rejects: Path | None, **options: Any) -> None:
+        target = rejects or settings.DATA_DIR / f"import-rejects-{timezone.now():%Y%m%d-%H%M%S}.csv"
+        try:
+            for kind in KINDS:
+                check(folder, kind)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            quiet = options["verbosity"] == 0
+            with target.open("w", encoding="utf-8", newline="") as handle:
+                with tqdm(total=count_lines(folder), unit=" lines", disable=quiet) as bar:
+                    reports = import_export(folder, handle, bar.update)
+        except FileRefused as error:
+            raise CommandError(f"Nothing was imported. {error}") from None
+        except OSError as error:
+            raise CommandError(f"The rejects file {target} cannot be written: {error}.") from None
+        self._tell(reports, target, quiet)
+
+    def _tell(self, reports: list[Any], target: Path, quiet: bool) -> None:
+        rejected = sum(report.counts["rejected"] for report in reports)
+        if not quiet:
+            outcomes = ("created", "updated", "unchanged", "rejected")
+            self.stdout.write(f"{'':20}" + "".join(f"{name:>11}" for name in outcomes))
+            for report in reports:
+                self.stdout.write(f"{report.name:20}" + "".join(f"{report.counts[name]:>11,}" for name in outcomes))
+        if rejected:
+            self.stdout.write(f"Each rejected row, with its line and the reason: {target}")
+        else:
+            target.unlink()

@@ -1,0 +1,248 @@
+"""Subscriptions, the payments received for them, and the refunds that return money against payments."""
+
+import uuid
+from datetime import date
+from decimal import Decimal
+
+import pghistory
+import pgtrigger
+from django.db import models
+from django.db.models import F, Q
+from djmoney.models.fields import MoneyField
+from moneyed import Money
+
+from accounts.models import Account, User
+from billing.guards import LINE_GUARD, REFUND_GUARD
+from billing.periods import Interval, Period, period_containing
+from billing.references import new_reference
+from billing.states import TRANSITIONS, RefundState
+
+AMOUNT = {"max_digits": 16, "decimal_places": 4}
+
+
+class IntervalUnit(models.TextChoices):
+    DAY = "day", "day"
+    WEEK = "week", "week"
+    MONTH = "month", "month"
+    YEAR = "year", "year"
+
+
+class EndedBy(models.TextChoices):
+    NOT_ENDED = "", "not ended"
+    CRM = "crm", "the company's own system"
+    PORTAL = "portal", "this portal"
+
+
+@pghistory.track(pghistory.UpdateEvent(), pghistory.DeleteEvent(), level=pghistory.Statement)
+class Subscription(models.Model):
+    """What an account pays for. Dates are local to the account; `ended_on` is the first day without service."""
+
+    reference = models.CharField(max_length=40, unique=True)
+    account = models.ForeignKey(Account, models.PROTECT, related_name="subscriptions")
+    plan_code = models.CharField(max_length=60)
+    plan_name = models.CharField(max_length=200)
+    quantity = models.PositiveIntegerField(default=1)
+    price = MoneyField(**AMOUNT, default_currency="EUR", help_text="For one billing period, all of the quantity")
+    interval_unit = models.CharField(max_length=5, choices=IntervalUnit.choices)
+    interval_count = models.PositiveSmallIntegerField(default=1)
+    started_on = models.DateField()
+    billing_anchor = models.DateField(help_text="All billing dates are counted from it; it never moves")
+    trial_ends_on = models.DateField(null=True, blank=True)
+    ended_on = models.DateField(null=True, blank=True)
+    ended_by = models.CharField(max_length=6, choices=EndedBy.choices, default=EndedBy.NOT_ENDED, blank=True)
+
+    class Meta:
+        ordering = ["reference"]
+        constraints = [
+            models.CheckConstraint(name="subscription_interval", condition=Q(interval_count__gte=1)),
+            models.CheckConstraint(name="subscription_price", condition=Q(price__gte=0)),
+            models.CheckConstraint(
+                name="subscription_end_has_a_source",
+                condition=Q(ended_on__isnull=True, ended_by="") | (Q(ended_on__isnull=False) & ~Q(ended_by="")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.plan_name} ({self.reference})"
+
+    @property
+    def interval(self) -> Interval:
+        return Interval(self.interval_unit, self.interval_count)  # type: ignore[arg-type]  # held by choices
+
+    def period_on(self, day: date) -> Period | None:
+        """The billing period of the day; the first, shorter one runs from the start to the anchor."""
+        if day >= self.billing_anchor:
+            return period_containing(self.billing_anchor, self.interval, day)
+        if self.started_on < self.billing_anchor:
+            return Period(self.started_on, self.billing_anchor)
+        return None
+
+
+@pghistory.track(pghistory.UpdateEvent(), pghistory.DeleteEvent(), level=pghistory.Statement)
+class Payment(models.Model):
+    """Money received for one billing period."""
+
+    reference = models.CharField(max_length=40, unique=True)
+    account = models.ForeignKey(Account, models.PROTECT, related_name="payments")
+    subscription = models.ForeignKey(Subscription, models.PROTECT, related_name="payments")
+    period_start = models.DateField()
+    period_end = models.DateField(help_text="Half-open: the first day after the period")
+    amount = MoneyField(**AMOUNT, default_currency="EUR")
+    amount_refunded = models.DecimalField(**AMOUNT, default=0, help_text="Refunded elsewhere, same currency")
+    paid_at = models.DateTimeField()
+    method = models.CharField(max_length=40, blank=True)
+    gateway = models.CharField(max_length=40, blank=True)
+    gateway_reference = models.CharField(max_length=120, blank=True)
+
+    class Meta:
+        ordering = ["subscription", "period_start"]
+        indexes = [models.Index(fields=["subscription", "period_end"], name="payment_period")]
+        constraints = [
+            models.CheckConstraint(name="payment_period_holds_a_day", condition=Q(period_end__gt=F("period_start"))),
+            models.CheckConstraint(
+                name="payment_refunded_within", condition=Q(amount_refunded__gte=0, amount_refunded__lte=F("amount"))
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.reference
+
+    @property
+    def period(self) -> Period:
+        return Period(self.period_start, self.period_end)
+
+    @property
+    def refundable(self) -> Money:
+        return self.amount - Money(self.amount_refunded, self.amount.currency)
+
+
+class RefundBasis(models.TextChoices):
+    UNUSED = "unused", "unused part (pro rata)"
+    FULL = "full", "full amount"
+    CUSTOM = "custom", "other amount"
+
+
+def refund_reference() -> str:
+    return new_reference("RF")
+
+
+_DECIDED = Q(state__in=["approved", "sending", "paid", "failed"])
+
+
+@pghistory.track(pghistory.InsertEvent(), pghistory.UpdateEvent())
+class Refund(models.Model):
+    """Money returned against payments: proposed by one person, approved by another, then paid."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    reference = models.CharField(max_length=20, unique=True, default=refund_reference, editable=False)
+    account = models.ForeignKey(Account, models.PROTECT, related_name="refunds")
+    subscription = models.ForeignKey(Subscription, models.PROTECT, related_name="refunds")
+    about = models.CharField(max_length=40, blank=True, help_text="Reference of what it follows from")
+    state = models.CharField(max_length=10, choices=RefundState.choices, default=RefundState.REQUESTED)
+    state_changed_at = models.DateTimeField()
+    requested_at = models.DateTimeField()
+    ended_on = models.DateField(help_text="First day without service; what lies after it is unused")
+    customer_reason = models.TextField(blank=True)
+    notify = models.EmailField(max_length=254, help_text="Where the customer hears of it")
+
+    basis = models.CharField(max_length=6, choices=RefundBasis.choices, blank=True)
+    amount = MoneyField(**AMOUNT, default_currency=None, null=True, blank=True)
+    proposed_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
+    proposal_ground = models.TextField(blank=True)
+    approvals_needed = models.PositiveSmallIntegerField(default=1)
+    approved_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
+    second_approved_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
+    declined_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
+    decision_ground = models.TextField(blank=True)
+
+    settled_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
+    settlement_reference = models.CharField(max_length=120, blank=True)
+    paid_on = models.DateField(null=True, blank=True)
+    approval_limits = models.JSONField(
+        default=dict, help_text="From the policy version: the amount for each currency above which two people approve"
+    )
+    decision_due_on = models.DateField()
+    payment_days = models.PositiveSmallIntegerField(help_text="Working days from approval to payment")
+    payment_due_on = models.DateField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["decision_due_on", "requested_at"]
+        permissions = [
+            ("propose_refund", "Can propose a refund"),
+            ("approve_refund", "Can approve a refund"),
+            ("decline_refund", "Can decline a refund"),
+            ("settle_refund", "Can send a refund and mark it as paid"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                name="refund_has_a_sum_once_proposed",
+                condition=Q(state__in=["requested", "declined", "void"])
+                | Q(amount__gt=0, proposed_by__isnull=False) & ~Q(basis=""),
+            ),
+            models.CheckConstraint(
+                name="refund_proposer_is_not_approver",
+                condition=(Q(approved_by__isnull=True) | ~Q(approved_by=F("proposed_by")))
+                & (Q(second_approved_by__isnull=True) | ~Q(second_approved_by=F("proposed_by"))),
+            ),
+            models.CheckConstraint(
+                name="refund_approvers_differ",
+                condition=Q(second_approved_by__isnull=True) | ~Q(second_approved_by=F("approved_by")),
+            ),
+            models.CheckConstraint(
+                name="refund_is_approved_by_enough",
+                condition=~_DECIDED
+                | Q(approved_by__isnull=False, approvals_needed=1)
+                | Q(approved_by__isnull=False, second_approved_by__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="refund_paid_has_proof",
+                condition=~Q(state="paid") | (Q(paid_on__isnull=False) & ~Q(settlement_reference="")),
+            ),
+        ]
+        triggers = [
+            pgtrigger.FSM(name="refund_state", field="state", transitions=list(TRANSITIONS)),
+            pgtrigger.Protect(name="refund_stays", operation=pgtrigger.Delete),
+            pgtrigger.Trigger(
+                name="refund_guard",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Update,
+                declare=[("total", "numeric"), ("line", "record"), ("allowed", "numeric")],
+                func=REFUND_GUARD,
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.reference
+
+
+@pghistory.track(pghistory.InsertEvent(), pghistory.UpdateEvent(), pghistory.DeleteEvent())
+class RefundLine(models.Model):
+    """What a refund returns of one payment, with the working: `unused_days` of `period_days`."""
+
+    refund = models.ForeignKey(Refund, models.PROTECT, related_name="lines")
+    payment = models.ForeignKey(Payment, models.PROTECT, related_name="refund_lines")
+    amount = models.DecimalField(**AMOUNT, help_text="In the payment's currency")
+    unused_days = models.PositiveIntegerField()
+    period_days = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["refund", "payment"], name="refund_line_once_a_payment"),
+            models.CheckConstraint(name="refund_line_returns_money", condition=Q(amount__gt=Decimal(0))),
+        ]
+        triggers = [
+            pgtrigger.Trigger(
+                name="line_guard",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
+                declare=[("parent", "record"), ("paid", "record"), ("taken", "numeric")],
+                func=LINE_GUARD,
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount} of {self.payment}"
+
+    @property
+    def money(self) -> Money:
+        return Money(self.amount, self.payment.amount.currency)

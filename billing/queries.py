@@ -1,0 +1,67 @@
+"""What a refund could be: the computed proposal, payment by payment."""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from django.db.models import DecimalField, F, Q, Sum
+from django.db.models.functions import Coalesce
+from moneyed import Money
+
+from billing.models import Payment, Refund, RefundBasis, Subscription
+from billing.proration import unused_amount, unused_days
+from billing.states import RELEASED
+
+
+@dataclass(frozen=True)
+class QuotedLine:
+    """One payment's share: what is unused, what can still be returned, and so what is proposed."""
+
+    payment: Payment
+    unused_days: int
+    period_days: int
+    unused: Money
+    returnable: Money
+    amount: Money
+
+
+def payments_with_returned(subscription: Subscription) -> list[Payment]:
+    """The subscription's payments, newest first, each with `returned`: what counting refunds took of it."""
+    counting = ~Q(refund_lines__refund__state__in=RELEASED)
+    taken = Sum("refund_lines__amount", filter=counting, output_field=DecimalField())
+    payments = Payment.objects.filter(subscription=subscription)
+    zero = Decimal(0)
+    return list(payments.annotate(returned=Coalesce(taken, zero, output_field=DecimalField())).order_by("-period_end"))
+
+
+def quote(subscription: Subscription, *, ended_on: date, basis: str = RefundBasis.UNUSED) -> list[QuotedLine]:
+    """A line for each payment whose period reaches past the day; empty where nothing is prepaid."""
+    lines = []
+    for payment in payments_with_returned(subscription):
+        if payment.period_end <= ended_on:
+            continue
+        unused = unused_amount(payment.amount, payment.period, ended_on)
+        returned = Money(payment.returned, payment.amount.currency)  # type: ignore[attr-defined]  # annotated
+        returnable = max(payment.refundable - returned, Money(0, payment.amount.currency))
+        wanted = payment.amount if basis == RefundBasis.FULL else unused
+        days = unused_days(payment.period, ended_on)
+        line = QuotedLine(payment, days, payment.period.days, unused, returnable, min(wanted, returnable))
+        lines.append(line)
+    return lines
+
+
+def quoted_total(lines: list[QuotedLine]) -> Money | None:
+    """The sum of the lines; None where there are none."""
+    return sum((line.amount for line in lines[1:]), lines[0].amount) if lines else None
+
+
+def prepaid_beyond(subscription: Subscription, day: date) -> bool:
+    """Whether money was received, and not all returned, for a period that reaches past the day."""
+    paid = Payment.objects.filter(subscription=subscription, period_end__gt=day)
+    return paid.filter(amount__gt=F("amount_refunded")).exists()
+
+
+def approvals_needed(refund: Refund, amount: Money) -> int:
+    """1 up to the limit of the policy version that binds the refund, 2 above it or in an unlisted currency."""
+    limit = refund.approval_limits.get(amount.currency.code)
+    return 1 if limit is not None and amount.amount <= Decimal(limit) else 2

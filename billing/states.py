@@ -1,0 +1,41 @@
+"""The states of a refund, and the one error that every illegal transition raises."""
+
+from django.db import models
+
+
+class RefundState(models.TextChoices):
+    REQUESTED = "requested", "requested"
+    PROPOSED = "proposed", "proposed"
+    APPROVED = "approved", "approved"
+    SENDING = "sending", "sending"
+    PAID = "paid", "paid"
+    FAILED = "failed", "failed"
+    DECLINED = "declined", "declined"
+    VOID = "void", "void"
+
+
+S = RefundState
+TRANSITIONS = (
+    (S.REQUESTED, S.PROPOSED),
+    (S.PROPOSED, S.REQUESTED),
+    (S.PROPOSED, S.APPROVED),
+    (S.APPROVED, S.SENDING),
+    (S.SENDING, S.PAID),
+    (S.SENDING, S.FAILED),
+    (S.FAILED, S.SENDING),
+    (S.FAILED, S.PAID),
+    (S.REQUESTED, S.DECLINED),
+    (S.PROPOSED, S.DECLINED),
+    (S.REQUESTED, S.VOID),
+    (S.PROPOSED, S.VOID),
+    (S.APPROVED, S.VOID),
+)
+RELEASED = (S.DECLINED, S.VOID, S.FAILED)  # states whose money does not count against the payments
+
+
+class IllegalTransition(Exception):
+    """The verb is not open to the row in its present state. Nothing was changed."""
+
+    def __init__(self, *, reference: str, state: str, verb: str) -> None:
+        self.reference, self.state, self.verb = reference, state, verb
+        super().__init__(f"{reference} is {state.replace('_', ' ')}, so it is too late or too early to {verb} it.")

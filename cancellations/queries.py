@@ -1,0 +1,147 @@
+"""Reading: the policy in force, the assessment of a request, and its timeline."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from django.db.models import QuerySet
+from moneyed import Money
+
+from accounts.models import Account
+from billing.models import Subscription
+from billing.periods import local_date, start_of_day
+from billing.queries import quote, quoted_total
+from cancellations.models import CancellationRequest, PolicyVersion
+from cancellations.notice import NoticeAssessment, assess, assess_trial
+from cancellations.states import OPEN, PolicyState, RequestState
+
+
+class NoPolicyInForce(Exception):
+    """No policy version is published and in force, so nothing can be promised to anybody."""
+
+    def __init__(self) -> None:
+        super().__init__("No policy version is in force. A manager publishes one in the staff interface.")
+
+
+def policy_in_force(at: datetime) -> PolicyVersion:
+    """The newest published version whose time has come. Raises NoPolicyInForce."""
+    published = PolicyVersion.objects.filter(state=PolicyState.PUBLISHED, effective_from__lte=at)
+    version = published.order_by("-effective_from", "-number").first()
+    if version is None:
+        raise NoPolicyInForce
+    return version
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a request means for a subscription: shown before it is sent, and decided by the same function."""
+
+    subscription: Subscription
+    policy_version: PolicyVersion
+    assessment: NoticeAssessment
+    received_on: date
+    effective_at: datetime
+    refund: Money | None
+
+    @property
+    def effective_on(self) -> date:
+        return self.assessment.effective_on
+
+
+def outcome(
+    subscription: Subscription, *, received_at: datetime, policy: PolicyVersion, requested_end: date | None = None
+) -> Outcome:
+    """The one place in which a request, a subscription and a policy version become an end date.
+
+    Raises ValueError where the wished end lies beyond the calendar.
+    """
+    zone = subscription.account.time_zone
+    received_on = local_date(received_at, zone)
+    found = _trial(subscription, received_on, policy, requested_end) or assess(
+        received_on=received_on,
+        anchor=subscription.billing_anchor,
+        interval=subscription.interval,
+        notice_days=policy.notice_days,
+        requested_end=requested_end,
+    )
+    return Outcome(
+        subscription=subscription,
+        policy_version=policy,
+        assessment=found,
+        received_on=received_on,
+        effective_at=start_of_day(found.effective_on, zone),
+        refund=quoted_total(quote(subscription, ended_on=found.effective_on)),
+    )
+
+
+def _trial(
+    subscription: Subscription, received_on: date, policy: PolicyVersion, requested_end: date | None
+) -> NoticeAssessment | None:
+    if subscription.trial_ends_on is None:
+        return None
+    return assess_trial(
+        received_on=received_on,
+        trial_ends_on=subscription.trial_ends_on,
+        trial_notice_days=policy.trial_notice_days,
+        requested_end=requested_end,
+    )
+
+
+def difference_since(request: CancellationRequest) -> Outcome | None:
+    """The outcome that today's data would give, where it differs from the frozen one; for staff to decide."""
+    if request.subscription is None or request.effective_on is None or request.notice_waived_by_id:
+        return None
+    fresh = outcome(
+        request.subscription,
+        received_at=request.received_at,
+        policy=request.policy_version,
+        requested_end=request.requested_end,
+    )
+    return fresh if fresh.effective_on != request.effective_on else None
+
+
+def has_ended(subscription: Subscription, *, on: date) -> bool:
+    return subscription.ended_on is not None and subscription.ended_on <= on
+
+
+def cancellable(account: Account, *, now: datetime) -> list[Subscription]:
+    """The account's subscriptions that run and that no open request concerns."""
+    today = local_date(now, account.time_zone)
+    running = account.subscriptions.select_related("account").exclude(ended_on__lte=today)
+    return list(running.exclude(requests__state__in=OPEN).order_by("reference"))
+
+
+def open_request_for(subscription: Subscription) -> CancellationRequest | None:
+    return CancellationRequest.objects.filter(subscription=subscription, state__in=OPEN).first()
+
+
+def due_requests(now: datetime) -> QuerySet[CancellationRequest]:
+    """What the worker acts on: proof that ran out, and matched requests whose effective date has come."""
+    due = CancellationRequest.objects.filter(state__in=OPEN, due_at__lte=now, enforcement_error="")
+    return due.exclude(state=RequestState.IN_REVIEW, effective_at__isnull=True).order_by("due_at", "id")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a request's timeline, told by verb; `actor` is customer, staff or system."""
+
+    at: datetime
+    verb: str
+    state: str
+    actor: str
+    by: int | None
+    words: str
+
+
+def timeline(request: CancellationRequest) -> list[Entry]:
+    """The request's history, oldest first, as the database recorded it."""
+    return list(_entries(request))
+
+
+def _entries(request: CancellationRequest) -> Iterable[Entry]:
+    events = request.events.select_related("pgh_context").order_by("pgh_id")  # type: ignore[attr-defined]
+    for event in events:
+        told = event.pgh_context.metadata if event.pgh_context else {}
+        verb = told.get("verb", "changed outside the portal")
+        at = event.state_changed_at if verb != "waive" else event.pgh_created_at
+        yield Entry(at, verb, event.state, told.get("actor", ""), told.get("by"), told.get("why", ""))

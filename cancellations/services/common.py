@@ -1,0 +1,44 @@
+"""What the verbs share: locking with a check of the state, and freezing what a request rests on."""
+
+from datetime import datetime
+
+from billing.models import Subscription
+from billing.states import IllegalTransition
+from cancellations.models import CancellationRequest
+from cancellations.queries import outcome
+from cancellations.states import RequestState
+
+
+class RequestRefused(Exception):
+    """The verb is refused for a reason that the person can act on. Nothing was changed."""
+
+
+def locked(request: CancellationRequest, verb: str, *allowed: RequestState) -> CancellationRequest:
+    """The row, locked and read anew. Raises IllegalTransition where its state does not allow the verb."""
+    rows = CancellationRequest.objects.select_for_update(of=("self",))
+    found = rows.select_related("policy_version", "account", "subscription__account").get(pk=request.pk)
+    if found.state not in allowed:
+        raise IllegalTransition(reference=found.reference, state=found.state, verb=verb)
+    return found
+
+
+def move(request: CancellationRequest, state: RequestState, now: datetime) -> None:
+    request.state, request.state_changed_at = state, now
+
+
+def match(request: CancellationRequest, subscription: Subscription) -> None:
+    """Binds the request to the subscription and freezes everything that the decision rests on."""
+    found = outcome(
+        subscription,
+        received_at=request.received_at,
+        policy=request.policy_version,
+        requested_end=request.requested_end,
+    )
+    request.account, request.subscription = subscription.account, subscription
+    request.time_zone = subscription.account.time_zone
+    request.next_billing_on = found.assessment.next_billing_on
+    request.deadline_on = found.assessment.deadline_on
+    request.on_time = found.assessment.on_time
+    request.explanation = list(found.assessment.explanation)
+    request.effective_on, request.effective_at = found.effective_on, found.effective_at
+    request.refund_quoted = found.refund

@@ -1,0 +1,140 @@
+"""Taking due requests into effect: what the workers do at every tick, and `manage.py enforce` by hand.
+
+Each request is a transaction of its own. A run that is killed leaves the row as due as it was; a second
+run, or another worker at the same moment, finds it locked or done.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+
+import pghistory
+from django.db import OperationalError, transaction
+from django.db.models import F, Q
+
+from billing.models import EndedBy, Refund, Subscription
+from billing.queries import prepaid_beyond
+from billing.services import end_subscription, request_refund
+from cancellations.letters import send_letter
+from cancellations.models import CancellationRequest
+from cancellations.queries import due_requests
+from cancellations.services.common import move
+from cancellations.states import OPEN, RequestState
+
+log = logging.getLogger(__name__)
+BATCH = 50
+
+
+@dataclass(frozen=True)
+class Done:
+    """What the system did to one request, in a word (`effective`, `expired`, `superseded`, `set aside`)."""
+
+    reference: str
+    what: str
+    detail: str = ""
+
+
+def enforce(*, now: datetime) -> list[Done]:
+    """Does everything that is due at `now`, in order of its date, and says what it did."""
+    return [*_supersede_ended(now), *_act_on_due(now)]
+
+
+def _act_on_due(now: datetime) -> list[Done]:
+    done: list[Done] = []
+    tried: set[int] = set()
+    while batch := list(due_requests(now).exclude(pk__in=tried).values_list("pk", flat=True)[:BATCH]):
+        for key in batch:
+            tried.add(key)
+            if (result := _act(key, now)) is not None:
+                done.append(result)
+    return done
+
+
+def _act(key: int, now: datetime) -> Done | None:
+    try:
+        with transaction.atomic():
+            rows = due_requests(now).select_related("policy_version", "subscription__account")
+            request = rows.select_for_update(skip_locked=True, of=("self",)).filter(pk=key).first()
+            if request is None:
+                return None  # another worker has it, or it is done
+            return expire(request, now) if request.state == RequestState.UNVERIFIED else take_effect(request, now)
+    except OperationalError:
+        raise  # the database's trouble, not the row's: the row stays due
+    except Exception as error:
+        log.exception("Request %s could not be taken into effect and is set aside.", key)
+        return _set_aside(key, error)
+
+
+def take_effect(request: CancellationRequest, now: datetime) -> Done:
+    """Ends the subscription on the effective date; called on a locked, due row.
+
+    An undecided request is scheduled by the system first: silence never costs the customer.
+    """
+    subscription = request.subscription
+    assert subscription is not None and request.effective_on is not None  # held by a constraint for due rows
+    silent = request.state == RequestState.IN_REVIEW
+    if silent:
+        move(request, RequestState.SCHEDULED, now)
+        with pghistory.context(verb="schedule", actor="system", why="Nobody had decided when its date came"):
+            request.save(update_fields=["state", "state_changed_at"])
+    end_subscription(subscription=subscription, ended_on=request.effective_on)
+    if request.refund_wanted or prepaid_beyond(subscription, request.effective_on):
+        request.refund = _queue_refund(request, subscription, now)
+    move(request, RequestState.EFFECTIVE, now)
+    with pghistory.context(verb="take_effect", actor="system"):
+        request.save(update_fields=["state", "state_changed_at", "refund"])
+        send_letter("ended_with_review" if request.refund else "ended", request, now=now)
+    detail = f"ended on {request.effective_on}" + (", undecided" if silent else "")
+    return Done(request.reference, "effective", detail + (", refund queued" if request.refund else ""))
+
+
+def expire(request: CancellationRequest, now: datetime) -> Done:
+    """The address was not proven in time; called on a locked, due row."""
+    move(request, RequestState.EXPIRED, now)
+    with pghistory.context(verb="expire", actor="system"):
+        request.save(update_fields=["state", "state_changed_at"])
+        send_letter("expired", request, now=now)
+    return Done(request.reference, "expired", "the address was not proven in time")
+
+
+def _queue_refund(request: CancellationRequest, subscription: Subscription, now: datetime) -> Refund:
+    policy = request.policy_version
+    assert request.effective_on is not None
+    return request_refund(
+        subscription=subscription,
+        ended_on=request.effective_on,
+        about=request.reference,
+        notify=request.email_given,
+        customer_reason=request.refund_reason,
+        decision_days=policy.refund_decision_days,
+        payment_days=policy.refund_payment_days,
+        approval_limits=policy.approval_limits,
+        now=now,
+    )
+
+
+def _supersede_ended(now: datetime) -> list[Done]:
+    """Open requests whose subscription the company's own system ended earlier: there is nothing left to end."""
+    earlier = Q(effective_on__isnull=True) | Q(effective_on__gt=F("subscription__ended_on"))
+    ended = CancellationRequest.objects.filter(
+        earlier, state__in=OPEN, subscription__ended_by=EndedBy.CRM, subscription__ended_on__lte=now.date()
+    )
+    done = []
+    for key in list(ended.values_list("pk", flat=True)):
+        with transaction.atomic(), pghistory.context(verb="supersede", actor="system"):
+            request = ended.select_for_update(skip_locked=True, of=("self",)).filter(pk=key).first()
+            if request is None:
+                continue
+            move(request, RequestState.SUPERSEDED, now)
+            request.save(update_fields=["state", "state_changed_at"])
+            send_letter("superseded", request, now=now)
+            done.append(Done(request.reference, "superseded", "the subscription had ended otherwise"))
+    return done
+
+
+def _set_aside(key: int, error: Exception) -> Done:
+    with transaction.atomic(), pghistory.context(verb="set_aside", actor="system", why=str(error)):
+        request = CancellationRequest.objects.select_for_update().get(pk=key)
+        request.enforcement_error = f"{type(error).__name__}: {error}"[:2000]
+        request.save(update_fields=["enforcement_error"])
+    return Done(request.reference, "set aside", request.enforcement_error)

@@ -1,0 +1,35 @@
+"""Publishing policy versions (policy 4.1)."""
+
+from datetime import datetime
+
+import pghistory
+from django.db import transaction
+
+from accounts.models import User
+from billing.states import IllegalTransition
+from cancellations.models import PolicyVersion
+from cancellations.services.common import RequestRefused
+from cancellations.states import PolicyState
+
+
+@transaction.atomic
+def publish(
+    *, version: PolicyVersion, change_summary: str, effective_from: datetime, now: datetime, by: User | None = None
+) -> PolicyVersion:
+    """Publishes a draft from an instant on; from then on it never changes.
+
+    Raises RequestRefused without a change summary or for a time that has passed, IllegalTransition for
+    a version that is published already.
+    """
+    version = PolicyVersion.objects.select_for_update().get(pk=version.pk)
+    if version.state != PolicyState.DRAFT:
+        raise IllegalTransition(reference=f"Policy {version}", state=version.state, verb="publish")
+    if not change_summary.strip():
+        raise RequestRefused("Say in a sentence what changes: customers read it in the policy's history.")
+    if effective_from < now:
+        raise RequestRefused("A version cannot come into force in the past. Choose now or a later time.")
+    version.change_summary, version.effective_from = change_summary.strip(), effective_from
+    version.state, version.published_at, version.published_by = PolicyState.PUBLISHED, now, by
+    with pghistory.context(verb="publish", actor="staff", by=by.pk if by else None, why=change_summary):
+        version.save()
+    return version

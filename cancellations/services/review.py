@@ -1,0 +1,112 @@
+"""Support's verbs: schedule, decline, waive late notice."""
+
+from datetime import date, datetime
+
+import pghistory
+from django.db import IntegrityError, transaction
+
+from accounts.models import User
+from billing.models import Subscription
+from billing.periods import local_date, start_of_day
+from billing.queries import quote, quoted_total
+from cancellations.letters import send_letter
+from cancellations.models import CancellationRequest, DeclineGround
+from cancellations.notice import assess
+from cancellations.services.common import RequestRefused, locked, match, move
+from cancellations.states import RequestState
+from messaging.waking import wake
+
+
+@transaction.atomic
+def schedule(
+    *,
+    request: CancellationRequest,
+    by: User,
+    now: datetime,
+    subscription: Subscription | None = None,
+    words: str = "",
+) -> CancellationRequest:
+    """Accepts the request: it takes effect on its effective date, which its time of receipt decided.
+
+    A request that nobody could match needs the subscription. Raises RequestRefused, IllegalTransition.
+    """
+    request = locked(request, "schedule", RequestState.IN_REVIEW)
+    if request.subscription is None:
+        if subscription is None:
+            raise RequestRefused("Choose the subscription that the customer means.")
+        match(request, Subscription.objects.select_related("account").get(pk=subscription.pk))
+    request.decided_by, request.decision_words, request.enforcement_error = by, words.strip(), ""
+    move(request, RequestState.SCHEDULED, now)
+    with pghistory.context(verb="schedule", actor="staff", by=by.pk, why=words):
+        _save_alone(request)
+        send_letter("scheduled", request, now=now)
+    wake("cancellations.enforce")
+    return request
+
+
+@transaction.atomic
+def decline(
+    *, request: CancellationRequest, by: User, ground: str, now: datetime, words: str = ""
+) -> CancellationRequest:
+    """Declines on one of the stated grounds, and tells the customer which. Raises RequestRefused, IllegalTransition."""
+    if ground not in DeclineGround.values:
+        raise RequestRefused("Choose the ground: a request is declined on one of these and on no other.")
+    request = locked(request, "decline", RequestState.UNVERIFIED, RequestState.IN_REVIEW)
+    request.decided_by, request.decline_ground, request.decision_words = by, ground, words.strip()
+    move(request, RequestState.DECLINED, now)
+    with pghistory.context(verb="decline", actor="staff", by=by.pk, why=DeclineGround(ground).label):
+        request.save()
+        send_letter("declined", request, now=now)
+    return request
+
+
+@transaction.atomic
+def waive_notice(*, request: CancellationRequest, by: User, ground: str, now: datetime) -> CancellationRequest:
+    """Waives late notice: the subscription ends as if no notice had been asked for.
+
+    Raises RequestRefused where nothing is late or no ground is given, IllegalTransition.
+    """
+    if not ground.strip():
+        raise RequestRefused("State the ground for waiving the notice: it is kept with the request.")
+    request = locked(request, "waive", RequestState.IN_REVIEW, RequestState.SCHEDULED)
+    subscription = request.subscription
+    if subscription is None or request.on_time is not False:
+        raise RequestRefused("This request is not late, so there is no notice to waive.")
+    if request.notice_waived_by_id is not None:
+        raise RequestRefused("The notice of this request was waived already.")
+    request.effective_on = _without_notice(request, subscription)
+    request.effective_at = start_of_day(request.effective_on, request.time_zone)
+    request.refund_quoted = quoted_total(quote(subscription, ended_on=request.effective_on))
+    request.notice_waived_by, request.notice_waived_ground = by, ground.strip()
+    request.explanation = [
+        *request.explanation,
+        f"Our support team waived the notice, so your subscription ends on {request.effective_on:%-d %B %Y} instead.",
+    ]
+    with pghistory.context(verb="waive", actor="staff", by=by.pk, why=ground):
+        request.save()
+        send_letter("notice_waived", request, now=now)
+    wake("cancellations.enforce")
+    return request
+
+
+def _without_notice(request: CancellationRequest, subscription: Subscription) -> date:
+    found = assess(
+        received_on=local_date(request.received_at, request.time_zone),
+        anchor=subscription.billing_anchor,
+        interval=subscription.interval,
+        notice_days=0,
+        requested_end=request.requested_end,
+    )
+    if request.effective_on is not None and found.effective_on >= request.effective_on:
+        raise RequestRefused("Waiving the notice would change nothing: the customer asked for this end date or later.")
+    return found.effective_on
+
+
+def _save_alone(request: CancellationRequest) -> None:
+    try:
+        with transaction.atomic():
+            request.save()
+    except IntegrityError as error:
+        raise RequestRefused(
+            "Another request for this subscription is open. Decide that one, or decline this one as a duplicate."
+        ) from error

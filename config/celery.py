@@ -1,0 +1,19 @@
+"""Celery: a clock and a waker. It carries no state; the rows of the database are the queue.
+
+Beat ticks, workers claim due rows. A lost or repeated tick changes nothing, so results are ignored,
+nothing is scheduled into the future here, and Redis may be emptied at any moment.
+"""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+app = Celery("portal")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+app.conf.beat_schedule = {
+    "deliver the outbox": {"task": "messaging.deliver", "schedule": 10.0, "options": {"expires": 10}},
+    "enforce due requests": {"task": "cancellations.enforce", "schedule": 30.0, "options": {"expires": 30}},
+}

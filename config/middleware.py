@@ -1,0 +1,30 @@
+from collections.abc import Callable
+
+from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+from csp.middleware import CSPMiddleware
+from django.http import HttpRequest, HttpResponse
+
+# The staff interface is django-unfold's, whose scripts (Alpine.js) evaluate the attributes of its own pages.
+STAFF_POLICY = {
+    "default-src": [NONE],
+    "script-src": [SELF, UNSAFE_EVAL, UNSAFE_INLINE],
+    "style-src": [SELF, UNSAFE_INLINE],
+    "img-src": [SELF, "data:"],
+    "font-src": [SELF],
+    "connect-src": [SELF],
+    "form-action": [SELF],
+    "base-uri": [NONE],
+    "frame-ancestors": [NONE],
+}
+
+
+def content_security_policy(get_response: Callable[[HttpRequest], HttpResponse]) -> CSPMiddleware:
+    """The strict policy of the settings everywhere, and one that the staff interface can run under there."""
+
+    def with_staff_policy(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if request.path.startswith("/admin/"):
+            response._csp_replace = STAFF_POLICY  # type: ignore[attr-defined]  # read by django-csp
+        return response
+
+    return CSPMiddleware(with_staff_policy)

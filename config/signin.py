@@ -1,0 +1,2 @@
+from allauth.account.adapter import DefaultAccountAdapter
+class PortalAdapter(DefaultAccountAdapter): pass

@@ -1,0 +1,25 @@
+#!/usr/bin/env python
+"""Entry point of every command; holds the embedded servers for commands that need them."""
+
+import os
+import sys
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    try:
+        from django.core.management import execute_from_command_line
+    except ImportError as missing:
+        sys.exit(f"Django is not installed here ({missing}). Run `make run` or `make test` first.")
+
+    from config import embedded
+
+    if embedded.wanted() and sys.argv[1:2] and sys.argv[1] not in embedded.COMMANDS_WITHOUT_SERVERS:
+        with embedded.servers():
+            execute_from_command_line(sys.argv)
+    else:
+        execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Messages from one Markdown template each: the text part is the source, the HTML part its rendering."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import nh3
+from django.conf import settings
+from django.template.loader import render_to_string
+from django.utils.safestring import mark_safe
+from markdown_it import MarkdownIt
+
+Value = str | Sequence[str] | bool | None
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:/@])")
+
+
+@dataclass(frozen=True)
+class Rendered:
+    subject: str
+    text: str
+    html: str
+
+
+def markdown_to_html(source: str) -> str:
+    """Sanitised HTML of Markdown; raw HTML in the source is shown as text."""
+    return mark_safe(nh3.clean(_MARKDOWN.render(source)))
+
+
+def render(kind: str, context: Mapping[str, Value]) -> Rendered:
+    """Renders templates/messages/<kind>.md, whose first line is the subject.
+
+    Values are flat. In the HTML part they are escaped, so that what a person typed cannot become markup
+    or a link; only values named `…_url` are taken as they are.
+    """
+    brand = {"brand": settings.BRAND_NAME, "support_email": settings.SUPPORT_EMAIL, "site_url": settings.SITE_URL}
+    subject, text = _split(render_to_string(f"messages/{kind}.md", {**context, **brand}))
+    escaped = {name: value if name.endswith("_url") else _escaped(value) for name, value in context.items()}
+    _, source = _split(render_to_string(f"messages/{kind}.md", {**escaped, **brand}))
+    body = markdown_to_html(source)
+    html = render_to_string("messages/frame.html", {"subject": subject, "body": body, **brand})
+    return Rendered(subject=subject, text=text, html=html)
+
+
+def _split(source: str) -> tuple[str, str]:
+    subject, _, body = source.strip().partition("\n")
+    subject = " ".join(subject.removeprefix("Subject:").split())[:250]
+    return subject, re.sub(r"\n{3,}", "\n\n", body.strip()) + "\n"
+
+
+def _escaped(value: Value) -> Value:
+    if isinstance(value, str):
+        return _SPECIAL.sub(r"\\\1", value)
+    if isinstance(value, Sequence):
+        return [_SPECIAL.sub(r"\\\1", item) for item in value]
+    return value
