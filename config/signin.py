@@ -1,2 +1,76 @@
+"""How customers sign in: a code by e-mail (django-allauth), sent through our outbox like every other message."""
+
+from typing import Any
+
 from allauth.account.adapter import DefaultAccountAdapter
-class PortalAdapter(DefaultAccountAdapter): pass
+from allauth.account.forms import ConfirmLoginCodeForm, RequestLoginCodeForm
+from crispy_forms.helper import FormHelper
+from django.http import HttpRequest
+from django.utils import timezone
+
+from accounts.services import customer_who_may_sign_in
+from messaging.rendering import Rendered
+from messaging.services import queue_message, queue_rendered
+
+KINDS = {"account/email/login_code": "sign_in_code", "account/email/unknown_account": "sign_in_unknown"}
+
+
+class PortalAdapter(DefaultAccountAdapter):
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return False  # accounts come from the company's own system
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        now = timezone.now()
+        if kind := KINDS.get(template_prefix):
+            told = {"code": context["code"]} if "code" in context else {}
+            queue_message(kind=kind, recipient=email, context=told, now=now, holds_secret=True)
+            return
+        mail = self.render_mail(template_prefix, email, context)
+        rendered = Rendered(subject=mail.subject, text=str(mail.body), html="")
+        queue_rendered(kind="sign_in", recipient=email, rendered=rendered, now=now, holds_secret=True)
+
+    def add_message(self, *args: Any, **kwargs: Any) -> None:
+        """The pages themselves say what happened."""
+
+
+class _Drawn:
+    """Lets crispy draw the fields in the manner of our own forms."""
+
+    fields: dict[str, Any]
+
+    def drawn(self, labels: dict[str, dict[str, Any]]) -> None:
+        self.helper = FormHelper()
+        self.helper.form_tag = False
+        self.helper.disable_csrf = True
+        self.use_required_attribute = False
+        for name, told in labels.items():
+            field = self.fields[name]
+            field.label, field.help_text = told["label"], told.get("help", "")
+            field.widget.attrs |= told["attrs"]
+            field.widget.attrs.pop("placeholder", None)
+            field.error_messages |= told["errors"]
+
+
+class SignInForm(_Drawn, RequestLoginCodeForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        wrong = "Enter an e-mail address, like name@example.com"
+        told = {"label": "E-mail address", "help": "The one to which we send your invoices."}
+        told |= {"attrs": {"class": "middle", "autocomplete": "email"}, "errors": {"required": wrong, "invalid": wrong}}
+        self.drawn({"email": told})
+
+    def clean_email(self) -> str:
+        """Makes the person known on first use; allauth then says the same for a known and an unknown address."""
+        email = self.cleaned_data["email"]
+        customer = customer_who_may_sign_in(email=email)
+        email = super().clean_email()
+        if customer is None:
+            self._user = None
+        return str(email)
+
+
+class CodeForm(_Drawn, ConfirmLoginCodeForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        attrs = {"class": "short", "autocomplete": "one-time-code", "autofocus": True}
+        self.drawn({"code": {"label": "Code", "attrs": attrs, "errors": {"required": "Enter the code from our mail"}}})

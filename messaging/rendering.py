@@ -1,7 +1,7 @@
 """Messages from one Markdown template each: the text part is the source, the HTML part its rendering."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import nh3
@@ -34,8 +34,9 @@ def render(kind: str, context: Mapping[str, Value]) -> Rendered:
     or a link; only values named `…_url` are taken as they are.
     """
     brand = {"brand": settings.BRAND_NAME, "support_email": settings.SUPPORT_EMAIL, "site_url": settings.SITE_URL}
-    subject, text = _split(render_to_string(f"messages/{kind}.md", {**context, **brand}))
-    escaped = {name: value if name.endswith("_url") else _escaped(value) for name, value in context.items()}
+    plain = {name: _each(value, str) for name, value in context.items()}
+    escaped = {name: _each(value, str if name.endswith("_url") else _escape) for name, value in context.items()}
+    subject, text = _split(render_to_string(f"messages/{kind}.md", {**plain, **brand}))
     _, source = _split(render_to_string(f"messages/{kind}.md", {**escaped, **brand}))
     body = markdown_to_html(source)
     html = render_to_string("messages/frame.html", {"subject": subject, "body": body, **brand})
@@ -48,9 +49,15 @@ def _split(source: str) -> tuple[str, str]:
     return subject, re.sub(r"\n{3,}", "\n\n", body.strip()) + "\n"
 
 
-def _escaped(value: Value) -> Value:
+def _escape(words: str) -> str:
+    """Markdown's own escape, which holds for every mark of punctuation (CommonMark 2.4)."""
+    return _SPECIAL.sub(r"\\\1", words)
+
+
+def _each(value: Value, change: Callable[[str], str]) -> Value:
+    # Marked as safe for Django's HTML escaping, which has no place in Markdown.
     if isinstance(value, str):
-        return _SPECIAL.sub(r"\\\1", value)
+        return mark_safe(change(value))
     if isinstance(value, Sequence):
-        return [_SPECIAL.sub(r"\\\1", item) for item in value]
+        return [mark_safe(change(item)) for item in value]
     return value

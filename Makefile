@@ -1,0 +1,53 @@
+# `make run` and `make test` are all that a newcomer needs. Paths are relative, so a checkout may lie anywhere.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+
+.PHONY: help run test check browser requirements clean
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
+
+run: $(VENV)/local ## the portal with demo data on http://localhost:8000 (or PORT), until Ctrl-C
+	@exec $(PY) manage.py up
+
+test: $(VENV)/dev ## the test suite, on embedded servers or those of DATABASE_URL and REDIS_URL
+	@$(PY) -m pytest $(ARGS)
+
+browser: $(VENV)/dev ## the journeys in a real browser (Debian's Chromium)
+	@$(PY) -m pytest tests/browser -m browser $(ARGS)
+
+check: $(VENV)/dev ## format, lint, types, import contracts, migrations, templates, deployment check
+	@$(PY) -m ruff format --check . && $(PY) -m ruff check .
+	@$(PY) -m mypy .
+	@$(VENV)/bin/lint-imports
+	@$(PY) manage.py makemigrations --check --dry-run
+	@git ls-files -z 'templates/*.html' | xargs -0 $(VENV)/bin/djade --target-version 5.2 --check
+	@PORTAL_LOCAL_RUN=0 SECRET_KEY=$$(head -c 40 /dev/urandom | base64) SITE_URL=https://cancel.example.com \
+		$(PY) manage.py check --deploy --fail-level WARNING
+
+format: $(VENV)/dev ## puts code and templates into the one format
+	@$(PY) -m ruff check --fix-only -q . ; $(PY) -m ruff format -q .
+	@git ls-files -z 'templates/*.html' | xargs -0 $(VENV)/bin/djade --target-version 5.2
+
+requirements: $(VENV)/dev ## compiles requirements*.in into requirements*.txt, with hashes
+	@for name in requirements requirements-local requirements-dev; do \
+		$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate $$name.in -o $$name.txt; done
+
+clean: ## removes the virtual environment and the local data
+	@rm -rf $(VENV) .data
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, as $(PYTHON) or as PYTHON=… make …"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' || { echo "The module venv is missing. On Debian: apt-get install python3-venv"; exit 1; }
+	@echo "Creating the virtual environment …"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/local: requirements-local.txt | $(VENV)/bin/python
+	@echo "Installing the pinned requirements (a minute, the first time) …"
+	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements-local.txt || { echo "The requirements could not be installed; the lines above say why. Is the package index reachable?"; exit 1; }
+	@touch $@
+
+$(VENV)/dev: requirements-dev.txt | $(VENV)/bin/python
+	@echo "Installing the pinned requirements for tests (a minute, the first time) …"
+	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt || { echo "The requirements could not be installed; the lines above say why. Is the package index reachable?"; exit 1; }
+	@touch $@ $(VENV)/local

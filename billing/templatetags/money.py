@@ -1,0 +1,28 @@
+from babel.numbers import format_currency
+from django import template
+from django.utils.html import format_html
+from moneyed import Money
+
+from billing.models import Subscription
+
+register = template.Library()
+
+
+@register.filter
+def money(value: Money | None) -> str:
+    """The sum with its currency, in as many decimals as the currency has; empty for none."""
+    if value is None:
+        return ""
+    return format_currency(value.amount, value.currency.code, locale="en_GB")
+
+
+@register.filter
+def price(subscription: Subscription) -> str:
+    """Like «€79.00 a month, 5 seats»."""
+    count, unit = subscription.interval_count, subscription.get_interval_unit_display()
+    span = {"day": "a day", "week": "a week", "month": "a month", "year": "a year"}[unit]
+    each = span if count == 1 else f"every {count} {unit}s"
+    seats = f", {subscription.quantity} seats" if subscription.quantity > 1 else ""
+    if not subscription.price.amount:
+        return "free of charge"
+    return format_html('<span class="num">{}</span> {}{}', money(subscription.price), each, seats)

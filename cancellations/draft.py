@@ -1,0 +1,59 @@
+"""A cancellation between the form and the confirmation, carried by the page itself, signed.
+
+There is no session row for it. It holds what was typed, the moment of the first post (which decides the
+deadline, so that the end date shown is the end date decided) and a key that makes of one form one request.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.core import signing
+from django.http import QueryDict
+
+SALT = "cancellations.draft"
+NOT_CARRIED = {"csrfmiddlewaretoken", "step", "draft"}
+
+
+@dataclass(frozen=True)
+class Draft:
+    data: dict[str, str]
+    key: str
+    received_at: str
+    user: int | None
+
+    @property
+    def submission_key(self) -> UUID:
+        return UUID(self.key)
+
+    @property
+    def received(self) -> datetime:
+        return datetime.fromisoformat(self.received_at)
+
+    def too_old(self, now: datetime) -> bool:
+        return now - self.received > timedelta(minutes=settings.FORM_MINUTES)
+
+    def received_anew(self, now: datetime) -> "Draft":
+        return replace(self, received_at=now.isoformat())
+
+    def sealed(self) -> str:
+        return signing.dumps(asdict(self), salt=SALT, compress=True)
+
+
+def start(posted: QueryDict, *, user: int | None, now: datetime) -> Draft:
+    """The draft of a posted form; a form that was changed keeps the key and the moment of its first post."""
+    earlier = unseal(posted.get("draft", ""), user=user)
+    data = {name: str(value) for name, value in posted.items() if name not in NOT_CARRIED}
+    if earlier is not None and not earlier.too_old(now):
+        return replace(earlier, data=data)
+    return Draft(data=data, key=earlier.key if earlier else str(uuid4()), received_at=now.isoformat(), user=user)
+
+
+def unseal(sealed: str, *, user: int | None) -> Draft | None:
+    """The draft of this person; None where the text was changed, is another person's, or is a day old."""
+    try:
+        draft = Draft(**signing.loads(sealed, salt=SALT, max_age=86_400))
+    except (signing.BadSignature, TypeError):
+        return None
+    return draft if draft.user == user else None

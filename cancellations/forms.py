@@ -1,0 +1,198 @@
+"""The forms of the portal's pages: fields, hints and errors in words that say what to do."""
+
+from datetime import date, timedelta
+from typing import Any
+
+from crispy_forms.helper import FormHelper
+from crispy_forms.layout import Layout
+from django import forms
+from django.conf import settings
+
+from billing.models import Subscription
+from cancellations.models import Reason
+from cancellations.services.submission import Declaration
+
+LONGEST_WORDS = 5000
+LATEST_END_DAYS = 5 * 366
+
+
+class CrispyForm(forms.Form):
+    """A form that the page lays out itself: crispy draws the fields, the page holds form tag and buttons."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("label_suffix", "")
+        super().__init__(*args, **kwargs)
+        self.helper = FormHelper()
+        self.helper.form_tag = False
+        self.helper.disable_csrf = True
+        self.helper.layout = Layout(*self.fields)
+        self.use_required_attribute = False  # the server's messages are clearer than the browser's
+
+
+class CancelForm(CrispyForm):
+    """What both a signed-in customer and a guest are asked."""
+
+    reason = forms.ChoiceField(
+        label="Why are you leaving?",
+        choices=Reason.choices,
+        widget=forms.RadioSelect,
+        error_messages={"required": "Choose a reason; «Another reason» is one, too"},
+    )
+    words = forms.CharField(
+        label="In your own words",
+        required=False,
+        max_length=LONGEST_WORDS,
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text="If you like. We keep your words just as you write them.",
+        error_messages={"max_length": f"Shorten your words to {LONGEST_WORDS:,} characters"},
+    )
+    requested_end = forms.DateField(
+        label="When should it end?",
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        help_text="Leave it empty for the earliest date.",
+        error_messages={"invalid": "Enter the date as day, month and year, like 28 February 2027"},
+    )
+    refund_wanted = forms.BooleanField(
+        label="I ask for a refund",
+        required=False,
+        help_text="Each refund is decided one by one. We tell you the sum and how it arose.",
+    )
+    refund_reason = forms.CharField(
+        label="Why should we refund you?",
+        required=False,
+        max_length=LONGEST_WORDS,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        error_messages={"max_length": f"Shorten your reason to {LONGEST_WORDS:,} characters"},
+    )
+
+    def __init__(self, *args: Any, today: date, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.today = today
+        self.fields["requested_end"].widget.attrs["min"] = (today + timedelta(days=1)).isoformat()
+
+    def clean_requested_end(self) -> date | None:
+        wish: date | None = self.cleaned_data["requested_end"]
+        if wish is not None and wish <= self.today:
+            raise forms.ValidationError("Choose a day after today, or leave it empty for the earliest date")
+        if wish is not None and wish > self.today + timedelta(days=LATEST_END_DAYS):
+            raise forms.ValidationError("Choose a day within the next five years")
+        return wish
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if given.get("reason") == Reason.OTHER and not given.get("words", "").strip():
+            self.add_error("words", "Say in a few words why you are leaving")
+        if given.get("refund_wanted") and not given.get("refund_reason", "").strip():
+            self.add_error("refund_reason", "Say why we should refund you, or take the tick away")
+        return given
+
+    def declaration(self, *, account_number: str, username: str, email: str) -> Declaration:
+        given = self.cleaned_data
+        return Declaration(
+            account_number=account_number,
+            username=username,
+            email=email,
+            reason=given["reason"],
+            words=given["words"],
+            requested_end=given["requested_end"],
+            refund_wanted=given["refund_wanted"],
+            refund_reason=given["refund_reason"] if given["refund_wanted"] else "",
+        )
+
+
+class GuestCancelForm(CancelForm):
+    account_number = forms.CharField(
+        label="Account number",
+        max_length=40,
+        help_text="It is on every invoice, top right.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "class": "short"}),
+        error_messages={
+            "required": f"Enter your account number, like {settings.ACCOUNT_NUMBER_EXAMPLE}",
+            "max_length": f"Enter your account number as it stands on the invoice, like {settings.ACCOUNT_NUMBER_EXAMPLE}",
+        },
+    )
+    username = forms.CharField(
+        label="Username",
+        max_length=150,
+        help_text="The name with which you sign in to the product.",
+        widget=forms.TextInput(attrs={"autocomplete": "username", "class": "middle"}),
+        error_messages={"required": "Enter your username"},
+    )
+    email = forms.EmailField(
+        label="E-mail address",
+        max_length=254,
+        help_text="We send a link here that proves it is you, and the receipt.",
+        widget=forms.EmailInput(attrs={"autocomplete": "email", "class": "middle"}),
+        error_messages={
+            "required": "Enter your e-mail address",
+            "invalid": "Enter an e-mail address, like name@example.com",
+        },
+    )
+    field_order = ["account_number", "username", "email"]
+
+
+class SignedInCancelForm(CancelForm):
+    subscription = forms.ModelChoiceField(
+        label="What do you want to cancel?",
+        queryset=Subscription.objects.none(),
+        widget=forms.RadioSelect,
+        empty_label=None,
+        to_field_name="reference",
+        error_messages={
+            "required": "Choose the subscription that you want to cancel",
+            "invalid_choice": "Choose one of the subscriptions shown",
+        },
+    )
+    field_order = ["subscription"]
+
+    def __init__(self, *args: Any, subscriptions: list[Subscription], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        keys = [subscription.pk for subscription in subscriptions]
+        field = self.fields["subscription"]
+        assert isinstance(field, forms.ModelChoiceField)
+        field.queryset = Subscription.objects.filter(pk__in=keys).select_related("account")
+        field.label_from_instance = lambda found: f"{found.plan_name} · {found.account.account_number}"  # type: ignore[method-assign]
+
+
+class FollowForm(CrispyForm):
+    reference = forms.CharField(
+        label="Reference",
+        max_length=20,
+        help_text="Like CR-7KQ4-M9XT. It is in every message about your request.",
+        widget=forms.TextInput(attrs={"class": "short", "autocomplete": "off"}),
+        error_messages={"required": "Enter the reference of your request, like CR-7KQ4-M9XT"},
+    )
+    email = forms.EmailField(
+        label="E-mail address",
+        max_length=254,
+        help_text="The one that you gave with the request.",
+        widget=forms.EmailInput(attrs={"class": "middle", "autocomplete": "email"}),
+        error_messages={
+            "required": "Enter your e-mail address",
+            "invalid": "Enter an e-mail address, like name@example.com",
+        },
+    )
+
+    def clean_reference(self) -> str:
+        return str(self.cleaned_data["reference"]).strip().upper()
+
+
+class ProveForm(CrispyForm):
+    """Which subscription a guest means, asked only where the proven account has several."""
+
+    subscription = forms.ModelChoiceField(
+        label="What do you want to cancel?",
+        queryset=Subscription.objects.none(),
+        widget=forms.RadioSelect,
+        empty_label=None,
+        to_field_name="reference",
+        error_messages={"required": "Choose the subscription that you want to cancel"},
+    )
+
+    def __init__(self, *args: Any, subscriptions: list[Subscription], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["subscription"]
+        assert isinstance(field, forms.ModelChoiceField)
+        field.queryset = Subscription.objects.filter(pk__in=[found.pk for found in subscriptions])
+        field.label_from_instance = lambda found: f"{found.plan_name} · {found.reference}"  # type: ignore[method-assign]

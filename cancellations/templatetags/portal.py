@@ -1,0 +1,49 @@
+from datetime import date, datetime
+
+from django import template
+
+from cancellations.letters import instant_words
+from cancellations.queries import Entry
+
+register = template.Library()
+
+TOLD = {
+    ("submit", "customer"): "We received your cancellation",
+    ("verify", "customer"): "You proved your e-mail address",
+    ("schedule", "staff"): "Our support team scheduled it",
+    ("schedule", "system"): "Nobody had decided in time, so it counts as accepted",
+    ("decline", "staff"): "Our support team declined it",
+    ("waive", "staff"): "Our support team waived the notice",
+    ("withdraw", "customer"): "You took it back",
+    ("take_effect", "system"): "Your subscription ended",
+    ("expire", "system"): "The address was not proven in time",
+    ("supersede", "system"): "Settled, because the subscription had ended otherwise",
+}
+
+
+@register.filter
+def long_day(day: date | None) -> str:
+    """Like «Saturday, 28 February 2026»."""
+    return f"{day:%A}, {day.day} {day:%B} {day.year}" if day else ""
+
+
+@register.filter
+def short_day(day: date | None) -> str:
+    return f"{day.day} {day:%B} {day.year}" if day else ""
+
+
+@register.filter
+def in_zone(instant: datetime, zone: str) -> str:
+    """Date and time to the second, with the zone in which they are told."""
+    return instant_words(instant, zone)
+
+
+@register.filter
+def told(entry: Entry) -> str:
+    """The line of the timeline in the customer's words; empty for what concerns only staff."""
+    return TOLD.get((entry.verb, entry.actor), "")
+
+
+@register.filter
+def absolute(days: int) -> int:
+    return abs(days)

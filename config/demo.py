@@ -1,0 +1,167 @@
+"""Demo data: a small export as a CRM would write it, policy versions, staff, and requests in every queue.
+
+All of it goes through the same import and the same services as real data; only the names are invented.
+"""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from uuid import uuid4
+
+from dateutil.relativedelta import relativedelta
+from django.contrib.auth.models import Group
+
+from accounts.models import User
+from billing import crm_rows
+from billing.models import Subscription
+from billing.periods import Interval, billing_date, next_billing_date
+from cancellations.models import CancellationRequest, PolicyVersion
+from cancellations.policy_text import FIRST_TEXT
+from cancellations.services.enforcement import enforce
+from cancellations.services.policies import publish
+from cancellations.services.review import schedule, waive_notice
+from cancellations.services.submission import Declaration, submit_as_guest, submit_for
+
+STAFF_PASSWORD = "try-the-portal-locally"  # of a local run only; load_demo refuses to run elsewhere
+STAFF = {"support": "Sam Support", "finance": "Fiona Finance", "manager": "Mara Manager"}
+CUSTOMER = "zoe@customer.example"
+LIMITS = {"EUR": "500", "USD": "500", "GBP": "450", "JPY": "80000", "BHD": "200"}
+
+
+@dataclass(frozen=True)
+class Sold:
+    """One subscription of the demo: `months_ago` it started, plus `days_off`."""
+
+    number: str
+    username: str
+    name: str
+    email: str
+    country: str
+    zone: str
+    currency: str
+    plan: str
+    price: str
+    interval: Interval
+    months_ago: int
+    days_off: int = 0
+    quantity: int = 1
+    trial: bool = False
+
+
+MONTH, YEAR, WEEKS = Interval("month"), Interval("year"), Interval("week", 2)
+LONG = "Rechtsanwaltsgehilfinnenausbildungsgesellschaft Oberammergau-Unterpfaffenhofen mbH & Co. KG"
+SOLD = (
+    Sold("AT-104233", "zoe.baecker", "Zoë Bäcker", CUSTOMER, "DE", "Europe/Berlin", "EUR", "Team", "395.00", MONTH, 14, 12, 5),
+    Sold("AT-104233", "zoe.baecker", "Zoë Bäcker", CUSTOMER, "DE", "Europe/Berlin", "EUR", "Dialer add-on", "16.20", WEEKS, 5, 3),
+    Sold("AT-104240", "obrien", "O'Brien & Søns \"Ltd\"", "obrien@customer.example", "GB", "Europe/London", "GBP", "Business", "199.20", MONTH, 9, 6),
+    Sold("AT-104247", "k.yamada", "山田 健一", "yamada@customer.example", "JP", "Asia/Tokyo", "JPY", "Business, yearly", "448200", YEAR, 16, 20),
+    Sold("AT-104254", "alnoor", "شركة النور للتجارة", "alnoor@customer.example", "BH", "Asia/Bahrain", "BHD", "Team, yearly", "297.040", YEAR, 20, 9),
+    Sold("AT-104261", "gehilfinnen", LONG, "kanzlei@customer.example", "DE", "Europe/Berlin", "EUR", "Team", "79.00", MONTH, 25, -5),
+    Sold("AT-104268", "formula", "=SUM(A1:A9) Consulting", "formula@customer.example", "US", "America/New_York", "USD", "Starter", "19.00", MONTH, 3, 15),
+    Sold("AT-104275", "markup", "<b>Bold</b> Ideas Inc.", "markup@customer.example", "US", "America/Los_Angeles", "USD", "Business", "249.00", MONTH, 7, 4),
+    Sold("AT-104282", "lordhowe", "Howe Island Divers", "divers@customer.example", "AU", "Australia/Lord_Howe", "AUD", "Team", "119.00", MONTH, 11, 1),
+    Sold("AT-104289", "trial", "Try First GmbH", "trial@customer.example", "AT", "Europe/Vienna", "EUR", "Business", "249.00", MONTH, 0, 9, 1, True),
+    Sold("AT-104296", "free", "Freya Free", "freya@customer.example", "SE", "Europe/Stockholm", "EUR", "Free", "0.00", MONTH, 6, 2),
+    Sold("AT-104303", "thirtyfirst", "Ultimo Ltd", "ultimo@customer.example", "GB", "Europe/London", "GBP", "Team", "63.20", MONTH, 10, 31),
+)  # fmt: skip
+
+
+def write_export(folder: Path, today: date) -> None:
+    """Writes accounts.csv, subscriptions.csv and payments.csv as of the day."""
+    folder.mkdir(parents=True, exist_ok=True)
+    accounts, subscriptions, payments = [], [], []
+    for index, sold in enumerate(SOLD, 1):
+        row = [sold.number, sold.username, sold.name, sold.email, sold.country, sold.zone, "en", sold.currency]
+        row += [(today - relativedelta(months=sold.months_ago + 1)).isoformat(), "active"]
+        if row[0] not in {known[0] for known in accounts}:
+            accounts.append(row)
+        anchor = _anchor(sold, today)
+        reference = f"SUB-{index:04}"
+        trial_end = anchor.isoformat() if sold.trial else ""
+        started = anchor - timedelta(days=14) if sold.trial else anchor
+        terms = [sold.quantity, sold.price, sold.currency, sold.interval.unit, sold.interval.count]
+        subscriptions.append(
+            [reference, sold.number, sold.plan.lower(), sold.plan, *terms, started, anchor, trial_end, ""]
+        )
+        payments += _payments(sold, reference, anchor, today, len(payments))
+    _write(folder / "accounts.csv", crm_rows.ACCOUNT_COLUMNS, accounts)
+    _write(folder / "subscriptions.csv", crm_rows.SUBSCRIPTION_COLUMNS, subscriptions)
+    _write(folder / "payments.csv", crm_rows.PAYMENT_COLUMNS, payments)
+
+
+def load_policies(now: datetime) -> None:
+    first = PolicyVersion.objects.create(number=1, text=FIRST_TEXT.read_text(encoding="utf-8"), approval_limits=LIMITS)
+    long_ago = now - timedelta(days=800)
+    publish(version=first, change_summary="The first version.", effective_from=long_ago, now=long_ago)
+    text = Path(__file__).with_name("second_policy.md").read_text(encoding="utf-8")
+    second = PolicyVersion.objects.create(
+        number=2, text=text, notice_days=7, refund_decision_days=3, approval_limits=LIMITS
+    )
+    soon = datetime.combine((now + relativedelta(months=2)).replace(day=1).date(), time.min, tzinfo=UTC)
+    summary = "Notice is 7 days instead of 10, and refunds are decided within 3 working days instead of 5."
+    publish(version=second, change_summary=summary, effective_from=soon, now=now)
+
+
+def load_staff() -> dict[str, User]:
+    people = {}
+    for role, name in STAFF.items():
+        person = User.objects.create_user(f"{role}@atntcrm.example", STAFF_PASSWORD, name=name, is_staff=True)
+        person.groups.add(Group.objects.get(name=role))
+        people[role] = person
+    return people
+
+
+def load_requests(staff: dict[str, User], now: datetime) -> None:
+    """Requests as they would have come in over the last weeks, so that no queue is empty."""
+    by_plan = {f"{one.account.username}": one for one in Subscription.objects.select_related("account")}
+    _ask(by_plan["k.yamada"], now - timedelta(days=2), now, "switched_service", "We move to another service.")
+    _ask(by_plan["gehilfinnen"], now - timedelta(hours=3), now, "too_complex", "")
+    planned = _ask(by_plan["alnoor"], now - timedelta(days=5), now, "unused", "The project has ended.")
+    schedule(request=planned, by=staff["support"], now=now - timedelta(days=4), words="Thank you for the time with us.")
+    late = by_plan["obrien"]
+    billed = next_billing_date(late.billing_anchor, late.interval, now.date() - timedelta(days=20))
+    asked_at = datetime.combine(billed - timedelta(days=4), time(9, 30), tzinfo=UTC)
+    waived = _ask(late, asked_at, asked_at, "too_expensive", "I was in hospital and missed the date.", refund=True)
+    waive_notice(request=waived, by=staff["support"], ground="In hospital, proof seen", now=asked_at)
+    guest = Declaration("AT-104275", "markup", "markup@customer.example", "low_quality", "It is <b>slow</b>.")
+    submit_as_guest(declaration=guest, submission_key=uuid4(), received_at=now - timedelta(hours=6), now=now)
+    enforce(now=now)
+
+
+def _ask(
+    subscription: Subscription, received_at: datetime, now: datetime, reason: str, words: str, *, refund: bool = False
+) -> CancellationRequest:
+    account = subscription.account
+    declaration = Declaration(
+        account.account_number, account.username, account.email, reason, words, None, refund, words if refund else ""
+    )
+    return submit_for(
+        subscription=subscription, declaration=declaration, submission_key=uuid4(), received_at=received_at, now=now
+    )
+
+
+def _anchor(sold: Sold, today: date) -> date:
+    """So many months ago, and some days later: billing dates then lie both before and after today."""
+    if sold.trial:
+        return today + timedelta(days=sold.days_off)
+    return today - relativedelta(months=sold.months_ago) + relativedelta(days=sold.days_off % 28)
+
+
+def _payments(sold: Sold, reference: str, anchor: date, today: date, before: int) -> Iterator[list[object]]:
+    if Decimal(sold.price) == 0:
+        return
+    k = 0
+    while (start := billing_date(anchor, sold.interval, k)) <= today:
+        k += 1
+        end = billing_date(anchor, sold.interval, k)
+        paid_at = datetime.combine(start, time(6, 30), tzinfo=UTC).isoformat()
+        key = f"PAY-{before + k:06}"
+        yield [key, reference, start, end, sold.price, sold.currency, paid_at, "card", "manual", "", "0"]
+
+
+def _write(path: Path, columns: tuple[str, ...], rows: list[list[object]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        csv.writer(handle).writerows([columns, *rows])

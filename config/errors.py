@@ -1,0 +1,51 @@
+"""The pages for what goes wrong: what happened, what to do, and for our own faults a reference that the log has."""
+
+import logging
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template import loader
+
+from billing.references import new_reference
+
+log = logging.getLogger(__name__)
+
+
+def bad_request(http: HttpRequest, exception: Exception) -> HttpResponse:
+    what = "The page sent more than we can take, or something that we cannot read. Go back, shorten it, and try again."
+    return _page(http, 400, "We could not read that", what)
+
+
+def forbidden(http: HttpRequest, exception: Exception) -> HttpResponse:
+    return _page(http, 403, "This page is not open to you", "Sign in as somebody who may see it, or go back.")
+
+
+def stale_form(http: HttpRequest, reason: str = "") -> HttpResponse:
+    """Django's check against forged forms failed: mostly a page that was open too long, or cookies turned off."""
+    what = "The page was open for too long, or your browser does not keep cookies. Nothing was sent. Open it anew."
+    return _page(http, 403, "That page was too old", what)
+
+
+def not_found(http: HttpRequest, exception: Exception) -> HttpResponse:
+    return _page(http, 404, "There is no such page", "Check the address, or begin at the first page.")
+
+
+def server_error(http: HttpRequest) -> HttpResponse:
+    reference = new_reference("ER")
+    log.error("Error page %s shown for %s", reference, http.path)
+    context = {
+        "heading": "Something broke on our side",
+        "what": "We have been told. What you sent may not have arrived: please try again in a moment.",
+        "error_reference": reference,
+        "brand": settings.BRAND_NAME,
+        "support_email": settings.SUPPORT_EMAIL,
+    }
+    # Without the request: what the context processors need may be just what is broken.
+    return HttpResponse(loader.render_to_string("error.html", context), status=500)
+
+
+def _page(http: HttpRequest, status: int, heading: str, what: str) -> HttpResponse:
+    context: dict[str, Any] = {"heading": heading, "what": what}
+    return render(http, "error.html", context, status=status)

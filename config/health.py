@@ -1,0 +1,52 @@
+"""For supervisors: /healthz says that the process is alive, /readyz that it can do its work."""
+
+from datetime import timedelta
+
+from celery import current_app
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, JsonResponse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+
+from cancellations.queries import due_requests
+from messaging.models import MessageState, OutgoingMessage
+
+OVERDUE = timedelta(minutes=15)
+
+
+@never_cache
+def alive(http: HttpRequest) -> JsonResponse:
+    return JsonResponse({"alive": True})
+
+
+@never_cache
+def ready(http: HttpRequest) -> JsonResponse:
+    """Database, broker, and whether work lies undone for longer than a quarter of an hour."""
+    found = {"database": _database(), "broker": _broker()}
+    if found["database"]:
+        found["workers_keep_up"] = not _overdue()
+    return JsonResponse(found, status=200 if all(found.values()) else 503)
+
+
+def _database() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return False
+    return True
+
+
+def _broker() -> bool:
+    try:
+        with current_app.connection_for_read() as broker:
+            broker.ensure_connection(max_retries=1, timeout=2)
+    except Exception:  # whatever the broker's client raises means the same here
+        return False
+    return True
+
+
+def _overdue() -> bool:
+    since = timezone.now() - OVERDUE
+    waiting = OutgoingMessage.objects.filter(state=MessageState.PENDING, due_at__lt=since)
+    return waiting.exists() or due_requests(since).exists()

@@ -1,0 +1,41 @@
+"""The mail of a local run, as a page: what would have gone to a mail server lies in files here.
+
+Only in the URL table where LOCAL_RUN is set, that is on embedded servers.
+"""
+
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.html import escape, urlize
+from django.utils.safestring import mark_safe
+from django.views.decorators.cache import never_cache
+
+NEWEST = 100
+
+
+@never_cache
+def mailbox(http: HttpRequest) -> HttpResponse:
+    files = sorted(Path(settings.EMAIL_FILE_PATH).glob("*.eml"), reverse=True)[:NEWEST]
+    mails = [(path.stem, _read(path)) for path in files]
+    return render(http, "local/mailbox.html", {"mails": mails, "folder": settings.EMAIL_FILE_PATH})
+
+
+@never_cache
+def mail(http: HttpRequest, name: str) -> HttpResponse:
+    path = Path(settings.EMAIL_FILE_PATH) / f"{name}.eml"
+    if path.name != f"{name}.eml" or not path.is_file():
+        raise Http404
+    found = _read(path)
+    part = found.get_body(("plain",))
+    text = mark_safe(urlize(escape(part.get_content() if part else ""), nofollow=True))
+    return render(http, "local/mail.html", {"mail": found, "text": text})
+
+
+def _read(path: Path) -> EmailMessage:
+    found = message_from_bytes(path.read_bytes(), policy=policy.default)
+    assert isinstance(found, EmailMessage)
+    return found

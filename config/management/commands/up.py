@@ -1,0 +1,116 @@
+import os
+import socket
+import sys
+import time
+import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError, connection
+
+from config import demo, embedded
+from config.processes import Process, Supervisor
+
+
+class Command(BaseCommand):
+    help = "Runs the whole portal on this machine: servers, web, worker and beat, until Ctrl-C."
+    requires_system_checks: list[str] = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        _refuse_taken_port(settings.PORT)
+        with ExitStack() as held:
+            self._servers(held)
+            self._prepare()
+            self._run()
+        self.stdout.write("Stopped.")
+
+    def _servers(self, held: ExitStack) -> None:
+        if not embedded.wanted():
+            self.stdout.write("Using the servers of DATABASE_URL and REDIS_URL.")
+            return
+        self.stdout.write(f"Starting PostgreSQL and Valkey under {embedded.data_dir()} …")
+        try:
+            held.enter_context(embedded.servers())
+        except (embedded.EmbeddedServerError, OSError) as error:
+            raise CommandError(str(error)) from None
+
+    def _prepare(self) -> None:
+        self.stdout.write("Bringing the database up to date …")
+        try:
+            call_command("migrate", verbosity=0, interactive=False)
+        except OperationalError as error:
+            raise CommandError(f"The database cannot be reached or used: {error}Look at DATABASE_URL.") from None
+        if settings.LOCAL_RUN:
+            call_command("load_demo", stdout=self.stdout)
+        connection.close()
+
+    def _run(self) -> None:
+        logs = settings.DATA_DIR / "log"
+        logs.mkdir(parents=True, exist_ok=True)
+        environment = {"PORTAL_LOCAL_RUN": "1"} if settings.LOCAL_RUN else {}
+        os.environ.update(environment)
+        supervisor = Supervisor([Process(name, command, logs / f"{name}.log") for name, command in _commands().items()])
+        self.stdout.write("Starting web, worker and beat …")
+        supervisor.start()
+        try:
+            if _wait_for_page(supervisor):
+                self._tell(logs)
+            supervisor.watch()
+        finally:
+            self.stdout.write("Stopping …")
+            supervisor.end()
+
+    def _tell(self, logs: Path) -> None:
+        site = settings.SITE_URL
+        lines = ["", f"  The portal      {site}/"]
+        if settings.LOCAL_RUN:
+            lines += [
+                f"  Customer        {site}/signin/login/code/   {demo.CUSTOMER}, code by mail",
+                f"  As a guest      {site}/cancel/   AT-104303 (username thirtyfirst, ultimo@customer.example)",
+                f"  Staff           {site}/admin/   password {demo.STAFF_PASSWORD}",
+                *(f"    {role:13} {role}@atntcrm.example" for role in demo.STAFF),
+                f"  Outgoing mail   {site}/local/mail/   files in {settings.EMAIL_FILE_PATH}",
+            ]
+        self.stdout.write("\n".join([*lines, f"  Logs            {logs}", "", "Ctrl-C stops everything.", ""]))
+        self.stdout.flush()
+
+
+def _commands() -> dict[str, list[str]]:
+    python, port = sys.executable, settings.PORT
+    bind = ["--bind", f"127.0.0.1:{port}", "--workers", "2", "--worker-tmp-dir", "/dev/shm"]
+    if not Path("/dev/shm").is_dir():
+        bind = bind[:4]
+    celery = [python, "-m", "celery", "-A", "config"]
+    quiet = ["--loglevel", "WARNING"]
+    worker = ["worker", "--concurrency", "2", "--without-gossip", "--without-mingle", *quiet]
+    schedule = ["--schedule", str(settings.DATA_DIR / "beat-schedule"), "--pidfile", ""]
+    return {
+        "web": [python, "-m", "gunicorn", "config.wsgi", *bind],
+        "worker": [*celery, *worker],
+        "beat": [*celery, "beat", *schedule, *quiet],
+    }
+
+
+def _refuse_taken_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise CommandError(f"Port {port} is in use here. Choose another: PORT={port + 1} make run") from None
+
+
+def _wait_for_page(supervisor: Supervisor) -> bool:
+    for _ in range(150):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{settings.PORT}/healthz", timeout=2):
+                return True
+        except OSError:
+            if supervisor.stopping:
+                return False
+            time.sleep(0.2)
+    return True

@@ -1,0 +1,89 @@
+"""Web, worker and beat of a local run under one Ctrl-C; one that dies is started again.
+
+Not honcho, which ends everything when one process ends: a killed worker is to come back (docs/adr/0003).
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+STOP_SECONDS = 10
+PAUSE_SECONDS = 1.0
+
+
+@dataclass
+class Process:
+    name: str
+    command: list[str]
+    log: Path
+    started: float = 0.0
+    running: "subprocess.Popen[bytes] | None" = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as output:
+            self.running = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # the Ctrl-C reaches us alone, and we end them in order
+                preexec_fn=_die_with_parent,
+            )
+        self.started = time.monotonic()
+
+    def last_lines(self, count: int = 5) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
+
+
+class Supervisor:
+    def __init__(self, processes: list[Process]) -> None:
+        self.processes = processes
+        self.stopping = False
+
+    def start(self) -> None:
+        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(name, self._stop)
+        for process in self.processes:
+            process.start()
+
+    def watch(self) -> None:
+        """Returns once it was told to stop and all processes have ended."""
+        while not self.stopping:
+            for process in self.processes:
+                assert process.running is not None
+                if process.running.poll() is not None and not self.stopping:
+                    print(f"{process.name} ended ({process.running.returncode}) and is started again.", flush=True)
+                    if time.monotonic() - process.started < 5:
+                        print(f"  It ended at once. Its log, {process.log}, ends:\n{process.last_lines()}", flush=True)
+                        time.sleep(PAUSE_SECONDS)
+                    process.start()
+            time.sleep(0.2)
+        self.end()
+
+    def end(self) -> None:
+        deadline = time.monotonic() + STOP_SECONDS
+        running = [process.running for process in self.processes if process.running]
+        for one in running:
+            if one.poll() is None:
+                one.terminate()
+        for one in running:
+            try:
+                one.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                os.killpg(one.pid, signal.SIGKILL)
+                one.wait()
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self.stopping = True
+
+
+def _die_with_parent() -> None:
+    """On Linux, the kernel ends the child when the supervisor is gone, even by `kill -9`."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
