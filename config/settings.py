@@ -5,6 +5,7 @@ from pathlib import Path
 import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 
 from config import embedded
 
@@ -187,7 +188,7 @@ TIME_ZONE = COMPANY_TIME_ZONE
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-WHITENOISE_USE_FINDERS = LOCAL_RUN
+WHITENOISE_AUTOREFRESH = WHITENOISE_USE_FINDERS = LOCAL_RUN
 WHITENOISE_MAX_AGE = 60 if LOCAL_RUN else 31_536_000
 _STATIC_STORAGE = "django.contrib.staticfiles.storage.StaticFilesStorage"
 if not LOCAL_RUN:
@@ -211,6 +212,13 @@ UNFOLD = {
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "BORDER_RADIUS": "8px",
+    "COLORS": {
+        "primary": {
+            "50": "#eef1fd", "100": "#dfe5fb", "200": "#c3cef8", "300": "#9db2ff", "400": "#7690f2", "500": "#4c69e0",
+            "600": "#2746c7", "700": "#2039a3", "800": "#1d327f", "900": "#1b2c66", "950": "#121c40",
+        }
+    },
+    "STYLES": [lambda request: static("css/desk.css")],
     "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": "config.desk.navigation"},
 }
 

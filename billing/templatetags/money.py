@@ -1,7 +1,9 @@
+from decimal import Decimal
+
 from babel.numbers import format_currency
 from django import template
 from django.utils.html import format_html
-from moneyed import Money
+from moneyed import Currency, Money
 
 from billing.models import Subscription
 
@@ -14,6 +16,11 @@ def money(value: Money | None) -> str:
     if value is None:
         return ""
     return format_currency(value.amount, value.currency.code, locale="en_GB")
+
+
+@register.filter
+def in_currency(amount: Decimal, currency: Currency) -> str:
+    return money(Money(amount, currency))
 
 
 @register.filter

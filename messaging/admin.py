@@ -1,0 +1,56 @@
+import re
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+from unfold.paginator import InfinitePaginator
+
+from messaging.models import MessageState, OutgoingMessage
+from messaging.services import send_again
+
+PROVING_LINK = re.compile(r"/requests/proof/[^\s>/]+/")
+
+
+def shown_text(message: OutgoingMessage) -> str:
+    """The text as staff may read it: what proves the customer's address is left out."""
+    if message.holds_secret:
+        return "(Holds a code or a proving link, which only its reader may see.)"
+    return PROVING_LINK.sub("/requests/proof/…/", message.text)
+
+
+@admin.register(OutgoingMessage)
+class OutgoingMessageAdmin(ModelAdmin):
+    list_display = ["created_at", "kind", "about", "recipient", "shown_state", "attempts", "sent_at"]
+    list_filter = ["state", "kind"]
+    search_fields = ["about", "recipient"]
+    ordering = ["-created_at"]
+    paginator = InfinitePaginator
+    show_full_result_count = False
+    fields = ["kind", "about", "recipient", "subject", "text_shown", "state", "attempts", "last_error", "created_at"]
+    readonly_fields = fields
+    actions = ["send_given_up_again"]
+
+    @display(description="state", label={"sent": "success", "pending": "info", "given up": "danger"})
+    def shown_state(self, message: OutgoingMessage) -> str:
+        return "pending" if message.state == MessageState.PENDING else message.get_state_display()
+
+    @display(description="text")
+    def text_shown(self, message: OutgoingMessage) -> str:
+        return shown_text(message)
+
+    @admin.action(description="Send again what was given up", permissions=["view"])
+    def send_given_up_again(self, request: HttpRequest, queryset: QuerySet[OutgoingMessage]) -> None:
+        revived = sum(send_again(message=message, now=timezone.now()) for message in queryset)
+        self.message_user(request, f"{revived} of {queryset.count()} wait to be sent again; the others were not given up.")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: OutgoingMessage | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: OutgoingMessage | None = None) -> bool:
+        return False

@@ -1,0 +1,162 @@
+"""The permanent cast, and factories named by state. They go through the services, as real rows do.
+
+Alice holds one account with one subscription, Bob two subscriptions, Charlie is a stranger.
+Sam is in support, Fiona and Frank in finance, Mara is a manager.
+"""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+from django.contrib.auth.models import Group
+from moneyed import Money
+
+from accounts.models import Account, User
+from billing.models import Payment, Refund, Subscription
+from cancellations.models import CancellationRequest, PolicyVersion
+from cancellations.queries import policy_in_force
+from cancellations.services.enforcement import enforce
+from cancellations.services.policies import publish
+from cancellations.services.review import schedule
+from cancellations.services.submission import Declaration, submit_as_guest, submit_for, verify
+
+NOW = datetime(2026, 2, 12, 13, 7, 31, tzinfo=UTC)
+_numbers = count(1)
+
+
+def policy(**figures: Any) -> PolicyVersion:
+    """A published version, in force for years."""
+    text = "We ask for {notice_days} of notice."
+    number = (PolicyVersion.objects.order_by("-number").values_list("number", flat=True).first() or 0) + 1
+    limits = {"EUR": "500", "JPY": "50000", "BHD": "200"}
+    version = PolicyVersion.objects.create(number=number, text=text, **({"approval_limits": limits} | figures))
+    long_ago = datetime(2015, 1, 1, tzinfo=UTC) + timedelta(days=number)
+    return publish(version=version, change_summary="First.", effective_from=long_ago, now=long_ago)
+
+
+def account(name: str = "Alice", **fields: Any) -> Account:
+    number = next(_numbers)
+    told = {
+        "account_number": f"AT-{900000 + number}",
+        "username": f"{name.lower()}{number}",
+        "name": name,
+        "email": f"{name.lower()}{number}@customer.example",
+        "country": "DE",
+        "time_zone": "Europe/Berlin",
+        "language": "de",
+        "currency": "EUR",
+        "customer_since": date(2024, 1, 1),
+    }
+    return Account.objects.create(**(told | fields))
+
+
+def subscription(holder: Account | None = None, **fields: Any) -> Subscription:
+    """Monthly on the 31st, 30.00 EUR, of Alice unless somebody else is given."""
+    told = {
+        "account": holder or account(),
+        "reference": f"SUB-{next(_numbers):05}",
+        "plan_code": "team",
+        "plan_name": "Team",
+        "price": Money("30.00", "EUR"),
+        "interval_unit": "month",
+        "interval_count": 1,
+        "started_on": date(2025, 1, 31),
+        "billing_anchor": date(2025, 1, 31),
+    }
+    return Subscription.objects.create(**(told | fields))
+
+
+def payment(paid_for: Subscription, start: date, end: date, amount: Money | None = None, **fields: Any) -> Payment:
+    return Payment.objects.create(
+        reference=f"PAY-{next(_numbers):05}",
+        account=paid_for.account,
+        subscription=paid_for,
+        period_start=start,
+        period_end=end,
+        amount=amount or paid_for.price,
+        paid_at=datetime.combine(start, datetime.min.time(), tzinfo=UTC),
+        **fields,
+    )
+
+
+def declaration(holder: Account, **given: Any) -> Declaration:
+    told = {"reason": "too_expensive", "words": "It is too dear."}
+    return Declaration(holder.account_number, holder.username, holder.email, **(told | given))
+
+
+def in_review(of: Subscription | None = None, at: datetime = NOW, **given: Any) -> CancellationRequest:
+    of = of or subscription()
+    _some_policy(at)
+    declared = declaration(of.account, **given)
+    return submit_for(subscription=of, declaration=declared, submission_key=uuid4(), received_at=at, now=at)
+
+
+def unverified(holder: Account, at: datetime = NOW, **given: Any) -> CancellationRequest:
+    _some_policy(at)
+    return submit_as_guest(declaration=declaration(holder, **given), submission_key=uuid4(), received_at=at, now=at)
+
+
+def proven_but_unmatched(at: datetime = NOW) -> CancellationRequest:
+    stranger = account("Charlie")
+    request = unverified(stranger, at)
+    verify(request=request, now=at)
+    return fresh(request)
+
+
+def scheduled(of: Subscription | None = None, at: datetime = NOW, **given: Any) -> CancellationRequest:
+    return schedule(request=in_review(of, at, **given), by=staff("support"), now=at)
+
+
+def refund_requested(*, amount: Money | None = None, limits: dict[str, str] | None = None) -> Refund:
+    """A month of 30 days, ended after 10: two thirds are unused."""
+    price = amount or Money("30.00", "EUR")
+    of = subscription(price=price, started_on=date(2026, 4, 1), billing_anchor=date(2026, 4, 1))
+    payment(of, date(2026, 4, 1), date(2026, 5, 1))
+    return Refund.objects.create(
+        account=of.account,
+        subscription=of,
+        about="CR-TEST-TEST",
+        notify=of.account.email,
+        ended_on=date(2026, 4, 11),
+        requested_at=NOW,
+        state_changed_at=NOW,
+        decision_due_on=date(2026, 2, 19),
+        payment_days=10,
+        approval_limits={"EUR": "500", "JPY": "50000", "BHD": "200"} if limits is None else limits,
+    )
+
+
+def staff(role: str, name: str = "") -> User:
+    name = name or {"support": "Sam", "finance": "Fiona", "manager": "Mara"}[role]
+    email = f"{name.lower()}@atntcrm.example"
+    known = User.objects.filter(email=email).first()
+    if known is not None:
+        return known
+    person = User.objects.create_user(email, "a-long-password", name=name, is_staff=True)
+    person.groups.add(Group.objects.get(name=role))
+    return person
+
+
+def customer(holder: Account) -> User:
+    return User.objects.create_user(holder.email, name=holder.name)
+
+
+def fresh(row: Any) -> Any:
+    """The row as the database has it now."""
+    return type(row).objects.get(pk=row.pk)
+
+
+def pass_time(until: datetime) -> None:
+    enforce(now=until)
+
+
+def euros(amount: str) -> Money:
+    return Money(Decimal(amount), "EUR")
+
+
+def _some_policy(at: datetime) -> None:
+    if not PolicyVersion.objects.exists():
+        policy()
+    policy_in_force(at)
