@@ -10,7 +10,7 @@ from django.core.signing import BadSignature
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.views.decorators.cache import never_cache
+from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import Account, User
@@ -53,7 +53,7 @@ def subscriptions(http: HttpRequest) -> HttpResponse:
     return render(http, "portal/subscriptions.html", {"held": held})
 
 
-@never_cache
+@cache_control(private=True, max_age=0)  # stored, so that the back button shows a posted page again
 @require_http_methods(["GET", "HEAD", "POST"])
 def cancel(http: HttpRequest) -> HttpResponse:
     """Form, check answers, confirm: three steps of one address, told apart by the button pressed."""
