@@ -4,11 +4,11 @@ Locks are taken in one order everywhere: subscription, refund, payments by key.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 
 import pghistory
-from babel.numbers import format_currency
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from moneyed import Money
@@ -20,6 +20,7 @@ from billing.periods import local_date
 from billing.proration import minor_unit_digits
 from billing.queries import QuotedLine, approvals_needed, quote, quoted_total
 from billing.states import IllegalTransition, RefundState
+from billing.wording import day_words, money_words
 from messaging.services import queue_message
 
 
@@ -181,17 +182,20 @@ def _spread(refund: Refund, amount: Decimal) -> list[QuotedLine]:
     """Lays a free amount over the payments, the newest period first, each up to what it can still return."""
     day = refund.ended_on
     lines = quote(refund.subscription, ended_on=day) or quote(refund.subscription, ended_on=date.min)
-    if lines and amount != round(amount, digits := minor_unit_digits(lines[0].payment.amount.currency)):
-        raise RefundRefused(f"{lines[0].payment.amount.currency} has {digits} decimals; {amount} has more.")
+    if not lines:
+        raise RefundRefused("No payment is known for this subscription, so there is nothing to return.")
+    currency = lines[0].payment.amount.currency
+    if amount != round(amount, digits := minor_unit_digits(currency)):
+        raise RefundRefused(f"{currency} has {digits} decimals; {amount} has more.")
     left, spread = amount, []
     for line in lines:
         share = min(left, line.returnable.amount)
         if share > 0:
-            money = Money(share, line.payment.amount.currency)
-            spread.append(QuotedLine(**{**vars(line), "amount": money}))
+            spread.append(replace(line, amount=Money(share, currency)))
             left -= share
     if left > 0:
-        raise RefundRefused(f"The payments concerned can return {amount - left} at most, not {amount}.")
+        most, wanted = money_words(Money(amount - left, currency)), money_words(Money(amount, currency))
+        raise RefundRefused(f"The payments concerned can return {most} at most, not {wanted}.")
     return spread
 
 
@@ -218,27 +222,20 @@ def _save_guarded(refund: Refund) -> None:
 
 
 def _tell(refund: Refund, kind: str, now: datetime) -> None:
-    money = refund.amount
     context = {
         "reference": refund.reference,
         "about": refund.about,
         "plan": refund.subscription.plan_name,
-        "amount": format_currency(money.amount, money.currency.code, locale="en_GB") if money else "",
+        "amount": money_words(refund.amount),
         "breakdown": [_line_words(line) for line in refund.lines.select_related("payment").order_by("pk")],
         "ground": refund.decision_ground,
-        "payment_due": _day_words(refund.payment_due_on),
-        "paid_on": _day_words(refund.paid_on),
+        "payment_due": day_words(refund.payment_due_on),
+        "paid_on": day_words(refund.paid_on),
         "settlement_reference": refund.settlement_reference,
     }
     queue_message(kind=kind, recipient=refund.notify, context=context, now=now, about=refund.about or refund.reference)
 
 
 def _line_words(line: RefundLine) -> str:
-    paid = line.payment.amount
-    returned = format_currency(line.amount, paid.currency.code, locale="en_GB")
-    whole = format_currency(paid.amount, paid.currency.code, locale="en_GB")
-    return f"{line.payment.reference}: {returned} of {whole}, {line.unused_days} of {line.period_days} days unused"
-
-
-def _day_words(day: date | None) -> str:
-    return f"{day:%d} {day:%B} {day.year}".lstrip("0") if day else ""
+    shares = f"{money_words(line.money)} of {money_words(line.payment.amount)}"
+    return f"{line.payment.reference}: {shares}, {line.unused_days} of {line.period_days} days unused"

@@ -152,7 +152,7 @@ class SignedInCancelForm(CancelForm):
         field = self.fields["subscription"]
         assert isinstance(field, forms.ModelChoiceField)
         field.queryset = Subscription.objects.filter(pk__in=keys).select_related("account")
-        field.label_from_instance = lambda found: f"{found.plan_name} · {found.account.account_number}"  # type: ignore[method-assign]
+        field.label_from_instance = lambda found: f"{found.plan_name} · {found.reference}"  # type: ignore[method-assign]
 
 
 class FollowForm(CrispyForm):

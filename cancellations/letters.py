@@ -1,12 +1,12 @@
 """What a message about a request says: the flat values for its template."""
 
-from datetime import date, datetime
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
 from django.conf import settings
 from django.core import signing
 from django.urls import reverse
 
+from billing.wording import day_words, instant_words
 from cancellations.models import CancellationRequest
 from messaging.rendering import Value
 from messaging.services import queue_message
@@ -61,12 +61,3 @@ def _context(request: CancellationRequest) -> dict[str, Value]:
         "link_days": str(settings.PROOF_LINK_DAYS),
     }
 
-
-def day_words(day: date | None) -> str:
-    return f"{day.day} {day:%B} {day.year}" if day else ""
-
-
-def instant_words(instant: datetime, zone: str) -> str:
-    """Like «12 February 2026, 14:07:31 (Europe/Berlin)»."""
-    local = instant.astimezone(ZoneInfo(zone))
-    return f"{day_words(local.date())}, {local:%H:%M:%S} ({zone.replace('_', ' ')})"

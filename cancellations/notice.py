@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from billing.periods import Interval, next_billing_date
+from billing.wording import day_words
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,12 @@ def assess(
     _require_days(notice_days)
     upcoming = next_billing_date(anchor, interval, received_on)
     deadline = _shift(upcoming, -notice_days)
-    earliest = max(_shift(received_on, notice_days), received_on + timedelta(days=1), requested_end or date.min)
+    earliest = max(_shift(received_on, notice_days), _shift(received_on, 1), requested_end or date.min)
     effective = next_billing_date(anchor, interval, earliest - timedelta(days=1))
     on_time = received_on <= deadline
     told = (
-        f"We received your request on {_words(received_on)}.",
-        f"Your next billing date after that day is {_words(upcoming)}.",
+        f"We received your request on {day_words(received_on)}.",
+        f"Your next billing date after that day is {day_words(upcoming)}.",
         *_deadline_sentences(upcoming, deadline, notice_days, on_time),
         *_effective_sentences(upcoming, effective, on_time, requested_end),
     )
@@ -64,10 +65,10 @@ def assess_trial(
     if trial_ends_on <= received_on or received_on > deadline or wishes_later:
         return None
     told = (
-        f"We received your request on {_words(received_on)}.",
-        f"Your trial runs until {_words(trial_ends_on)}, and the policy asks for "
+        f"We received your request on {day_words(received_on)}.",
+        f"Your trial runs until {day_words(trial_ends_on)}, and the policy asks for "
         f"{_days(trial_notice_days)} of notice before it ends.",
-        f"Your request is in time, so your subscription ends with the trial on {_words(trial_ends_on)}.",
+        f"Your request is in time, so your subscription ends with the trial on {day_words(trial_ends_on)}.",
         "Nothing is charged.",
     )
     return NoticeAssessment(trial_ends_on, deadline, True, trial_ends_on, told)
@@ -79,7 +80,7 @@ def _deadline_sentences(upcoming: date, deadline: date, notice_days: int, on_tim
     else:
         rule = (
             f"The policy asks for {_days(notice_days)} of notice, so the last day to cancel for "
-            f"{_words(upcoming)} is {_words(deadline)}."
+            f"{day_words(upcoming)} is {day_words(deadline)}."
         )
     verdict = (
         "Your request is in time for that date." if on_time else "Your request came after that day, so it is late."
@@ -92,10 +93,10 @@ def _effective_sentences(
 ) -> tuple[str, ...]:
     wish: tuple[str, ...] = ()
     if requested_end is not None:
-        wish = (f"You asked for an end on {_words(requested_end)} or later.",)
+        wish = (f"You asked for an end on {day_words(requested_end)} or later.",)
     if effective == upcoming and on_time:
-        return *wish, f"Your subscription ends on that billing date, {_words(effective)}."
-    return *wish, f"The first billing date that fits is {_words(effective)}: your subscription ends on that day."
+        return *wish, f"Your subscription ends on that billing date, {day_words(effective)}."
+    return *wish, f"The first billing date that fits is {day_words(effective)}: your subscription ends on that day."
 
 
 def _require_days(days: int) -> None:
@@ -113,13 +114,3 @@ def _shift(day: date, days: int) -> date:
 def _days(count: int) -> str:
     return "1 day" if count == 1 else f"{count} days"
 
-
-def _words(day: date) -> str:
-    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
-
-
-# Not strftime, whose month names follow the process's locale.
-_MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July",
-    "August", "September", "October", "November", "December",
-)  # fmt: skip

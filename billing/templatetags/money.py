@@ -1,21 +1,18 @@
 from decimal import Decimal
 
-from babel.numbers import format_currency
 from django import template
 from django.utils.html import format_html
 from moneyed import Currency, Money
 
 from billing.models import Subscription
+from billing.wording import money_words
 
 register = template.Library()
 
 
 @register.filter
 def money(value: Money | None) -> str:
-    """The sum with its currency, in as many decimals as the currency has; empty for none."""
-    if value is None:
-        return ""
-    return format_currency(value.amount, value.currency.code, locale="en_GB")
+    return money_words(value)
 
 
 @register.filter

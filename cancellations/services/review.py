@@ -9,6 +9,7 @@ from accounts.models import User
 from billing.models import Subscription
 from billing.periods import local_date, start_of_day
 from billing.queries import quote, quoted_total
+from billing.wording import day_words
 from cancellations.letters import send_letter
 from cancellations.models import CancellationRequest, DeclineGround
 from cancellations.notice import assess
@@ -80,7 +81,7 @@ def waive_notice(*, request: CancellationRequest, by: User, ground: str, now: da
     request.notice_waived_by, request.notice_waived_ground = by, ground.strip()
     request.explanation = [
         *request.explanation,
-        f"Our support team waived the notice, so your subscription ends on {request.effective_on:%-d %B %Y} instead.",
+        f"Our support team waived the notice, so your subscription ends on {day_words(request.effective_on)} instead.",
     ]
     with pghistory.context(verb="waive", actor="staff", by=by.pk, why=ground):
         request.save()

@@ -2,7 +2,7 @@ from datetime import date, datetime
 
 from django import template
 
-from cancellations.letters import instant_words
+from billing.wording import day_words, instant_words, long_day_words
 from cancellations.queries import Entry
 
 register = template.Library()
@@ -24,12 +24,12 @@ TOLD = {
 @register.filter
 def long_day(day: date | None) -> str:
     """Like «Saturday, 28 February 2026»."""
-    return f"{day:%A}, {day.day} {day:%B} {day.year}" if day else ""
+    return long_day_words(day)
 
 
 @register.filter
 def short_day(day: date | None) -> str:
-    return f"{day.day} {day:%B} {day.year}" if day else ""
+    return day_words(day)
 
 
 @register.filter
@@ -43,7 +43,3 @@ def told(entry: Entry) -> str:
     """The line of the timeline in the customer's words; empty for what concerns only staff."""
     return TOLD.get((entry.verb, entry.actor), "")
 
-
-@register.filter
-def absolute(days: int) -> int:
-    return abs(days)

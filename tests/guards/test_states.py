@@ -1,0 +1,112 @@
+"""Each legal and each illegal pair of states, by SQL against the database."""
+
+from itertools import permutations
+
+import pgtrigger
+import pytest
+from django.db import InternalError, connection, transaction
+
+from billing.models import Refund
+from billing.states import TRANSITIONS as REFUND_TRANSITIONS
+from billing.states import RefundState
+from cancellations.models import CancellationRequest, PolicyVersion
+from cancellations.states import TRANSITIONS as REQUEST_TRANSITIONS
+from cancellations.states import PolicyState, RequestState
+from messaging.models import TRANSITIONS as MESSAGE_TRANSITIONS
+from messaging.models import MessageState, OutgoingMessage
+from tests import cast
+from tests.cast import NOW
+
+pytestmark = pytest.mark.django_db
+
+
+def assert_enforced(row, legal, old, new, fields):
+    """The update goes through just where the table says so. Django's UPDATE is plain SQL, no service in between."""
+    rows = type(row)._base_manager.filter(pk=row.pk)
+    if (old, new) in legal:
+        assert rows.update(state=new, **fields) == 1
+    else:
+        with pytest.raises(InternalError, match="Invalid transition"), transaction.atomic():
+            rows.update(state=new, **fields)
+
+
+def request_fields(state, subscription):
+    matched = {"subscription": subscription, "account": subscription.account, "effective_on": NOW.date()}
+    matched |= {"effective_at": NOW, "verified_at": NOW, "verification_expires_at": NOW, "decline_ground": "duplicate"}
+    unmatched = {"subscription": None, "verified_at": None}
+    return matched | (unmatched if state == RequestState.UNVERIFIED else {})
+
+
+@pytest.mark.parametrize(("old", "new"), list(permutations(RequestState.values, 2)))
+def test_a_request_moves_only_along_its_table(old, new):
+    of = cast.subscription()
+    row = CancellationRequest.objects.create(
+        state=old, state_changed_at=NOW, received_at=NOW, channel="guest", email_given="a@customer.example",
+        reason="other", policy_version=cast.policy(), **request_fields(old, of),
+    )  # fmt: skip
+    assert_enforced(row, REQUEST_TRANSITIONS, old, new, request_fields(new, of))
+
+
+@pytest.mark.parametrize(("old", "new"), list(permutations(RefundState.values, 2)))
+def test_a_refund_moves_only_along_its_table(old, new):
+    refund = cast.refund_requested()
+    paid = refund.subscription.payments.get()
+    refund.lines.create(payment=paid, amount="20", unused_days=20, period_days=30)
+    fiona, frank = cast.staff("finance"), cast.staff("finance", "Frank")
+    whole = {"amount": "20", "amount_currency": "EUR", "basis": "unused", "proposed_by": fiona, "approved_by": frank}
+    whole |= {"paid_on": NOW.date(), "settlement_reference": "X"}
+    row = _refund_in(old, refund, whole)
+    assert_enforced(row, REFUND_TRANSITIONS, old, new, {})
+
+
+def _refund_in(state, like, whole):
+    """A refund that stands in the state with its line, written past the guards of earlier steps."""
+    told = {name: getattr(like, name) for name in ("account", "subscription", "ended_on", "approval_limits")}
+    told |= {"state_changed_at": NOW, "requested_at": NOW, "notify": like.notify}
+    like.lines.all().delete()
+    row = Refund.objects.create(decision_due_on=NOW.date(), payment_days=1, **told)
+    row.lines.create(payment=like.subscription.payments.get(), amount="20", unused_days=20, period_days=30)
+    with pgtrigger.ignore("billing.Refund:refund_state"):
+        Refund.objects.filter(pk=row.pk).update(**whole)
+        Refund.objects.filter(pk=row.pk).update(state=state)
+    return row
+
+
+@pytest.mark.parametrize(("old", "new"), list(permutations(MessageState.values, 2)))
+def test_a_message_moves_only_along_its_table(old, new):
+    row = OutgoingMessage.objects.create(state=old, due_at=NOW, created_at=NOW, recipient="a@customer.example")
+    assert_enforced(row, MESSAGE_TRANSITIONS, old, new, {})
+
+
+def test_a_published_policy_never_changes():
+    version = cast.policy()
+    rows = PolicyVersion.objects.filter(pk=version.pk)
+    for change in ({"notice_days": 0}, {"text": "other"}, {"state": PolicyState.DRAFT}):
+        with pytest.raises(InternalError), transaction.atomic():
+            rows.update(**change)
+    with pytest.raises(InternalError, match="Cannot update or delete"), transaction.atomic():
+        rows.delete()
+
+
+def test_what_the_customer_declared_never_changes():
+    request = cast.in_review()
+    rows = CancellationRequest.objects.filter(pk=request.pk)
+    for change in ({"words": "x"}, {"received_at": NOW.replace(year=2020)}, {"policy_version": cast.policy()}):
+        with pytest.raises(InternalError, match="Cannot update"), transaction.atomic():
+            rows.update(**change)
+    with pytest.raises(InternalError, match="Cannot delete"), transaction.atomic():
+        rows.delete()
+
+
+def test_the_history_sees_raw_sql_and_cannot_be_changed():
+    request = cast.in_review()
+    before = request.events.count()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE cancellations_cancellationrequest SET state = 'withdrawn' WHERE id = %s", [request.pk]
+        )
+    assert request.events.count() == before + 1
+    with pytest.raises(InternalError), transaction.atomic():
+        request.events.update(state="scheduled")
+    with pytest.raises(InternalError), transaction.atomic():
+        request.events.all().delete()
