@@ -117,7 +117,7 @@ class VerbAdmin(DeskAdmin):
         if not chosen.open_to(request.user, row):
             messages.error(request, f"{row} is {row.get_state_display()}: {chosen.label.lower()} is not open to it now.")
             return redirect(self.page_url(row))
-        form = chosen.form(request.POST or None, row=row, user=request.user)
+        form = chosen.form(request.POST if request.method == "POST" else None, row=row, user=request.user)
         if request.method == "POST" and form.is_valid():
             if (answer := self._run(request, chosen, row, form)) is not None:
                 return answer

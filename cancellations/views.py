@@ -96,7 +96,7 @@ def status(http: HttpRequest, reference: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def follow(http: HttpRequest) -> HttpResponse:
     """Asks for reference and address, and sends the link; says the same whether they fit or not."""
-    form = FollowForm(http.POST or None, initial={"reference": http.GET.get("reference", "")})
+    form = FollowForm(_posted(http), initial={"reference": http.GET.get("reference", "")})
     if http.method == "POST" and form.is_valid():
         send_follow_link(now=timezone.now(), **form.cleaned_data)
         return render(http, "portal/follow_sent.html", {"email": form.cleaned_data["email"]})
@@ -119,7 +119,7 @@ def prove(http: HttpRequest, token: str) -> HttpResponse:
     now = timezone.now()
     account = matching_account(request)
     choices = cancellable(account, now=now) if account else []
-    form = ProveForm(http.POST or None, subscriptions=choices) if len(choices) > 1 else None
+    form = ProveForm(_posted(http), subscriptions=choices) if len(choices) > 1 else None
     if http.method != "POST" or (form is not None and not form.is_valid()):
         return _proof_page(http, request, choices, form)
     return _verify(http, request, form.cleaned_data["subscription"] if form else None, now)
@@ -169,6 +169,11 @@ def policy(http: HttpRequest, number: int | None = None) -> HttpResponse:
 def policy_history(http: HttpRequest) -> HttpResponse:
     published = PolicyVersion.objects.filter(state=PolicyState.PUBLISHED).order_by("-effective_from", "-number")
     return render(http, "portal/policy_history.html", {"versions": published, "current": policy_in_force(timezone.now())})
+
+
+def _posted(http: HttpRequest) -> Any:
+    """What was posted, also when that is nothing; None for a page that is only opened."""
+    return http.POST if http.method == "POST" else None
 
 
 def _all_of(account: Account) -> list[Subscription]:

@@ -17,7 +17,7 @@ from django.contrib.auth.models import Group
 from accounts.models import User
 from billing import crm_rows
 from billing.models import Subscription
-from billing.periods import Interval, billing_date, next_billing_date
+from billing.periods import Interval, billing_date
 from cancellations.models import CancellationRequest, PolicyVersion
 from cancellations.policy_text import FIRST_TEXT
 from cancellations.services.enforcement import enforce
@@ -122,8 +122,9 @@ def load_requests(staff: dict[str, User], now: datetime) -> None:
     planned = _ask(by_plan["alnoor"], now - timedelta(days=5), now, "unused", "The project has ended.")
     schedule(request=planned, by=staff["support"], now=now - timedelta(days=4), words="Thank you for the time with us.")
     late = by_plan["obrien"]
-    billed = next_billing_date(late.billing_anchor, late.interval, now.date() - timedelta(days=20))
-    asked_at = datetime.combine(billed - timedelta(days=4), time(9, 30), tzinfo=UTC)
+    current = late.period_on(now.date())
+    assert current is not None
+    asked_at = datetime.combine(current.start - timedelta(days=4), time(9, 30), tzinfo=UTC)
     waived = _ask(late, asked_at, asked_at, "too_expensive", "I was in hospital and missed the date.", refund=True)
     waive_notice(request=waived, by=staff["support"], ground="In hospital, proof seen", now=asked_at)
     guest = Declaration("AT-104275", "markup", "markup@customer.example", "low_quality", "It is <b>slow</b>.")

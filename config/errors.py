@@ -32,6 +32,11 @@ def not_found(http: HttpRequest, exception: Exception) -> HttpResponse:
     return _page(http, 404, "There is no such page", "Check the address, or begin at the first page.")
 
 
+def not_open_yet(http: HttpRequest) -> HttpResponse:
+    what = "No cancellation policy is published here yet. If you want to cancel, write to us: that counts, too."
+    return _page(http, 503, "This portal is not open yet", what)
+
+
 def server_error(http: HttpRequest) -> HttpResponse:
     reference = new_reference("ER")
     log.error("Error page %s shown for %s", reference, http.path)

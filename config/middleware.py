@@ -4,6 +4,9 @@ from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from csp.middleware import CSPMiddleware
 from django.http import HttpRequest, HttpResponse
 
+from cancellations.queries import NoPolicyInForce
+from config.errors import not_open_yet
+
 # The staff interface is django-unfold's, whose scripts (Alpine.js) evaluate the attributes of its own pages.
 STAFF_POLICY = {
     "default-src": [NONE],
@@ -16,6 +19,19 @@ STAFF_POLICY = {
     "base-uri": [NONE],
     "frame-ancestors": [NONE],
 }
+
+
+class NoPolicyYet:
+    """A fresh installation has no policy, and can promise nothing: it says so instead of failing."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        return not_open_yet(request) if isinstance(exception, NoPolicyInForce) else None
 
 
 def content_security_policy(get_response: Callable[[HttpRequest], HttpResponse]) -> CSPMiddleware:

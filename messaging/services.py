@@ -61,9 +61,18 @@ def deliver_due(*, now: datetime) -> int:
     """
     sent = 0
     while claimed := _claim(now):
-        with get_connection() as connection:
+        connection = get_connection()
+        try:
+            connection.open()
+        except OSError as error:  # smtplib's errors are among them; what else is due waits for the next tick
+            for message in claimed:
+                _note_failure(message, error, now)
+            return sent
+        try:
             for message in claimed:
                 sent += _deliver(message, connection, now)
+        finally:
+            connection.close()
     return sent
 
 

@@ -82,8 +82,8 @@ def payment(paid_for: Subscription, start: date, end: date, amount: Money | None
 
 
 def declaration(holder: Account, **given: Any) -> Declaration:
-    told = {"reason": "too_expensive", "words": "It is too dear."}
-    return Declaration(holder.account_number, holder.username, holder.email, **(told | given))
+    told = {"account_number": holder.account_number, "username": holder.username, "email": holder.email}
+    return Declaration(**(told | {"reason": "too_expensive", "words": "It is too dear."} | given))
 
 
 def in_review(of: Subscription | None = None, at: datetime = NOW, **given: Any) -> CancellationRequest:

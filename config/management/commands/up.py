@@ -69,7 +69,7 @@ class Command(BaseCommand):
         lines = ["", f"  The portal      {site}/"]
         if settings.LOCAL_RUN:
             lines += [
-                f"  Customer        {site}/signin/login/code/   {demo.CUSTOMER}, code by mail",
+                f"  Customer        {site}/signin/   {demo.CUSTOMER}, code by mail",
                 f"  As a guest      {site}/cancel/   AT-104303 (username thirtyfirst, ultimo@customer.example)",
                 f"  Staff           {site}/admin/   password {demo.STAFF_PASSWORD}",
                 *(f"    {role:13} {role}@atntcrm.example" for role in demo.STAFF),

@@ -1,0 +1,239 @@
+"""Support and finance at the desk: pages, verbs, permissions, forged requests."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import User
+from cancellations.models import PolicyVersion
+from cancellations.services.submission import verify
+from messaging.models import OutgoingMessage
+from messaging.services import deliver_due
+from tests import cast
+from tests.cast import NOW, fresh
+
+pytestmark = pytest.mark.django_db
+
+
+def at_desk(person):
+    client = Client()
+    client.force_login(person)
+    return client
+
+
+def url(row, verb=None):
+    name = f"admin:{row._meta.app_label}_{row._meta.model_name}"
+    return reverse(f"{name}_verb", args=[row.pk, verb]) if verb else reverse(f"{name}_change", args=[row.pk])
+
+
+@pytest.fixture
+def sam(db):
+    return at_desk(cast.staff("support"))
+
+
+def test_the_queue_order_is_by_due_date_with_the_settled_last(sam):
+    rows = {
+        "settled": cast.in_review(cast.subscription(billing_anchor=cast.date(2025, 1, 5))),
+        "later": cast.in_review(cast.subscription(billing_anchor=cast.date(2025, 1, 27))),
+        "sooner": cast.in_review(cast.subscription(billing_anchor=cast.date(2025, 1, 23))),
+        "unmatched": cast.proven_but_unmatched(),
+    }
+    sam.post(url(rows["settled"], "decline"), {"ground": "duplicate"}, follow=True)
+    page = sam.get(reverse("admin:cancellations_cancellationrequest_changelist")).content.decode()
+    order = sorted(rows, key=lambda name: page.index(rows[name].reference))
+    assert "match it now" in page
+    assert order == ["unmatched", "sooner", "later", "settled"]
+
+
+@pytest.mark.parametrize("term", ["reference", "account_number_given", "username_given", "email_given"])
+def test_the_queue_is_searched(sam, term):
+    wanted, other = cast.in_review(), cast.in_review()
+    page = sam.get(
+        reverse("admin:cancellations_cancellationrequest_changelist"), {"q": getattr(wanted, term)}
+    ).content.decode()
+    assert wanted.reference in page
+    assert other.reference not in page
+
+
+def test_the_page_of_a_request_shows_what_the_decision_needs(sam):
+    of = cast.subscription()
+    cast.payment(of, cast.date(2026, 1, 31), cast.date(2026, 2, 28))
+    request = cast.in_review(of, words="Because <b>so</b>")
+    page = sam.get(url(request)).content.decode()
+    for part in ("Because &lt;b&gt;so&lt;/b&gt;", *request.explanation, "€30.00", "Submitted", "We have your cancellation"):
+        assert part in page, part
+
+
+def test_scheduling_tells_the_customer(sam):
+    request = cast.in_review()
+    page = sam.get(url(request, "schedule")).content.decode()
+    assert "the customer is told at once" in page
+    answer = sam.post(url(request, "schedule"), {"words": "Thank you."}, follow=True)
+    assert "scheduled." in answer.content.decode()
+    assert (fresh(request).state, fresh(request).decided_by.name) == ("scheduled", "Sam")
+    assert "Thank you." in OutgoingMessage.objects.get(kind="scheduled").text
+
+
+def test_scheduling_an_unmatched_request_asks_for_the_subscription(sam):
+    of = cast.subscription()
+    request = cast.unverified(of.account, email="other@else.example")
+    verify(request=request, now=NOW)
+    refused = sam.post(url(request, "schedule"), {"words": ""})
+    assert "Choose the subscription" in refused.content.decode()
+    sam.post(url(request, "schedule"), {"words": "", "subscription": of.pk})
+    request = fresh(request)
+    assert (request.state, request.subscription, request.effective_on) == ("scheduled", of, cast.date(2026, 2, 28))
+
+
+def test_a_second_request_for_the_same_subscription_cannot_be_scheduled(sam):
+    of = cast.subscription()
+    cast.in_review(of)
+    request = cast.unverified(of.account)
+    verify(request=request, now=NOW)
+    answer = sam.post(url(request, "schedule"), {"words": "kept", "subscription": of.pk})
+    assert "as a duplicate" in answer.content.decode()
+    assert "kept" in answer.content.decode()
+
+
+def test_declining_needs_a_ground_from_the_list(sam):
+    request = cast.in_review()
+    for data in ({}, {"ground": "we do not like it"}):
+        answer = sam.post(url(request, "decline"), {"words": "kept", **data})
+        assert answer.status_code == 422
+        assert "kept" in answer.content.decode()
+    sam.post(url(request, "decline"), {"ground": "not_account_holder", "words": ""})
+    assert fresh(request).decline_ground == "not_account_holder"
+    assert "did not come from the account holder" in OutgoingMessage.objects.get(kind="declined").text
+
+
+def test_waiving_is_offered_only_where_something_is_late(sam):
+    on_time = cast.in_review()
+    late = cast.in_review(at=NOW.replace(day=20))
+    assert "Waive late notice" not in sam.get(url(on_time)).content.decode()
+    assert "Waive late notice" in sam.get(url(late)).content.decode()
+    assert sam.post(url(late, "waive"), {"ground": " "}).status_code == 422
+    sam.post(url(late, "waive"), {"ground": "In hospital"})
+    assert fresh(late).effective_on == cast.date(2026, 2, 28)
+    assert fresh(on_time).notice_waived_by is None
+
+
+def test_somebody_was_faster(sam):
+    request = cast.in_review()
+    sam.post(url(request, "schedule"), {"words": ""})
+    answer = sam.post(url(request, "decline"), {"ground": "duplicate"}, follow=True)
+    assert "not open to it now" in answer.content.decode()
+    assert fresh(request).state == "scheduled"
+
+
+def test_a_difference_that_arose_is_shown(sam):
+    request = cast.in_review()
+    type(request.subscription).objects.filter(pk=request.subscription_id).update(billing_anchor=cast.date(2025, 1, 23))
+    page = sam.get(url(request)).content.decode()
+    assert "The data changed since" in page
+    assert "23 February 2026" in page
+
+
+def test_staff_never_see_a_proving_link(sam):
+    request = cast.unverified(cast.account())
+    letter = OutgoingMessage.objects.get(about=request.reference)
+    page = sam.get(reverse("admin:messaging_outgoingmessage_change", args=[letter.pk])).content.decode()
+    assert "/requests/proof/" not in page
+
+
+MATRIX = {
+    ("support", "schedule"), ("support", "decline"), ("support", "propose"),
+    ("finance", "propose"), ("finance", "approve"), ("finance", "decline_refund"), ("finance", "settle"),
+    ("manager", "schedule"), ("manager", "decline"), ("manager", "propose"), ("manager", "approve"),
+    ("manager", "decline_refund"), ("manager", "settle"), ("manager", "publish"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("role", ["support", "finance", "manager", None])
+@pytest.mark.parametrize("verb", ["schedule", "decline", "propose", "approve", "decline_refund", "settle", "publish"])
+def test_a_forged_post_is_refused_just_where_the_role_lacks_the_verb(role, verb):
+    person = cast.staff(role) if role else User.objects.create_user("x@atntcrm.example", "a-long-password", is_staff=True)
+    if verb == "publish":
+        row = PolicyVersion.objects.create(number=7, text="x")
+    elif verb in ("schedule", "decline"):
+        row = cast.in_review()
+    else:
+        row = cast.refund_requested()
+    answer = at_desk(person).post(url(row, verb.removesuffix("_refund")), {})
+    assert (answer.status_code != 403) == ((role, verb) in MATRIX)
+
+
+def test_customers_and_strangers_stay_outside(client):
+    request = cast.in_review()
+    assert client.get(url(request)).url.startswith("/admin/login/")
+    client.force_login(cast.customer(request.account))
+    assert client.post(url(request, "schedule"), {}).url.startswith("/admin/login/")
+    assert fresh(request).state == "in_review"
+
+
+def test_rows_are_never_edited_in_a_form(sam):
+    request = cast.in_review()
+    sam.post(url(request), {"state": "scheduled", "words": "forged"})
+    assert fresh(request).state == "in_review"
+    assert sam.get(reverse("admin:cancellations_cancellationrequest_add")).status_code == 403
+
+
+def test_the_refund_desk_from_proposal_to_payment():
+    refund = cast.refund_requested()
+    fiona, frank = at_desk(cast.staff("finance")), at_desk(cast.staff("finance", "Frank"))
+    page = fiona.get(url(refund)).content.decode()
+    assert "20 of 30 days" in page
+    assert "€20.00" in page
+    bad = fiona.post(url(refund, "propose"), {"basis": "custom", "amount": "99", "ground": "kept"})
+    assert "can return €30.00 at most" in bad.content.decode()
+    assert "kept" in bad.content.decode()
+    fiona.post(url(refund, "propose"), {"basis": "unused"})
+    assert ">Approve<" not in fiona.get(url(refund)).content.decode()
+    fiona.post(url(refund, "approve"), {})
+    assert fresh(refund).state == "proposed"
+    frank.post(url(refund, "approve"), {"ground": "All right."})
+    assert fresh(refund).state == "approved"
+    assert frank.post(url(refund, "settle"), {"reference": "", "paid_on": ""}).status_code == 422
+    frank.post(url(refund, "settle"), {"reference": "SEPA 1", "paid_on": "2026-02-12"})
+    assert fresh(refund).state == "paid"
+    deliver_due(now=NOW.replace(year=2030))
+    assert set(OutgoingMessage.objects.values_list("kind", flat=True)) == {"refund_approved", "refund_paid"}
+
+
+def test_a_manager_drafts_and_publishes_a_version():
+    cast.policy()
+    mara = at_desk(cast.staff("manager"))
+    form = mara.get(reverse("admin:cancellations_policyversion_add")).content.decode()
+    assert 'value="2"' in form  # the next number
+    told = {"number": 2, "text": "Notice is {notice_days}.", "notice_days": 7, "trial_notice_days": 0}
+    told |= {"cooling_off_days": 14, "verification_days": 30, "review_mode": "every", "refund_decision_days": 5}
+    told |= {"refund_payment_days": 10, "approval_limits": "{}"}
+    mara.post(reverse("admin:cancellations_policyversion_add"), told)
+    draft = PolicyVersion.objects.get(number=2)
+    mara.post(url(draft), told | {"notice_days": 8})
+    assert fresh(draft).notice_days == 8
+    assert mara.post(url(draft, "publish"), {"change_summary": ""}).status_code == 422
+    mara.post(url(draft, "publish"), {"change_summary": "Eight days."})
+    assert fresh(draft).state == "published"
+    mara.post(url(draft), told | {"notice_days": 1})
+    assert fresh(draft).notice_days == 8
+    assert "Notice is 8 days." in Client().get("/policy/").content.decode()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["accounts_account", "accounts_user", "billing_subscription", "billing_payment", "billing_refund",
+     "cancellations_cancellationrequest", "cancellations_policyversion", "messaging_outgoingmessage", "auth_group"],
+)  # fmt: skip
+def test_every_list_and_page_opens(name):
+    root = at_desk(User.objects.create_superuser("root@atntcrm.example", "a-long-password"))
+    refund = cast.refund_requested()
+    request = cast.in_review()
+    rows = {
+        "accounts_account": refund.account, "accounts_user": cast.staff("support"), "billing_refund": refund,
+        "billing_subscription": refund.subscription, "billing_payment": refund.subscription.payments.get(),
+        "cancellations_cancellationrequest": request, "cancellations_policyversion": request.policy_version,
+        "messaging_outgoingmessage": OutgoingMessage.objects.first(), "auth_group": cast.Group.objects.first(),
+    }  # fmt: skip
+    assert root.get(reverse(f"admin:{name}_changelist")).status_code == 200
+    assert root.get(reverse(f"admin:{name}_change", args=[rows[name].pk])).status_code == 200
+    assert root.get("/admin/").status_code == 200

@@ -1,0 +1,117 @@
+"""Pages around the flow: entry, policy, sign-in, errors, health."""
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+
+from accounts.models import User
+from messaging.models import OutgoingMessage
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def policy(db):
+    return cast.policy(notice_days=10)
+
+
+def test_the_entry_page_speaks_from_the_policy_in_force(client, policy):
+    assert "10 days before your next billing date" in client.get("/").content.decode()
+    cast.policy(notice_days=1, refund_decision_days=1)
+    page = client.get("/").content.decode()
+    assert "1 day before your next billing date" in page
+    assert "Within 1 working day, " in page
+
+
+def test_the_policy_shows_its_own_figures_and_keeps_its_versions(client, policy):
+    cast.policy(notice_days=3)
+    assert "We ask for 3 days of notice." in client.get("/policy/").content.decode()
+    old = client.get("/policy/1/").content.decode()
+    assert "We ask for 10 days of notice." in old
+    assert "not the version in force" in old
+    assert client.get("/policy/history/").content.decode().count("Version ") >= 2
+    assert client.get("/policy/99/").status_code == 404
+
+
+def test_without_a_policy_the_portal_says_so(client):
+    answer = client.get("/")
+    assert answer.status_code == 503
+    assert "not open yet" in answer.content.decode()
+
+
+def test_a_code_goes_to_known_addresses_and_the_page_says_the_same_for_all(policy):
+    holder = cast.account()
+    answers = []
+    for email in (holder.email.upper(), "nobody@else.example", "sam@atntcrm.example"):
+        cast.staff("support")
+        client = Client()
+        posted = client.post("/signin/", {"email": email})
+        answers.append((posted.status_code, posted.url, len(client.get(posted.url).content)))
+    assert len(set(answers)) == 1
+    kinds = OutgoingMessage.objects.order_by("created_at").values_list("recipient", "kind")
+    assert [kind for _, kind in kinds] == ["sign_in_code", "sign_in_unknown", "sign_in_unknown"]
+
+
+def test_the_code_signs_in_and_a_wrong_one_does_not(client, policy):
+    of = cast.subscription()
+    client.post("/signin/", {"email": of.account.email})
+    assert "Incorrect code" in client.post("/signin/code/", {"code": "WRONG"}).content.decode()
+    code = OutgoingMessage.objects.get().text.split("**")[1]
+    assert client.post("/signin/code/", {"code": code}).url == "/subscriptions/"
+    assert of.plan_name in client.get("/subscriptions/").content.decode()
+    assert not User.objects.get().has_usable_password()
+
+
+def test_nobody_signs_up_here(client, policy):
+    assert client.post("/signin/signup/", {"email": "x@y.example"}).status_code == 404
+    client.post("/signin/", {"email": "x@y.example"})
+    assert not User.objects.exists()
+
+
+def test_errors_say_what_to_do(client, policy):
+    missing = client.get("/nothing-here/")
+    assert missing.status_code == 404
+    assert "There is no such page" in missing.content.decode()
+    strict = Client(enforce_csrf_checks=True)
+    stale = strict.post("/cancel/", {"step": "check"})
+    assert stale.status_code == 403
+    assert "too old" in stale.content.decode()
+
+
+def test_the_content_policy_is_strict_for_customers(client, policy):
+    header = client.get("/")["Content-Security-Policy"]
+    assert "default-src 'none'" in header
+    assert "unsafe" not in header
+
+
+def test_health(client, policy):
+    assert client.get("/healthz").json() == {"alive": True}
+    ready = client.get("/readyz")
+    assert ready.json() == {"database": True, "broker": True, "workers_keep_up": True}
+
+
+def test_a_message_that_lies_for_long_makes_it_unready(client, policy):
+    from messaging.services import queue_message
+
+    queue_message(kind="withdrawn", recipient="a@customer.example", context={"reference": "CR-1"}, now=cast.NOW)
+    assert client.get("/readyz").status_code == 503
+
+
+def test_demo_data_is_refused_outside_a_local_run(settings):
+    settings.LOCAL_RUN = False
+    with pytest.raises(CommandError, match="well-known passwords"):
+        call_command("load_demo")
+
+
+def test_the_demo_fills_every_queue_and_is_loaded_once(settings, tmp_path, capsys):
+    settings.DATA_DIR = tmp_path
+    call_command("load_demo")
+    call_command("load_demo")
+    assert "left out" in capsys.readouterr().out
+    from billing.models import Refund
+    from cancellations.models import CancellationRequest
+
+    states = set(CancellationRequest.objects.values_list("state", flat=True))
+    assert states >= {"unverified", "in_review", "scheduled", "effective"}
+    assert Refund.objects.filter(state="requested").exists()
