@@ -35,7 +35,9 @@ class StaffAdmin(DjangoUserAdmin, ModelAdmin):
         (None, {"fields": ["email", "name", "password"]}),
         ("May", {"fields": ["is_active", "is_staff", "is_superuser", "groups"]}),
     ]
-    add_fieldsets = [(None, {"fields": ["email", "name", "usable_password", "password1", "password2", "is_staff", "groups"]})]
+    add_fieldsets = [
+        (None, {"fields": ["email", "name", "usable_password", "password1", "password2", "is_staff", "groups"]})
+    ]
     filter_horizontal = ["groups"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:

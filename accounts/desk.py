@@ -115,13 +115,13 @@ class VerbAdmin(DeskAdmin):
         if not self.has_view_permission(request, row) or not request.user.has_perm(chosen.permission):
             raise PermissionDenied
         if not chosen.open_to(request.user, row):
-            messages.error(request, f"{row} is {row.get_state_display()}: {chosen.label.lower()} is not open to it now.")
+            messages.error(
+                request, f"{row} is {row.get_state_display()}: {chosen.label.lower()} is not open to it now."
+            )
             return redirect(self.page_url(row))
         form = chosen.form(request.POST if request.method == "POST" else None, row=row, user=request.user)
-        if request.method == "POST" and form.is_valid():
-            if (answer := self._run(request, chosen, row, form)) is not None:
-                return answer
-        return self._verb_page(request, chosen, row, form)
+        answer = self._run(request, chosen, row, form) if form.is_valid() else None
+        return answer or self._verb_page(request, chosen, row, form)
 
     def _run(self, request: HttpRequest, verb: Verb, row: Any, form: VerbForm) -> HttpResponse | None:
         assert isinstance(request.user, User)

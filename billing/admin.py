@@ -23,7 +23,10 @@ S = RefundState
 class ProposeForm(VerbForm):
     basis = forms.ChoiceField(choices=RefundBasis.choices, widget=forms.RadioSelect, initial=RefundBasis.UNUSED)
     amount = forms.DecimalField(
-        label="Other amount", required=False, min_value=0, help_text="Only for «other amount», in the payments’ currency."
+        label="Other amount",
+        required=False,
+        min_value=0,
+        help_text="Only for «other amount», in the payments’ currency.",
     )
     ground = forms.CharField(
         label="Ground", required=False, widget=forms.Textarea(attrs={"rows": 3}), help_text="Needed for another amount."
@@ -103,7 +106,8 @@ class RefundAdmin(VerbAdmin):
         Verb(
             "approve", "Approve", "billing.approve_refund", (S.PROPOSED,), ApproveForm, _approve,
             "The sum is settled and the customer is told. Above the limit, a second person has to approve as well.",
-            "approved by you.", applies=lambda refund, user: user.pk not in (refund.proposed_by_id, refund.approved_by_id),
+            "approved by you.",
+            applies=lambda refund, user: user.pk not in (refund.proposed_by_id, refund.approved_by_id),
         ),
         Verb(
             "decline", "Decline", "billing.decline_refund", (S.REQUESTED, S.PROPOSED), DeclineForm, _decline,

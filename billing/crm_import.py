@@ -155,7 +155,7 @@ def _once(kind: Kind, line: Line, seen: dict[tuple[str, str], int]) -> None:
     for name, value in pairs:
         if (name, value) in seen:
             raise RowRejected(f"{name} {value} stands in line {seen[name, value]} already; keep one of the two rows")
-    seen.update({pair: line.number for pair in pairs})
+    seen.update(dict.fromkeys(pairs, line.number))
 
 
 def _take(kind: Kind, lines: list[Line], rejects: Rejects, report: Report) -> None:

@@ -43,7 +43,9 @@ def account_values(row: Row) -> dict[str, Any]:
         "email": _email(row),
         "country": _one_of(row, "country", _countries(), "two-letter country code, such as DE"),
         "time_zone": _one_of(row, "time_zone", _time_zones(), "time zone name, such as Europe/Berlin"),
-        "language": _matching(row, "language", r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", "language code, such as de or pt-BR"),
+        "language": _matching(
+            row, "language", r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", "language code, such as de or pt-BR"
+        ),
         "currency": _currency(row),
         "customer_since": day(row, "customer_since"),
         "status": _one_of(row, "status", {"active", "closed"}, "status: active or closed"),
@@ -63,7 +65,9 @@ def subscription_values(row: Row) -> dict[str, Any]:
         "plan_name": text(row, "plan_name", 200),
         "quantity": _whole(row, "quantity", 1_000_000),
         "price": _money(row, "price"),
-        "interval_unit": _one_of(row, "interval_unit", {"day", "week", "month", "year"}, "unit: day, week, month or year"),
+        "interval_unit": _one_of(
+            row, "interval_unit", {"day", "week", "month", "year"}, "unit: day, week, month or year"
+        ),
         "interval_count": _whole(row, "interval_count", 1000),
         "started_on": started_on,
         "billing_anchor": day(row, "billing_anchor"),

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
 
+from accounts.models import User
 from accounts.queries import accounts_of
 from cancellations.models import CancellationRequest
 
@@ -19,9 +20,9 @@ REMEMBERED = 20
 
 
 def level_of(http: HttpRequest, request: CancellationRequest) -> Level | None:
-    if http.user.is_authenticated and request.account_id:
-        if accounts_of(http.user).filter(pk=request.account_id).exists():
-            return "proven"
+    holder = isinstance(http.user, User) and accounts_of(http.user).filter(pk=request.account_id).exists()
+    if holder:
+        return "proven"
     return _granted(http).get(request.reference)
 
 

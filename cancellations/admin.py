@@ -168,7 +168,10 @@ class CancellationRequestAdmin(VerbAdmin):
             "difference": difference_since(row) if row.is_open else None,
             "payments": payments_with_returned(row.subscription)[:6] if row.subscription else [],
             "others": self._others(row),
-            "entries": [(DONE.get(entry.verb, entry.verb), entry, names.get(entry.by or 0, entry.actor)) for entry in timeline(row)],
+            "entries": [
+                (DONE.get(entry.verb, entry.verb), entry, names.get(entry.by or 0, entry.actor))
+                for entry in timeline(row)
+            ],
             "letters": OutgoingMessage.objects.filter(about=row.reference).order_by("created_at"),
         }
         if row.effective_on is not None and row.is_open:

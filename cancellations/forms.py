@@ -109,7 +109,7 @@ class GuestCancelForm(CancelForm):
         widget=forms.TextInput(attrs={"autocomplete": "off", "class": "short"}),
         error_messages={
             "required": f"Enter your account number, like {settings.ACCOUNT_NUMBER_EXAMPLE}",
-            "max_length": f"Enter your account number as it stands on the invoice, like {settings.ACCOUNT_NUMBER_EXAMPLE}",
+            "max_length": f"Enter your account number, like {settings.ACCOUNT_NUMBER_EXAMPLE}",
         },
     )
     username = forms.CharField(

@@ -60,4 +60,3 @@ def _context(request: CancellationRequest) -> dict[str, Value]:
         "expires": day_words(request.verification_expires_at and request.verification_expires_at.date()),
         "link_days": str(settings.PROOF_LINK_DAYS),
     }
-

@@ -88,9 +88,7 @@ def _deadline_sentences(upcoming: date, deadline: date, notice_days: int, on_tim
     return rule, verdict
 
 
-def _effective_sentences(
-    upcoming: date, effective: date, on_time: bool, requested_end: date | None
-) -> tuple[str, ...]:
+def _effective_sentences(upcoming: date, effective: date, on_time: bool, requested_end: date | None) -> tuple[str, ...]:
     wish: tuple[str, ...] = ()
     if requested_end is not None:
         wish = (f"You asked for an end on {day_words(requested_end)} or later.",)
@@ -113,4 +111,3 @@ def _shift(day: date, days: int) -> date:
 
 def _days(count: int) -> str:
     return "1 day" if count == 1 else f"{count} days"
-

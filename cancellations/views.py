@@ -168,7 +168,9 @@ def policy(http: HttpRequest, number: int | None = None) -> HttpResponse:
 @require_safe
 def policy_history(http: HttpRequest) -> HttpResponse:
     published = PolicyVersion.objects.filter(state=PolicyState.PUBLISHED).order_by("-effective_from", "-number")
-    return render(http, "portal/policy_history.html", {"versions": published, "current": policy_in_force(timezone.now())})
+    return render(
+        http, "portal/policy_history.html", {"versions": published, "current": policy_in_force(timezone.now())}
+    )
 
 
 def _posted(http: HttpRequest) -> Any:
@@ -301,7 +303,9 @@ def _open_elsewhere(http: HttpRequest, carried: Draft) -> CancellationRequest | 
     """The open request of the same person for the same subscription, made in another tab."""
     if not isinstance(http.user, User):
         return None
-    mine = Subscription.objects.filter(account__in=accounts_of(http.user), reference=carried.data.get("subscription", ""))
+    mine = Subscription.objects.filter(
+        account__in=accounts_of(http.user), reference=carried.data.get("subscription", "")
+    )
     subscription = mine.first()
     return open_request_for(subscription) if subscription else None
 
@@ -327,7 +331,11 @@ def _ask_for_proof(http: HttpRequest, reference: str) -> HttpResponse:
 
 def _request_context(http: HttpRequest, request: CancellationRequest) -> dict[str, Any]:
     proven = access.level_of(http, request) == "proven"
-    context: dict[str, Any] = {"request_": request, "proven": proven, "zone": request.time_zone or settings.COMPANY_TIME_ZONE}
+    context: dict[str, Any] = {
+        "request_": request,
+        "proven": proven,
+        "zone": request.time_zone or settings.COMPANY_TIME_ZONE,
+    }
     if proven:
         now = timezone.now()
         context["entries"] = timeline(request)
@@ -377,5 +385,3 @@ def brand_style(http: HttpRequest) -> HttpResponse:
     """The brand's colour from the settings, as a style sheet: the content policy allows no style in the page."""
     accent = settings.BRAND_ACCENT
     return HttpResponse(f":root {{ --accent: {accent}; }}\n" if accent else "", content_type="text/css")
-
-

@@ -19,7 +19,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -80,7 +80,7 @@ def servers() -> Iterator[None]:
 
 
 def ensure_running() -> None:
-    if not os.environ.get("DATABASE_URL") and not _postgres_answers("postgres"):
+    if not os.environ.get("DATABASE_URL") and not _postgres_there():
         _start_postgres()
     if not os.environ.get("REDIS_URL") and not _valkey_answers():
         _start_valkey()
@@ -146,8 +146,7 @@ def _start_postgres() -> None:
     options += ["-c", "timezone=UTC", "-c", "log_timezone=UTC"]
     if os.environ.get("PORTAL_THROWAWAY"):  # the tests' cluster may be lost, so it need not wait for the disk
         options += ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
-    _spawn([*prefix, str(programs / "postgres"), "-D", str(cluster), *options], log)
-    _wait(lambda: _postgres_answers("postgres"), "PostgreSQL", log)
+    _start([*prefix, str(programs / "postgres"), "-D", str(cluster), *options], _postgres_there, "PostgreSQL", log)
     _create_database()
 
 
@@ -178,25 +177,47 @@ def _start_valkey() -> None:
     log = data_dir() / "valkey.log"
     options = ["--port", "0", "--unixsocket", str(socket_dir() / "valkey.sock"), "--unixsocketperm", "700"]
     options += ["--save", "", "--appendonly", "no", "--dir", str(data_dir()), "--daemonize", "no"]
-    _spawn([str(get_binary_path()), *options], log)
-    _wait(_valkey_answers, "Valkey", log)
+    _start([str(get_binary_path()), *options], _valkey_answers, "Valkey", log)
 
 
-def _spawn(command: list[str], log: Path) -> None:
-    with log.open("ab") as output:  # a session of its own, so that a Ctrl-C in the terminal does not reach it
-        subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", start_new_session=True
-        )
+def _start(command: list[str], answers: Callable[[], bool], name: str, log: Path) -> None:
+    """Starts a server and waits until it answers.
 
-
-def _wait(answers: object, name: str, log: Path) -> None:
+    After a `kill -9` a first attempt may fail, while the old one's children still end: it is repeated.
+    """
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        if callable(answers) and answers():
-            return
-        time.sleep(0.05)
+        _forget_dead_postmaster()
+        with log.open("ab") as output:  # a session of its own, so that a Ctrl-C in the terminal does not reach it
+            server = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", start_new_session=True
+            )
+        while time.monotonic() < deadline and server.poll() is None:
+            if answers():
+                return
+            time.sleep(0.05)
+        time.sleep(0.5)
     tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
     raise EmbeddedServerError(f"{name} did not start within {START_SECONDS} seconds. Its log, {log}, ends:\n{tail}")
+
+
+def _forget_dead_postmaster() -> None:
+    """Removes the process id of a postmaster that is dead but not reaped: PostgreSQL would take it for alive.
+
+    That happens where no init reaps orphans, as in many containers.
+    """
+    import psutil
+
+    note = data_dir() / "postgres" / "postmaster.pid"
+    try:
+        if psutil.Process(int(note.read_text().split()[0])).status() == psutil.STATUS_ZOMBIE:
+            note.unlink()
+    except (OSError, ValueError, IndexError, psutil.NoSuchProcess):
+        return
+
+
+def _postgres_there() -> bool:
+    return _postgres_answers("postgres")
 
 
 def _postgres_answers(database: str) -> bool:
@@ -225,7 +246,7 @@ def _stop() -> None:
     if not os.environ.get("REDIS_URL") and _valkey_answers():
         with redis.Redis(unix_socket_path=str(socket_dir() / "valkey.sock")) as client:
             client.shutdown(nosave=True)
-    if not os.environ.get("DATABASE_URL") and _postgres_answers("postgres"):
+    if not os.environ.get("DATABASE_URL") and _postgres_there():
         command = [str(postgres_bin() / "pg_ctl"), "-D", str(data_dir() / "postgres"), "-m", "fast", "-w", "stop"]
         subprocess.run([*_as_postgres_owner(), *command], capture_output=True, check=False)
 

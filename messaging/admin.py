@@ -44,7 +44,9 @@ class OutgoingMessageAdmin(ModelAdmin):
     @admin.action(description="Send again what was given up", permissions=["view"])
     def send_given_up_again(self, request: HttpRequest, queryset: QuerySet[OutgoingMessage]) -> None:
         revived = sum(send_again(message=message, now=timezone.now()) for message in queryset)
-        self.message_user(request, f"{revived} of {queryset.count()} wait to be sent again; the others were not given up.")
+        self.message_user(
+            request, f"{revived} of {queryset.count()} wait to be sent again; the others were not given up."
+        )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
@@ -19,9 +18,8 @@ def now() -> datetime:
 
 
 @pytest.fixture
-def roles(transactional_db) -> Iterator[None]:
+def roles(transactional_db) -> None:
     """The groups again, which the migration made and a flushed database has lost."""
     from accounts.roles import grant_roles
 
     grant_roles(apps)
-    yield

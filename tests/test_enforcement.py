@@ -29,7 +29,9 @@ SECOND = timedelta(seconds=1)
 
 
 def kinds(request):
-    return list(OutgoingMessage.objects.filter(about=request.reference).order_by("created_at").values_list("kind", flat=True))
+    return list(
+        OutgoingMessage.objects.filter(about=request.reference).order_by("created_at").values_list("kind", flat=True)
+    )
 
 
 def test_it_takes_effect_at_local_midnight_and_not_a_second_before():
@@ -154,7 +156,9 @@ def test_a_refunded_payment_needs_no_review():
 
 def _refuse_updates_of(subscription):
     with connection.cursor() as cursor:
-        cursor.execute("CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN RAISE 'broken row'; END $$ LANGUAGE plpgsql")
+        cursor.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN RAISE 'broken row'; END $$ LANGUAGE plpgsql"
+        )
         cursor.execute(
             "CREATE TRIGGER refuse BEFORE UPDATE ON billing_subscription FOR EACH ROW "
             f"WHEN (OLD.id = {subscription.pk}) EXECUTE FUNCTION refuse()"
@@ -205,7 +209,9 @@ def test_a_worker_killed_in_the_middle_changes_nothing_twice(roles):
     command = [sys.executable, "manage.py", "enforce", "--now", EFFECTIVE_AT.isoformat()]
     kills = 0
     for attempt in range(12):
-        running = subprocess.Popen(command, cwd=Path(__file__).parent.parent, env=environment, stdout=subprocess.DEVNULL)
+        running = subprocess.Popen(
+            command, cwd=Path(__file__).parent.parent, env=environment, stdout=subprocess.DEVNULL
+        )
         deadline = time.monotonic() + 60
         before = _effective()
         while running.poll() is None and _effective() == before and time.monotonic() < deadline:

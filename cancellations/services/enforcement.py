@@ -71,7 +71,8 @@ def take_effect(request: CancellationRequest, now: datetime) -> Done:
     An undecided request is scheduled by the system first: silence never costs the customer.
     """
     subscription = request.subscription
-    assert subscription is not None and request.effective_on is not None  # held by a constraint for due rows
+    assert subscription is not None  # both held by a constraint for due rows
+    assert request.effective_on is not None
     silent = request.state == RequestState.IN_REVIEW
     if silent:
         move(request, RequestState.SCHEDULED, now)

@@ -42,4 +42,3 @@ def in_zone(instant: datetime, zone: str) -> str:
 def told(entry: Entry) -> str:
     """The line of the timeline in the customer's words; empty for what concerns only staff."""
     return TOLD.get((entry.verb, entry.actor), "")
-

@@ -60,7 +60,13 @@ def test_the_page_of_a_request_shows_what_the_decision_needs(sam):
     cast.payment(of, cast.date(2026, 1, 31), cast.date(2026, 2, 28))
     request = cast.in_review(of, words="Because <b>so</b>")
     page = sam.get(url(request)).content.decode()
-    for part in ("Because &lt;b&gt;so&lt;/b&gt;", *request.explanation, "€30.00", "Submitted", "We have your cancellation"):
+    for part in (
+        "Because &lt;b&gt;so&lt;/b&gt;",
+        *request.explanation,
+        "€30.00",
+        "Submitted",
+        "We have your cancellation",
+    ):
         assert part in page, part
 
 
@@ -151,7 +157,9 @@ MATRIX = {
 @pytest.mark.parametrize("role", ["support", "finance", "manager", None])
 @pytest.mark.parametrize("verb", ["schedule", "decline", "propose", "approve", "decline_refund", "settle", "publish"])
 def test_a_forged_post_is_refused_just_where_the_role_lacks_the_verb(role, verb):
-    person = cast.staff(role) if role else User.objects.create_user("x@atntcrm.example", "a-long-password", is_staff=True)
+    person = (
+        cast.staff(role) if role else User.objects.create_user("x@atntcrm.example", "a-long-password", is_staff=True)
+    )
     if verb == "publish":
         row = PolicyVersion.objects.create(number=7, text="x")
     elif verb in ("schedule", "decline"):

@@ -102,9 +102,7 @@ def test_the_history_sees_raw_sql_and_cannot_be_changed():
     request = cast.in_review()
     before = request.events.count()
     with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE cancellations_cancellationrequest SET state = 'withdrawn' WHERE id = %s", [request.pk]
-        )
+        cursor.execute("UPDATE cancellations_cancellationrequest SET state = 'withdrawn' WHERE id = %s", [request.pk])
     assert request.events.count() == before + 1
     with pytest.raises(InternalError), transaction.atomic():
         request.events.update(state="scheduled")

@@ -45,7 +45,9 @@ def smtp(settings):
 
 def queue(to="alice@customer.example", kind="withdrawn", **context):
     told = {"reference": "CR-1", "plan": "Team", **context}
-    return queue_message(kind=kind, recipient=to, context=told, now=NOW, about="CR-1", holds_secret=kind == "sign_in_code")
+    return queue_message(
+        kind=kind, recipient=to, context=told, now=NOW, about="CR-1", holds_secret=kind == "sign_in_code"
+    )
 
 
 def test_a_mail_arrives_as_text_and_html_and_says_that_a_machine_wrote_it(smtp):
@@ -113,9 +115,11 @@ def test_a_code_is_wiped_once_sent(smtp):
 
 def test_what_a_person_typed_becomes_neither_markup_nor_link():
     words = "<script>x</script> [click](http://evil.example) **bold** http://evil.example"
-    rendered = render("scheduled", {"decision_words": words, "effective": "1 May 2026", "page_url": "https://us.example/"})
+    rendered = render(
+        "scheduled", {"decision_words": words, "effective": "1 May 2026", "page_url": "https://us.example/"}
+    )
     assert words in rendered.text
     assert "<script" not in rendered.html
-    assert "evil.example\"" not in rendered.html
+    assert 'evil.example"' not in rendered.html
     assert "<strong>bold" not in rendered.html
     assert 'href="https://us.example/"' in rendered.html

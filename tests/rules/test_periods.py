@@ -4,8 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.periods import Interval, Period, billing_date, local_date, next_billing_date, period_containing
-from billing.periods import start_of_day
+from billing.periods import (
+    Interval,
+    Period,
+    billing_date,
+    local_date,
+    next_billing_date,
+    period_containing,
+    start_of_day,
+)
 
 days = st.dates(date(1990, 1, 1), date(2100, 1, 1))
 intervals = st.builds(Interval, st.sampled_from(["day", "week", "month", "year"]), st.integers(1, 30))
