@@ -28,7 +28,7 @@ class VerbForm(forms.Form):
     """The form of a verb. It may look at the row (`row`) and at who acts (`user`) to offer the right choices."""
 
     def __init__(self, *args: Any, row: Any, user: User, **kwargs: Any) -> None:
-        super().__init__(*args, label_suffix="", **kwargs)
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
         self.row, self.user = row, user
         self.use_required_attribute = False
 

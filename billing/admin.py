@@ -15,7 +15,7 @@ from billing.models import Payment, Refund, RefundBasis, Subscription
 from billing.queries import payments_with_returned, quote, quoted_total
 from billing.services import RefundRefused, approve, decline, propose, settle
 from billing.states import IllegalTransition, RefundState
-from billing.templatetags.money import money
+from billing.wording import money_words
 
 S = RefundState
 
@@ -140,7 +140,7 @@ class RefundAdmin(VerbAdmin):
 
     @display(description="amount", ordering="amount")
     def shown_amount(self, refund: Refund) -> str:
-        return money(refund.amount) if refund.amount else "–"
+        return money_words(refund.amount) if refund.amount else "–"
 
     @display(
         description="state",
@@ -167,7 +167,7 @@ class SubscriptionAdmin(DeskAdmin):
 
     @display(description="price")
     def shown_price(self, subscription: Subscription) -> str:
-        return f"{money(subscription.price)} / {subscription.interval}"
+        return f"{money_words(subscription.price)} / {subscription.interval}"
 
 
 @admin.register(Payment)
@@ -178,4 +178,4 @@ class PaymentAdmin(DeskAdmin):
 
     @display(description="amount")
     def shown_amount(self, payment: Payment) -> str:
-        return money(payment.amount)
+        return money_words(payment.amount)

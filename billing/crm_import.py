@@ -77,7 +77,7 @@ class Rejects:
         self._waiting.clear()
 
 
-def import_export(folder: Path, rejects: TextIO, progress: Callable[[int], None]) -> list[Report]:
+def import_export(folder: Path, rejects: TextIO, progress: Callable[[int], object]) -> list[Report]:
     """Imports the folder's three files in order; `progress` is called with the lines read.
 
     Raises FileRefused before anything is written where a file cannot be read.
@@ -113,7 +113,7 @@ def check(folder: Path, kind: Kind) -> None:
         raise FileRefused(f"{path} lacks the columns {', '.join(missing)}. It needs commas between its columns.")
 
 
-def _import(folder: Path, kind: Kind, rejects: Rejects, progress: Callable[[int], None]) -> Report:
+def _import(folder: Path, kind: Kind, rejects: Rejects, progress: Callable[[int], object]) -> Report:
     report, seen = Report(kind.file), dict[tuple[str, str], int]()
     source = _lines(folder / kind.file)
     while lines := list(islice(source, BATCH)):

@@ -3,6 +3,7 @@
 import uuid
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pghistory
 import pgtrigger
@@ -17,7 +18,7 @@ from billing.periods import Interval, Period, period_containing
 from billing.references import new_reference
 from billing.states import TRANSITIONS, RefundState
 
-AMOUNT = {"max_digits": 16, "decimal_places": 4}
+AMOUNT: dict[str, Any] = {"max_digits": 16, "decimal_places": 4}
 
 
 class IntervalUnit(models.TextChoices):

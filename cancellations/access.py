@@ -20,8 +20,8 @@ REMEMBERED = 20
 
 
 def level_of(http: HttpRequest, request: CancellationRequest) -> Level | None:
-    holder = isinstance(http.user, User) and accounts_of(http.user).filter(pk=request.account_id).exists()
-    if holder:
+    user, account = http.user, request.account_id
+    if account and isinstance(user, User) and accounts_of(user).filter(pk=account).exists():
         return "proven"
     return _granted(http).get(request.reference)
 

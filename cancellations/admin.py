@@ -28,11 +28,11 @@ from cancellations.states import PolicyState, RequestState
 from messaging.models import OutgoingMessage
 
 S = RequestState
-WORDS = {"required": False, "widget": forms.Textarea(attrs={"rows": 3})}
+WORDS: dict[str, Any] = {"required": False, "widget": forms.Textarea(attrs={"rows": 3})}
 
 
 class ScheduleForm(VerbForm):
-    subscription = forms.ModelChoiceField(
+    subscription: Any = forms.ModelChoiceField(
         queryset=Subscription.objects.none(),
         required=False,
         empty_label="Choose the subscription that the customer means",

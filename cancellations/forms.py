@@ -133,7 +133,7 @@ class GuestCancelForm(CancelForm):
 
 
 class SignedInCancelForm(CancelForm):
-    subscription = forms.ModelChoiceField(
+    subscription: Any = forms.ModelChoiceField(
         label="What do you want to cancel?",
         queryset=Subscription.objects.none(),
         widget=forms.RadioSelect,
@@ -149,10 +149,9 @@ class SignedInCancelForm(CancelForm):
     def __init__(self, *args: Any, subscriptions: list[Subscription], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         keys = [subscription.pk for subscription in subscriptions]
-        field = self.fields["subscription"]
-        assert isinstance(field, forms.ModelChoiceField)
+        field: Any = self.fields["subscription"]
         field.queryset = Subscription.objects.filter(pk__in=keys).select_related("account")
-        field.label_from_instance = lambda found: f"{found.plan_name} · {found.reference}"  # type: ignore[method-assign]
+        field.label_from_instance = lambda found: f"{found.plan_name} · {found.reference}"
 
 
 class FollowForm(CrispyForm):
@@ -181,7 +180,7 @@ class FollowForm(CrispyForm):
 class ProveForm(CrispyForm):
     """Which subscription a guest means, asked only where the proven account has several."""
 
-    subscription = forms.ModelChoiceField(
+    subscription: Any = forms.ModelChoiceField(
         label="What do you want to cancel?",
         queryset=Subscription.objects.none(),
         widget=forms.RadioSelect,
@@ -192,7 +191,6 @@ class ProveForm(CrispyForm):
 
     def __init__(self, *args: Any, subscriptions: list[Subscription], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        field = self.fields["subscription"]
-        assert isinstance(field, forms.ModelChoiceField)
+        field: Any = self.fields["subscription"]
         field.queryset = Subscription.objects.filter(pk__in=[found.pk for found in subscriptions])
-        field.label_from_instance = lambda found: f"{found.plan_name} · {found.reference}"  # type: ignore[method-assign]
+        field.label_from_instance = lambda found: f"{found.plan_name} · {found.reference}"

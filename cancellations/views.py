@@ -278,7 +278,7 @@ def _confirm(http: HttpRequest, carried: Draft, now: datetime) -> HttpResponse:
 
 
 def _submit(http: HttpRequest, form: CancelForm, carried: Draft, now: datetime) -> CancellationRequest:
-    moments = {"submission_key": carried.submission_key, "received_at": carried.received, "now": now}
+    moments: dict[str, Any] = {"submission_key": carried.submission_key, "received_at": carried.received, "now": now}
     if subscription := form.cleaned_data.get("subscription"):
         account = subscription.account
         declared = form.declaration(

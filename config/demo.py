@@ -72,9 +72,20 @@ SOLD = (
 def write_export(folder: Path, today: date) -> None:
     """Writes accounts.csv, subscriptions.csv and payments.csv as of the day."""
     folder.mkdir(parents=True, exist_ok=True)
-    accounts, subscriptions, payments = [], [], []
+    accounts: list[list[object]] = []
+    subscriptions: list[list[object]] = []
+    payments: list[list[object]] = []
     for index, sold in enumerate(SOLD, 1):
-        row = [sold.number, sold.username, sold.name, sold.email, sold.country, sold.zone, "en", sold.currency]
+        row: list[object] = [
+            sold.number,
+            sold.username,
+            sold.name,
+            sold.email,
+            sold.country,
+            sold.zone,
+            "en",
+            sold.currency,
+        ]
         row += [(today - relativedelta(months=sold.months_ago + 1)).isoformat(), "active"]
         if row[0] not in {known[0] for known in accounts}:
             accounts.append(row)

@@ -55,7 +55,7 @@ class SignInForm(_Drawn, RequestLoginCodeForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         wrong = "Enter an e-mail address, like name@example.com"
-        told = {"label": "E-mail address", "help": "The one to which we send your invoices."}
+        told: dict[str, Any] = {"label": "E-mail address", "help": "The one to which we send your invoices."}
         told |= {"attrs": {"class": "middle", "autocomplete": "email"}, "errors": {"required": wrong, "invalid": wrong}}
         self.drawn({"email": told})
 

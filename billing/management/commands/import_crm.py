@@ -26,7 +26,7 @@ class Command(BaseCommand):
             quiet = options["verbosity"] == 0
             with target.open("w", encoding="utf-8", newline="") as handle:
                 with tqdm(total=count_lines(folder), unit=" lines", disable=quiet) as bar:
-                    reports = import_export(folder, handle, bar.update)
+                    reports = import_export(folder, handle, lambda lines: bar.update(lines))
         except FileRefused as error:
             raise CommandError(f"Nothing was imported. {error}") from None
         except OSError as error:
