@@ -7,7 +7,8 @@ from celery import current_app
 from django.db import transaction
 
 log = logging.getLogger(__name__)
-PAUSE_SECONDS = 10.0
+PAUSE_SECONDS = 30.0
+PATIENCE = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5, "max_retries": 0}
 _silent_until = 0.0
 
 
@@ -25,7 +26,8 @@ def _send(task: str) -> None:
     if time.monotonic() < _silent_until:
         return
     try:
-        current_app.send_task(task, retry=False, ignore_result=True, expires=30)
+        with current_app.connection_for_write(transport_options=PATIENCE) as connection:
+            current_app.send_task(task, connection=connection, retry=False, ignore_result=True, expires=30)
     except Exception as error:  # whatever the broker's client raises: the next tick of beat finds the row
         _silent_until = time.monotonic() + PAUSE_SECONDS
         log.warning("The broker cannot be reached (%s); %s waits for the next tick.", error, task)
