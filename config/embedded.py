@@ -20,7 +20,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -202,18 +202,16 @@ def _start(command: list[str], answers: Callable[[], bool], name: str, log: Path
 
 
 def _forget_dead_postmaster() -> None:
-    """Removes the process id of a postmaster that is dead but not reaped: PostgreSQL would take it for alive.
+    """Removes the notes of a postmaster that is dead but not reaped: PostgreSQL would take it for alive.
 
     That happens where no init reaps orphans, as in many containers.
     """
     import psutil
 
-    note = data_dir() / "postgres" / "postmaster.pid"
-    try:
-        if psutil.Process(int(note.read_text().split()[0])).status() == psutil.STATUS_ZOMBIE:
-            note.unlink()
-    except (OSError, ValueError, IndexError, psutil.NoSuchProcess):
-        return
+    for note in (data_dir() / "postgres" / "postmaster.pid", socket_dir() / ".s.PGSQL.5432.lock"):
+        with suppress(OSError, ValueError, IndexError, psutil.NoSuchProcess):
+            if psutil.Process(int(note.read_text().split()[0])).status() == psutil.STATUS_ZOMBIE:
+                note.unlink()
 
 
 def _postgres_there() -> bool:

@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 STOP_SECONDS = 10
 PAUSE_SECONDS = 1.0
+KEEP_SECONDS = 3.0
 
 
 @dataclass
@@ -42,8 +44,11 @@ class Process:
 
 
 class Supervisor:
-    def __init__(self, processes: list[Process]) -> None:
+    """Keeps the processes running; `keep` is called every few seconds, for what else has to be kept up."""
+
+    def __init__(self, processes: list[Process], keep: Callable[[], object]) -> None:
         self.processes = processes
+        self.keep = keep
         self.stopping = False
 
     def start(self) -> None:
@@ -54,6 +59,7 @@ class Supervisor:
 
     def watch(self) -> None:
         """Returns once it was told to stop and all processes have ended."""
+        looked = time.monotonic()
         while not self.stopping:
             for process in self.processes:
                 assert process.running is not None
@@ -63,6 +69,9 @@ class Supervisor:
                         print(f"  It ended at once. Its log, {process.log}, ends:\n{process.last_lines()}", flush=True)
                         time.sleep(PAUSE_SECONDS)
                     process.start()
+            if time.monotonic() > looked + KEEP_SECONDS and not self.stopping:
+                self.keep()
+                looked = time.monotonic()
             time.sleep(0.2)
         self.end()
 

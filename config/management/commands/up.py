@@ -53,7 +53,9 @@ class Command(BaseCommand):
         logs.mkdir(parents=True, exist_ok=True)
         environment = {"PORTAL_LOCAL_RUN": "1"} if settings.LOCAL_RUN else {}
         os.environ.update(environment)
-        supervisor = Supervisor([Process(name, command, logs / f"{name}.log") for name, command in _commands().items()])
+        supervisor = Supervisor(
+            [Process(name, command, logs / f"{name}.log") for name, command in _commands().items()], _keep_servers
+        )
         self.stdout.write("Starting web, worker and beat …")
         supervisor.start()
         try:
@@ -79,11 +81,20 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
+def _keep_servers() -> None:
+    """An embedded server that was killed comes back, as the other processes do."""
+    if embedded.wanted():
+        try:
+            embedded.ensure_running()
+        except embedded.EmbeddedServerError as error:
+            sys.stderr.write(f"{error}\n")
+
+
 def _commands() -> dict[str, list[str]]:
     python, port = sys.executable, settings.PORT
-    bind = ["--bind", f"127.0.0.1:{port}", "--workers", "2", "--worker-tmp-dir", "/dev/shm"]
+    bind = ["--bind", f"127.0.0.1:{port}", "--workers", "2", "--no-control-socket", "--worker-tmp-dir", "/dev/shm"]
     if not Path("/dev/shm").is_dir():
-        bind = bind[:4]
+        bind = bind[:5]
     celery = [python, "-m", "celery", "-A", "config"]
     quiet = ["--loglevel", "WARNING"]
     worker = ["worker", "--concurrency", "2", "--without-gossip", "--without-mingle", *quiet]
