@@ -124,7 +124,7 @@ def _publish(version: PolicyVersion, user: User, given: dict[str, Any], now: dat
 
 @admin.register(CancellationRequest)
 class CancellationRequestAdmin(VerbAdmin):
-    list_display = ["reference", "customer", "plan", "received", "channel", "shown_on_time", "falls_due", "shown_state"]
+    list_display = ["reference", "falls_due", "shown_state", "customer", "plan", "shown_on_time", "received", "channel"]
     list_filter = ["state", "channel", "on_time", "reason"]
     search_fields = [
         "reference",

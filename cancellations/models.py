@@ -70,8 +70,8 @@ class PolicyVersion(models.Model):
 
 
 class Channel(models.TextChoices):
-    SIGNED_IN = "signed_in", "web form, signed in"
-    GUEST = "guest", "web form, as a guest"
+    SIGNED_IN = "signed_in", "web, signed in"
+    GUEST = "guest", "web, as a guest"
 
 
 class Reason(models.TextChoices):

@@ -48,6 +48,8 @@ def entry(http: HttpRequest) -> HttpResponse:
 @login_required
 def subscriptions(http: HttpRequest) -> HttpResponse:
     assert isinstance(http.user, User)
+    if http.user.is_staff:
+        return redirect("admin:index")
     now = timezone.now()
     held = [(account, [_card(found, now) for found in _all_of(account)]) for account in accounts_of(http.user)]
     return render(http, "portal/subscriptions.html", {"held": held})

@@ -10,8 +10,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 from dateutil.relativedelta import relativedelta
+from django.conf import settings
 from django.contrib.auth.models import Group
 
 from accounts.models import User
@@ -111,7 +113,7 @@ def load_policies(now: datetime) -> None:
     second = PolicyVersion.objects.create(
         number=2, text=text, notice_days=7, refund_decision_days=3, approval_limits=LIMITS
     )
-    soon = datetime.combine((now + relativedelta(months=2)).replace(day=1).date(), time.min, tzinfo=UTC)
+    soon = datetime.combine((now + relativedelta(months=2)).replace(day=1).date(), time.min, tzinfo=ZoneInfo(settings.COMPANY_TIME_ZONE))
     summary = "Notice is 7 days instead of 10, and refunds are decided within 3 working days instead of 5."
     publish(version=second, change_summary=summary, effective_from=soon, now=now)
 

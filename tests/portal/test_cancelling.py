@@ -330,7 +330,8 @@ class TestOtherPeople:
         holder = cast.account(email="sam@atntcrm.example")
         client = Client()
         client.force_login(cast.staff("support"))
-        assert holder.name not in client.get("/subscriptions/").content.decode()
+        assert client.get("/subscriptions/").url == "/admin/"
+        assert holder.account_number not in client.get("/cancel/", follow=True).content.decode()
 
 
 @pytest.mark.django_db(transaction=True)
