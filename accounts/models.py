@@ -6,7 +6,7 @@ import pghistory
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Upper
 
 
 class UserManager(BaseUserManager["User"]):
@@ -64,7 +64,12 @@ class Account(models.Model):
 
     class Meta:
         ordering = ["account_number"]
-        indexes = [models.Index(Lower("email"), name="account_email")]
+        # Upper, because that is how Django compares whatever the case (`iexact`) on PostgreSQL
+        indexes = [
+            models.Index(Upper("email"), name="account_email"),
+            models.Index(Upper("account_number"), name="account_number"),
+            models.Index(Upper("username"), name="account_username"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.account_number} {self.name}"

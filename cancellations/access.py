@@ -15,7 +15,8 @@ from accounts.queries import accounts_of
 from cancellations.models import CancellationRequest
 
 Level = Literal["posted", "proven"]
-COOKIE, SALT = "portal_requests", "cancellations.access"
+COOKIE = f"portal_requests{settings.COOKIE_SUFFIX}"
+SALT = "cancellations.access"
 REMEMBERED = 20
 
 

@@ -113,7 +113,9 @@ def load_policies(now: datetime) -> None:
     second = PolicyVersion.objects.create(
         number=2, text=text, notice_days=7, refund_decision_days=3, approval_limits=LIMITS
     )
-    soon = datetime.combine((now + relativedelta(months=2)).replace(day=1).date(), time.min, tzinfo=ZoneInfo(settings.COMPANY_TIME_ZONE))
+    soon = datetime.combine(
+        (now + relativedelta(months=2)).replace(day=1).date(), time.min, tzinfo=ZoneInfo(settings.COMPANY_TIME_ZONE)
+    )
     summary = "Notice is 7 days instead of 10, and refunds are decided within 3 working days instead of 5."
     publish(version=second, change_summary=summary, effective_from=soon, now=now)
 

@@ -145,11 +145,14 @@ ACCOUNT_EMAIL_VERIFICATION = "none"  # the code proves the address
 ACCOUNT_LOGIN_BY_CODE_ENABLED = True
 ACCOUNT_LOGIN_BY_CODE_TIMEOUT = 900
 ACCOUNT_LOGIN_BY_CODE_MAX_ATTEMPTS = 5
+ACCOUNT_LOGIN_BY_CODE_SUPPORTS_RESEND = True
 ACCOUNT_LOGIN_ON_PASSWORD_RESET = False
 ACCOUNT_LOGOUT_REDIRECT_URL = "/"
 SESSION_COOKIE_AGE = 60 * 60 * 8
-SESSION_COOKIE_NAME = "portal_session"
-CSRF_COOKIE_NAME = "portal_csrf"
+# Browsers keep cookies by host, not by port: two local runs side by side have names of their own.
+COOKIE_SUFFIX = f"_{PORT}" if LOCAL_RUN else ""
+SESSION_COOKIE_NAME = f"portal_session{COOKIE_SUFFIX}"
+CSRF_COOKIE_NAME = f"portal_csrf{COOKIE_SUFFIX}"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_FAILURE_VIEW = "config.errors.stale_form"
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"

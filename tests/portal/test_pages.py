@@ -115,3 +115,23 @@ def test_the_demo_fills_every_queue_and_is_loaded_once(settings, tmp_path, capsy
     states = set(CancellationRequest.objects.values_list("state", flat=True))
     assert states >= {"unverified", "in_review", "scheduled", "effective"}
     assert Refund.objects.filter(state="requested").exists()
+
+
+def test_an_address_is_not_flooded_with_codes(client, policy):
+    holder = cast.account()
+    answers = [Client().post("/signin/", {"email": holder.email}) for _ in range(6)]
+    assert answers[-1].status_code == 200
+    assert "Too many" in answers[-1].content.decode()
+    assert OutgoingMessage.objects.count() < 6
+
+
+def test_a_wrong_address_can_be_mended_and_a_code_asked_for_again(client, policy):
+    holder = cast.account()
+    client.post("/signin/", {"email": "typo@else.example"})
+    assert client.post("/signout/", {"next": "/signin/"}).url == "/signin/"
+    client.post("/signin/", {"email": holder.email})
+    client.post("/signin/code/", {"action": "resend"})
+    codes = OutgoingMessage.objects.filter(recipient=holder.email, kind="sign_in_code").order_by("created_at")
+    assert codes.count() == 2
+    code = codes.last().text.split("**")[1]
+    assert client.post("/signin/code/", {"action": "verify", "code": code}).url == "/subscriptions/"
