@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: help run test check browser requirements clean
+.PHONY: help run test check browser bench format requirements clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
 
@@ -24,6 +24,9 @@ check: $(VENV)/dev ## format, lint, types, import contracts, migrations, templat
 	@git ls-files -z 'templates/*.html' | xargs -0 $(VENV)/bin/djade --target-version 5.2 --check
 	@PORTAL_LOCAL_RUN=0 SECRET_KEY=$$(head -c 40 /dev/urandom | base64) SITE_URL=https://cancel.example.com \
 		$(PY) manage.py check --deploy --fail-level WARNING
+
+bench: $(VENV)/dev ## what a confirmed cancellation costs, as a ratio measured in one run
+	@$(PY) -m bench.confirm
 
 format: $(VENV)/dev ## puts code and templates into the one format
 	@$(PY) -m ruff check --fix-only -q . ; $(PY) -m ruff format -q .

@@ -23,8 +23,8 @@ from cancellations.policy_text import FIRST_TEXT, filled_in
 from cancellations.queries import difference_since, timeline
 from cancellations.services.common import RequestRefused
 from cancellations.services.policies import publish
-from cancellations.services.review import decline, schedule, waive_notice
-from cancellations.states import PolicyState, RequestState
+from cancellations.services.review import decline, schedule, try_again, waive_notice
+from cancellations.states import OPEN, PolicyState, RequestState
 from messaging.models import OutgoingMessage
 
 S = RequestState
@@ -98,6 +98,7 @@ DONE = {
     "expire": "Expired",
     "supersede": "Superseded",
     "set_aside": "Set aside",
+    "try_again": "Given back to the worker",
 }
 
 
@@ -115,6 +116,10 @@ def _decline(request: CancellationRequest, user: User, given: dict[str, Any], no
 
 def _waive(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
     waive_notice(request=request, by=user, now=now, ground=given["ground"])
+
+
+def _try_again(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
+    try_again(request=request, by=user, now=now)
 
 
 def _publish(version: PolicyVersion, user: User, given: dict[str, Any], now: datetime) -> None:
@@ -146,6 +151,12 @@ class CancellationRequestAdmin(VerbAdmin):
             "The subscription ends as if no notice had been asked for, and the customer is told the earlier date.",
             "late notice waived.",
             applies=lambda request, user: request.on_time is False and request.notice_waived_by_id is None,
+        ),
+        Verb(
+            "try-again", "Try again", "cancellations.schedule_request", OPEN, VerbForm, _try_again,
+            "The worker set it aside because of the error shown. Once that is mended, it can try again.",
+            "given back to the worker.",
+            applies=lambda request, user: bool(request.enforcement_error),
         ),
         Verb(
             "decline", "Decline", "cancellations.decline_request", (S.UNVERIFIED, S.IN_REVIEW), DeclineForm, _decline,

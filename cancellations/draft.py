@@ -50,6 +50,12 @@ def start(posted: QueryDict, *, user: int | None, now: datetime) -> Draft:
     return Draft(data=data, key=earlier.key if earlier else str(uuid4()), received_at=now.isoformat(), user=user)
 
 
+def typed(sealed: str, *, user: int | None) -> dict[str, str]:
+    """What was typed in a draft that cannot go on: a guest's who has signed in since keeps the words."""
+    known = unseal(sealed, user=user) or unseal(sealed, user=None)
+    return known.data if known else {}
+
+
 def unseal(sealed: str, *, user: int | None) -> Draft | None:
     """The draft of this person; None where the text was changed, is another person's, or is a day old."""
     try:

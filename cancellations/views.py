@@ -68,8 +68,7 @@ def cancel(http: HttpRequest) -> HttpResponse:
     if step in ("edit", "confirm"):
         carried = draft.unseal(http.POST.get("draft", ""), user=user)
         if carried is None:
-            messages.warning(http, "That page was too old, or you signed in or out in between. Please start again.")
-            return redirect("cancel")
+            return _begin_anew(http, draft.typed(http.POST.get("draft", ""), user=user), now)
         return _confirm(http, carried, now) if step == "confirm" else _edit(http, carried, now)
     started = draft.start(http.POST, user=user, now=now)
     return _check(http, started, now)
@@ -227,6 +226,13 @@ def _form(http: HttpRequest, data: Any, now: datetime) -> CancelForm | None:
 
 def _form_page(http: HttpRequest, form: CancelForm, sealed: str, status: int = 200) -> HttpResponse:
     return render(http, "portal/cancel.html", {"form": form, "draft": sealed}, status=status)
+
+
+def _begin_anew(http: HttpRequest, typed: dict[str, str], now: datetime) -> HttpResponse:
+    """The page was too old, or the person signed in or out in between: what can be kept is kept."""
+    messages.warning(http, "That page was too old, or you signed in or out in between. Please check it once more.")
+    form = _form(http, typed, now) if typed else None
+    return _form_page(http, form, "") if form else redirect("cancel")
 
 
 def _edit(http: HttpRequest, carried: Draft, now: datetime) -> HttpResponse:

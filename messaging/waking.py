@@ -5,6 +5,7 @@ import time
 
 from celery import current_app
 from django.db import transaction
+from kombu.pools import producers
 
 log = logging.getLogger(__name__)
 PAUSE_SECONDS = 30.0
@@ -26,8 +27,9 @@ def _send(task: str) -> None:
     if time.monotonic() < _silent_until:
         return
     try:
-        with current_app.connection_for_write(transport_options=PATIENCE) as connection:
-            current_app.send_task(task, connection=connection, retry=False, ignore_result=True, expires=30)
+        connection = current_app.connection_for_write(transport_options=PATIENCE)  # equal ones share a pool
+        with producers[connection].acquire(block=True, timeout=1) as producer:
+            current_app.send_task(task, producer=producer, retry=False, ignore_result=True, expires=30)
     except Exception as error:  # whatever the broker's client raises: the next tick of beat finds the row
         _silent_until = time.monotonic() + PAUSE_SECONDS
         log.warning("The broker cannot be reached (%s); %s waits for the next tick.", error, task)

@@ -14,10 +14,11 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from billing.models import Refund
+from billing.states import IllegalTransition
 from cancellations.models import CancellationRequest, ReviewMode
 from cancellations.queries import timeline
 from cancellations.services.enforcement import enforce
-from cancellations.services.review import schedule, waive_notice
+from cancellations.services.review import schedule, try_again, waive_notice
 from cancellations.services.submission import verify, withdraw
 from messaging.models import OutgoingMessage
 from tests import cast
@@ -174,6 +175,12 @@ def test_one_bad_row_is_set_aside_and_holds_nobody_up():
     assert "broken row" in bad.enforcement_error
     assert fresh(good).state == "effective"
     assert enforce(now=EFFECTIVE_AT) == []
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER refuse ON billing_subscription")
+    try_again(request=bad, by=cast.staff("support"), now=EFFECTIVE_AT)
+    assert [one.what for one in enforce(now=EFFECTIVE_AT)] == ["effective"]
+    with pytest.raises(IllegalTransition):
+        try_again(request=bad, by=cast.staff("support"), now=EFFECTIVE_AT)
 
 
 def test_the_command_says_what_it_did():

@@ -26,6 +26,13 @@ def move(request: CancellationRequest, state: RequestState, now: datetime) -> No
     request.state, request.state_changed_at = state, now
 
 
+def unmatch(request: CancellationRequest) -> None:
+    """Takes the subscription and all that follows from it away again, before it was saved."""
+    request.subscription = request.on_time = request.refund_quoted = None
+    request.next_billing_on = request.deadline_on = request.effective_on = request.effective_at = None
+    request.time_zone, request.explanation = "", []
+
+
 def match(request: CancellationRequest, subscription: Subscription) -> None:
     """Binds the request to the subscription and freezes everything that the decision rests on."""
     found = outcome(

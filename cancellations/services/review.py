@@ -1,4 +1,4 @@
-"""Support's verbs: schedule, decline, waive late notice."""
+"""Support's verbs: schedule, decline, waive late notice, try again."""
 
 from datetime import date, datetime
 
@@ -14,7 +14,7 @@ from cancellations.letters import send_letter
 from cancellations.models import CancellationRequest, DeclineGround
 from cancellations.notice import assess
 from cancellations.services.common import RequestRefused, locked, match, move
-from cancellations.states import RequestState
+from cancellations.states import OPEN, RequestState
 from messaging.waking import wake
 
 
@@ -86,6 +86,19 @@ def waive_notice(*, request: CancellationRequest, by: User, ground: str, now: da
     with pghistory.context(verb="waive", actor="staff", by=by.pk, why=ground):
         request.save()
         send_letter("notice_waived", request, now=now)
+    wake("cancellations.enforce")
+    return request
+
+
+@transaction.atomic
+def try_again(*, request: CancellationRequest, by: User, now: datetime) -> CancellationRequest:
+    """Gives a request that the worker set aside back to it, once its trouble is mended. Raises RequestRefused."""
+    request = locked(request, "try again", *OPEN)
+    if not request.enforcement_error:
+        raise RequestRefused("The worker has not set this request aside.")
+    request.enforcement_error = ""
+    with pghistory.context(verb="try_again", actor="staff", by=by.pk):
+        request.save(update_fields=["enforcement_error"])
     wake("cancellations.enforce")
     return request
 

@@ -10,11 +10,12 @@ from django.db import IntegrityError, transaction
 from accounts.models import Account
 from accounts.queries import account_given
 from billing.models import Subscription
+from billing.periods import local_date
 from billing.states import IllegalTransition
 from cancellations.letters import send_letter
 from cancellations.models import CancellationRequest, Channel, ReviewMode
 from cancellations.queries import cancellable, has_ended, open_request_for, policy_in_force
-from cancellations.services.common import RequestRefused, locked, match, move
+from cancellations.services.common import RequestRefused, locked, match, move, unmatch
 from cancellations.states import OPEN, RequestState
 from messaging.models import OutgoingMessage
 
@@ -42,7 +43,7 @@ def submit_for(
 
     Raises RequestRefused where the subscription has ended.
     """
-    if has_ended(subscription, on=received_at.date()):
+    if has_ended(subscription, on=local_date(received_at, subscription.account.time_zone)):
         raise RequestRefused(f"{subscription.plan_name} has already ended. There is nothing left to cancel.")
     request = _new(declaration, Channel.SIGNED_IN, submission_key, received_at, now)
     request.verified_at = now
@@ -136,7 +137,7 @@ def verify(*, request: CancellationRequest, now: datetime, subscription: Subscri
         match(request, chosen)
     move(request, _state_once_proven(request), now)
     with pghistory.context(verb="verify", actor="customer"):
-        request.save()
+        _save_proven(request, now)
         send_letter("received", request, now=now)
 
 
@@ -151,6 +152,17 @@ def withdraw(*, request: CancellationRequest, now: datetime) -> CancellationRequ
         request.save(update_fields=["state", "state_changed_at"])
         send_letter("withdrawn", request, now=now)
     return request
+
+
+def _save_proven(request: CancellationRequest, now: datetime) -> None:
+    """Saves it; where another request for the subscription came in between, support decides between the two."""
+    try:
+        with transaction.atomic():
+            request.save()
+    except IntegrityError:
+        unmatch(request)
+        move(request, RequestState.IN_REVIEW, now)
+        request.save()
 
 
 def _new(

@@ -15,6 +15,7 @@ from cancellations.draft import SALT
 from cancellations.letters import proof_token
 from cancellations.models import CancellationRequest
 from cancellations.services.enforcement import enforce
+from cancellations.services.submission import verify
 from messaging.models import OutgoingMessage
 from tests import cast
 from tests.cast import NOW, fresh
@@ -220,6 +221,15 @@ class TestSignedIn:
         assert answer.url == "/cancel/"
         assert not CancellationRequest.objects.exists()
 
+    def test_signing_in_between_keeps_the_words(self, client, policy):
+        of = cast.subscription()
+        checked = client.post("/cancel/", guest_form(of.account, words="Keep these words."))
+        client.force_login(cast.customer(of.account))
+        answer = confirm(client, checked)
+        assert "Keep these words." in answer.content.decode()
+        assert "check it once more" in answer.content.decode()
+        assert not CancellationRequest.objects.exists()
+
     def test_a_draft_cannot_be_dated_back(self, client, policy):
         forged = signing.dumps({"data": {}, "received_at": "2020-01-01T00:00:00+00:00"}, key="guess", salt=SALT)
         assert client.post("/cancel/", {"draft": forged, "step": "confirm"}).url == "/cancel/"
@@ -357,6 +367,28 @@ def test_two_confirms_at_the_same_moment_make_one_request(roles, guest):
     assert len(urls) == 1
     assert CancellationRequest.objects.count() == 1
     assert OutgoingMessage.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_proof_and_a_signed_in_request_at_the_same_moment_leave_one_open(roles):
+    cast.policy()
+    for _ in range(4):
+        of = cast.subscription()
+        request = cast.unverified(of.account)
+
+        def act(first, of=of, request=request):
+            try:
+                if first:
+                    verify(request=request, now=NOW)
+                else:
+                    cast.in_review(of)
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(act, [True, False]))
+        assert of.requests.filter(state="in_review").count() == 1
+        assert fresh(request).state == "in_review"
 
 
 def _neutral(page, given):
