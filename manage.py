@@ -15,8 +15,11 @@ def main() -> None:
     from config import embedded
 
     if embedded.wanted() and sys.argv[1:2] and sys.argv[1] not in embedded.COMMANDS_WITHOUT_SERVERS:
-        with embedded.servers():
-            execute_from_command_line(sys.argv)
+        try:
+            with embedded.servers():
+                execute_from_command_line(sys.argv)
+        except embedded.EmbeddedServerError as error:
+            sys.exit(str(error))
     else:
         execute_from_command_line(sys.argv)
 

@@ -24,6 +24,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 COMMANDS_WITHOUT_SERVERS = {
     "up", "help", "--help", "--version", "version", "makemessages", "compilemessages", "collectstatic", "diffsettings",
@@ -228,21 +232,23 @@ def _postgres_answers(database: str) -> bool:
     return True
 
 
-def _valkey_answers() -> bool:
-    import redis
+def _valkey() -> redis.Redis:
+    """A client that asks once: whether the server is there is just the question."""
+    socket = str(socket_dir() / "valkey.sock")
+    return redis.Redis(unix_socket_path=socket, socket_timeout=3, retry=Retry(NoBackoff(), 0))
 
+
+def _valkey_answers() -> bool:
     try:
-        with redis.Redis(unix_socket_path=str(socket_dir() / "valkey.sock"), socket_timeout=3) as client:
+        with _valkey() as client:
             return bool(client.ping())
     except redis.RedisError:
         return False
 
 
 def _stop() -> None:
-    import redis
-
     if not os.environ.get("REDIS_URL") and _valkey_answers():
-        with redis.Redis(unix_socket_path=str(socket_dir() / "valkey.sock")) as client:
+        with _valkey() as client:
             client.shutdown(nosave=True)
     if not os.environ.get("DATABASE_URL") and _postgres_there():
         command = [str(postgres_bin() / "pg_ctl"), "-D", str(data_dir() / "postgres"), "-m", "fast", "-w", "stop"]

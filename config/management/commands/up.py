@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connection
+from django.db.migrations.executor import MigrationExecutor
 
 from config import demo, embedded
 from config.processes import Process, Supervisor
@@ -41,7 +42,9 @@ class Command(BaseCommand):
     def _prepare(self) -> None:
         self.stdout.write("Bringing the database up to date …")
         try:
-            call_command("migrate", verbosity=0, interactive=False)
+            executor = MigrationExecutor(connection)
+            if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+                call_command("migrate", verbosity=0, interactive=False)
         except OperationalError as error:
             raise CommandError(f"The database cannot be reached or used: {error}Look at DATABASE_URL.") from None
         if settings.LOCAL_RUN:
