@@ -29,6 +29,27 @@ class CrispyForm(forms.Form):
         self.use_required_attribute = False  # the server's messages are clearer than the browser's
 
 
+def choice_of_subscription() -> Any:
+    """Radio buttons for the subscriptions that `offer` puts into it."""
+    return forms.ModelChoiceField(
+        label="What do you want to cancel?",
+        queryset=Subscription.objects.none(),
+        widget=forms.RadioSelect,
+        empty_label=None,
+        to_field_name="reference",
+        error_messages={
+            "required": "Choose the subscription that you want to cancel",
+            "invalid_choice": "Choose one of the subscriptions shown",
+        },
+    )
+
+
+def offer(field: Any, subscriptions: list[Subscription]) -> None:
+    keys = [subscription.pk for subscription in subscriptions]
+    field.queryset = Subscription.objects.filter(pk__in=keys).select_related("account")
+    field.label_from_instance = lambda found: f"{found.plan_name} · {found.reference}"
+
+
 class CancelForm(CrispyForm):
     """What both a signed-in customer and a guest are asked."""
 
@@ -133,25 +154,12 @@ class GuestCancelForm(CancelForm):
 
 
 class SignedInCancelForm(CancelForm):
-    subscription: Any = forms.ModelChoiceField(
-        label="What do you want to cancel?",
-        queryset=Subscription.objects.none(),
-        widget=forms.RadioSelect,
-        empty_label=None,
-        to_field_name="reference",
-        error_messages={
-            "required": "Choose the subscription that you want to cancel",
-            "invalid_choice": "Choose one of the subscriptions shown",
-        },
-    )
+    subscription = choice_of_subscription()
     field_order = ["subscription"]
 
     def __init__(self, *args: Any, subscriptions: list[Subscription], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        keys = [subscription.pk for subscription in subscriptions]
-        field: Any = self.fields["subscription"]
-        field.queryset = Subscription.objects.filter(pk__in=keys).select_related("account")
-        field.label_from_instance = lambda found: f"{found.plan_name} · {found.reference}"
+        offer(self.fields["subscription"], subscriptions)
 
 
 class FollowForm(CrispyForm):
@@ -180,14 +188,7 @@ class FollowForm(CrispyForm):
 class ProveForm(CrispyForm):
     """Which subscription a guest means, asked only where the proven account has several."""
 
-    subscription: Any = forms.ModelChoiceField(
-        label="What do you want to cancel?",
-        queryset=Subscription.objects.none(),
-        widget=forms.RadioSelect,
-        empty_label=None,
-        to_field_name="reference",
-        error_messages={"required": "Choose the subscription that you want to cancel"},
-    )
+    subscription = choice_of_subscription()
 
     def __init__(self, *args: Any, subscriptions: list[Subscription], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

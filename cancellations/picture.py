@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import date
 
+from cancellations.notice import NoticeAssessment
+
 
 @dataclass(frozen=True)
 class Point:
@@ -35,4 +37,15 @@ def points(
             is_deadline=day == deadline_on,
         )
         for day in days
+    )
+
+
+def points_of(told: NoticeAssessment, *, today: date) -> tuple[Point, ...]:
+    """The picture of an assessment; its deadline stands in it where it is the deadline of the end shown."""
+    concerns_end = told.on_time and told.effective_on == told.next_billing_on
+    return points(
+        today=today,
+        deadline_on=told.deadline_on if concerns_end else None,
+        next_billing_on=told.next_billing_on,
+        effective_on=told.effective_on,
     )

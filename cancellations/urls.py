@@ -1,19 +1,19 @@
 from django.urls import path
 
-from cancellations import views
+from cancellations import cancel_views, pages, request_views
 
 urlpatterns = [
-    path("", views.entry, name="entry"),
-    path("subscriptions/", views.subscriptions, name="subscriptions"),
-    path("cancel/", views.cancel, name="cancel"),
-    path("requests/", views.follow, name="follow"),
-    path("requests/proof/<str:token>/", views.prove, name="request_proof"),
-    path("requests/<slug:reference>/", views.status, name="request_status"),
-    path("requests/<slug:reference>/received/", views.received, name="request_received"),
-    path("requests/<slug:reference>/link/", views.prove_again, name="request_link"),
-    path("requests/<slug:reference>/take-back/", views.take_back, name="request_take_back"),
-    path("policy/", views.policy, name="policy"),
-    path("policy/history/", views.policy_history, name="policy_history"),
-    path("policy/<int:number>/", views.policy, name="policy_version"),
-    path("brand.css", views.brand_style, name="brand_style"),
+    path("", pages.entry, name="entry"),
+    path("subscriptions/", pages.subscriptions, name="subscriptions"),
+    path("cancel/", cancel_views.cancel, name="cancel"),
+    path("requests/", request_views.follow, name="follow"),
+    path("requests/proof/<str:token>/", request_views.prove, name="request_proof"),
+    path("requests/<slug:reference>/", request_views.status, name="request_status"),
+    path("requests/<slug:reference>/received/", request_views.received, name="request_received"),
+    path("requests/<slug:reference>/link/", request_views.prove_again, name="request_link"),
+    path("requests/<slug:reference>/take-back/", request_views.take_back, name="request_take_back"),
+    path("policy/", pages.policy, name="policy"),
+    path("policy/history/", pages.policy_history, name="policy_history"),
+    path("policy/<int:number>/", pages.policy, name="policy_version"),
+    path("brand.css", pages.brand_style, name="brand_style"),
 ]

@@ -1,5 +1,6 @@
 """Submitting a request, proving who sent it, and taking it back: the customer's verbs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
@@ -49,17 +50,7 @@ def submit_for(
     request.verified_at = now
     match(request, subscription)
     request.state = _state_once_proven(request)
-    try:
-        with transaction.atomic(), pghistory.context(verb="submit", actor="customer"):
-            request.save(force_insert=True)
-            send_letter("received", request, now=now)
-    except IntegrityError:
-        existing = CancellationRequest.objects.filter(submission_key=submission_key).first()
-        existing = existing or open_request_for(subscription)
-        if existing is None:
-            raise
-        return existing
-    return request
+    return _create(request, "received", now, twin=lambda: open_request_for(subscription))
 
 
 def submit_as_guest(
@@ -72,17 +63,7 @@ def submit_as_guest(
     request = _new(declaration, Channel.GUEST, submission_key, received_at, now)
     request.state = RequestState.UNVERIFIED
     request.verification_expires_at = received_at + timedelta(days=request.policy_version.verification_days)
-    try:
-        with transaction.atomic(), pghistory.context(verb="submit", actor="customer"):
-            request.save(force_insert=True)
-            send_letter("prove_address", request, now=now)
-    except IntegrityError:
-        existing = CancellationRequest.objects.filter(submission_key=submission_key).first()
-        existing = existing or _waiting_twin(declaration)
-        if existing is None:
-            raise
-        return existing
-    return request
+    return _create(request, "prove_address", now, twin=lambda: _waiting_twin(declaration))
 
 
 @transaction.atomic
@@ -163,6 +144,22 @@ def _save_proven(request: CancellationRequest, now: datetime) -> None:
         unmatch(request)
         move(request, RequestState.IN_REVIEW, now)
         request.save()
+
+
+def _create(
+    request: CancellationRequest, letter: str, now: datetime, twin: Callable[[], CancellationRequest | None]
+) -> CancellationRequest:
+    """Writes request and letter at once; where a constraint says that it exists already, gives the one that does."""
+    try:
+        with transaction.atomic(), pghistory.context(verb="submit", actor="customer"):
+            request.save(force_insert=True)
+            send_letter(letter, request, now=now)
+    except IntegrityError:
+        existing = CancellationRequest.objects.filter(submission_key=request.submission_key).first() or twin()
+        if existing is None:
+            raise
+        return existing
+    return request
 
 
 def _new(

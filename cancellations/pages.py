@@ -1,0 +1,83 @@
+"""The pages that change nothing: entry, the customer's subscriptions, the policy."""
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from accounts.models import Account, User
+from accounts.queries import accounts_of
+from billing.models import Subscription
+from billing.periods import local_date
+from cancellations.models import PolicyVersion
+from cancellations.picture import points_of
+from cancellations.policy_text import filled_in
+from cancellations.queries import has_ended, open_request_for, outcome, policy_in_force
+from cancellations.states import PolicyState
+
+
+@require_safe
+def entry(http: HttpRequest) -> HttpResponse:
+    return render(http, "portal/entry.html", {"policy": policy_in_force(timezone.now())})
+
+
+@require_safe
+@login_required
+def subscriptions(http: HttpRequest) -> HttpResponse:
+    assert isinstance(http.user, User)
+    if http.user.is_staff:
+        return redirect("admin:index")
+    now = timezone.now()
+    held = [(account, [_card(found, now) for found in _all_of(account)]) for account in accounts_of(http.user)]
+    return render(http, "portal/subscriptions.html", {"held": held})
+
+
+@require_safe
+def policy(http: HttpRequest, number: int | None = None) -> HttpResponse:
+    now = timezone.now()
+    current = policy_in_force(now)
+    published = PolicyVersion.objects.filter(state=PolicyState.PUBLISHED)
+    version = current if number is None else get_object_or_404(published, number=number)
+    context = {"version": version, "current": current, "text": filled_in(version)}
+    return render(http, "portal/policy.html", context)
+
+
+@require_safe
+def policy_history(http: HttpRequest) -> HttpResponse:
+    published = PolicyVersion.objects.filter(state=PolicyState.PUBLISHED).order_by("-effective_from", "-number")
+    return render(
+        http, "portal/policy_history.html", {"versions": published, "current": policy_in_force(timezone.now())}
+    )
+
+
+def brand_style(http: HttpRequest) -> HttpResponse:
+    """The brand's colour from the settings, as a style sheet: the content policy allows no style in the page."""
+    accent = settings.BRAND_ACCENT
+    return HttpResponse(f":root {{ --accent: {accent}; }}\n" if accent else "", content_type="text/css")
+
+
+def _all_of(account: Account) -> list[Subscription]:
+    return list(account.subscriptions.select_related("account").order_by("ended_on", "reference"))
+
+
+def _card(subscription: Subscription, now: datetime) -> dict[str, Any]:
+    """What the account page shows of a subscription."""
+    today = local_date(now, subscription.account.time_zone)
+    if has_ended(subscription, on=today):
+        return {"subscription": subscription, "ended": True}
+    found = outcome(subscription, received_at=now, policy=policy_in_force(now))
+    days_left = (found.assessment.deadline_on - today).days
+    return {
+        "subscription": subscription,
+        "period": subscription.period_on(today),
+        "outcome": found,
+        "days_left": days_left,
+        "today": today,
+        "points": points_of(found.assessment, today=today),
+        "request": open_request_for(subscription),
+    }
