@@ -87,6 +87,8 @@ def _check(http: HttpRequest, started: Draft, now: datetime, moved: bool = False
         found = _outcome_of(subscription, form, started)
         today = local_date(now, subscription.account.time_zone)
         context |= {"outcome": found, "points": points_of(found.assessment, today=today), "subscription": subscription}
+        wish = form.cleaned_data["requested_end"]
+        context["wished_later"] = wish is not None and wish > found.assessment.next_billing_on
     else:
         context["policy"] = policy_in_force(started.received)
     return render(http, "portal/check.html", context)

@@ -90,6 +90,7 @@ class CancelForm(CrispyForm):
     def __init__(self, *args: Any, today: date, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.today = today
+        self.fields["refund_reason"].conditional = True  # type: ignore[attr-defined]  # asked with the tick, then needed
         self.fields["requested_end"].widget.attrs["min"] = (today + timedelta(days=1)).isoformat()
 
     def clean_requested_end(self) -> date | None:

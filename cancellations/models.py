@@ -1,7 +1,6 @@
 """Policy versions and cancellation requests."""
 
 import uuid
-from decimal import Decimal
 
 import pghistory
 import pgtrigger
@@ -233,5 +232,8 @@ class CancellationRequest(models.Model):
         return self.state in OPEN
 
     @property
-    def quoted_amount(self) -> Decimal | None:
-        return self.refund_quoted.amount if self.refund_quoted else None
+    def came_late(self) -> bool:
+        """Whether lateness moved the end: not where it was waived, nor where a later end was wished for anyway."""
+        if self.on_time is not False or self.notice_waived_by_id is not None or self.next_billing_on is None:
+            return False
+        return self.requested_end is None or self.requested_end <= self.next_billing_on

@@ -260,3 +260,10 @@ def test_two_workers_at_once_share_the_work(roles):
     with ThreadPoolExecutor(3) as pool:
         assert sum(pool.map(work, range(3))) == 20
     assert OutgoingMessage.objects.filter(kind="ended").count() == 20
+
+
+def test_who_wishes_for_a_later_end_is_not_called_late():
+    late = datetime(2026, 2, 20, 9, tzinfo=UTC)
+    assert cast.in_review(at=late).came_late
+    assert not cast.in_review(at=late, requested_end=date(2026, 4, 15)).came_late
+    assert not cast.in_review().came_late
