@@ -34,11 +34,16 @@ def payments_with_returned(subscription: Subscription) -> list[Payment]:
     return list(payments.annotate(returned=Coalesce(taken, zero, output_field=DecimalField())).order_by("-period_end"))
 
 
-def quote(subscription: Subscription, *, ended_on: date, basis: str = RefundBasis.UNUSED) -> list[QuotedLine]:
-    """A line for each payment whose period reaches past the day; empty where nothing is prepaid."""
+def quote(
+    subscription: Subscription, *, ended_on: date, basis: str = RefundBasis.UNUSED, used_up: bool = False
+) -> list[QuotedLine]:
+    """A line for each payment whose period reaches past the day, newest first; empty where nothing is prepaid.
+
+    With `used_up`, also a line for each earlier payment, of which nothing is unused.
+    """
     lines = []
     for payment in payments_with_returned(subscription):
-        if payment.period_end <= ended_on:
+        if payment.period_end <= ended_on and not used_up:
             continue
         unused = unused_amount(payment.amount, payment.period, ended_on)
         returned = Money(payment.returned, payment.amount.currency)  # type: ignore[attr-defined]  # annotated

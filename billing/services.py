@@ -180,8 +180,7 @@ def _lines(refund: Refund, basis: str, amount: Decimal | None, ground: str) -> l
 
 def _spread(refund: Refund, amount: Decimal) -> list[QuotedLine]:
     """Lays a free amount over the payments, the newest period first, each up to what it can still return."""
-    day = refund.ended_on
-    lines = quote(refund.subscription, ended_on=day) or quote(refund.subscription, ended_on=date.min)
+    lines = quote(refund.subscription, ended_on=refund.ended_on, used_up=True)
     if not lines:
         raise RefundRefused("No payment is known for this subscription, so there is nothing to return.")
     currency = lines[0].payment.amount.currency
@@ -195,7 +194,7 @@ def _spread(refund: Refund, amount: Decimal) -> list[QuotedLine]:
             left -= share
     if left > 0:
         most, wanted = money_words(Money(amount - left, currency)), money_words(Money(amount, currency))
-        raise RefundRefused(f"The payments concerned can return {most} at most, not {wanted}.")
+        raise RefundRefused(f"The payments of this subscription can return {most} at most, not {wanted}.")
     return spread
 
 

@@ -103,6 +103,16 @@ def test_another_amount_needs_a_sum_that_fits_and_a_ground(amount, ground):
     assert not refund.lines.exists()
 
 
+def test_a_goodwill_sum_is_laid_over_the_newest_payments_first():
+    refund = cast.refund_requested()
+    cast.payment(refund.subscription, date(2026, 3, 1), date(2026, 4, 1))
+    told = {"refund": refund, "basis": "custom", "by": cast.staff("finance"), "now": NOW, "ground": "Goodwill"}
+    with pytest.raises(RefundRefused, match="60"):
+        propose(amount=Decimal("60.01"), **told)
+    lines = propose(amount=Decimal("45"), **told).lines.order_by("-payment__period_start")
+    assert [(line.amount, line.unused_days) for line in lines] == [(30, 20), (15, 0)]
+
+
 def test_nothing_unused_is_refused_with_advice():
     refund = cast.refund_requested()
     Refund.objects.filter(pk=refund.pk).update(ended_on=date(2026, 5, 1))
