@@ -1,4 +1,4 @@
-"""The pages that change nothing: entry, the customer's subscriptions, the policy."""
+"""The pages that change nothing: entry, and the customer's subscriptions."""
 
 from datetime import datetime
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
@@ -14,11 +14,8 @@ from accounts.models import Account, User
 from accounts.queries import accounts_of
 from billing.models import Subscription
 from billing.periods import local_date
-from cancellations.models import PolicyVersion
 from cancellations.picture import points_of
-from cancellations.policy_text import filled_in
 from cancellations.queries import has_ended, open_request_for, outcome, policy_in_force
-from cancellations.states import PolicyState
 
 
 @require_safe
@@ -35,24 +32,6 @@ def subscriptions(http: HttpRequest) -> HttpResponse:
     now = timezone.now()
     held = [(account, [_card(found, now) for found in _all_of(account)]) for account in accounts_of(http.user)]
     return render(http, "portal/subscriptions.html", {"held": held})
-
-
-@require_safe
-def policy(http: HttpRequest, number: int | None = None) -> HttpResponse:
-    now = timezone.now()
-    current = policy_in_force(now)
-    published = PolicyVersion.objects.filter(state=PolicyState.PUBLISHED)
-    version = current if number is None else get_object_or_404(published, number=number)
-    context = {"version": version, "current": current, "text": filled_in(version)}
-    return render(http, "portal/policy.html", context)
-
-
-@require_safe
-def policy_history(http: HttpRequest) -> HttpResponse:
-    published = PolicyVersion.objects.filter(state=PolicyState.PUBLISHED).order_by("-effective_from", "-number")
-    return render(
-        http, "portal/policy_history.html", {"versions": published, "current": policy_in_force(timezone.now())}
-    )
 
 
 def brand_style(http: HttpRequest) -> HttpResponse:

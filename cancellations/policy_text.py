@@ -10,14 +10,14 @@ from cancellations.models import PolicyVersion
 from messaging.rendering import markdown_to_html
 
 FIRST_TEXT = Path(__file__).with_name("first_policy.md")  # what a new version starts from
-DAY_FIGURES = (
-    "notice_days",
-    "trial_notice_days",
-    "cooling_off_days",
-    "verification_days",
-    "refund_decision_days",
-    "refund_payment_days",
-)
+DAY_FIGURES = {
+    "notice_days": "Notice",
+    "trial_notice_days": "Notice within a trial",
+    "cooling_off_days": "Cooling-off",
+    "verification_days": "Time to prove your address",
+    "refund_decision_days": "Refund decided within",
+    "refund_payment_days": "Refund paid within",
+}
 
 
 def figures(version: PolicyVersion) -> dict[str, str]:
@@ -30,9 +30,22 @@ def figures(version: PolicyVersion) -> dict[str, str]:
     return told
 
 
-def filled_in(version: PolicyVersion) -> str:
-    """HTML; a name in braces that is no figure stays as it is, so that a slip of the pen is seen."""
+def plain(version: PolicyVersion) -> str:
+    """The Markdown with the figures in place. A name in braces that is no figure stays, so that a slip is seen."""
     text = version.text.replace("{brand}", settings.BRAND_NAME).replace("{support_email}", settings.SUPPORT_EMAIL)
     for name, words in figures(version).items():
         text = text.replace("{" + name + "}", words)
-    return mark_safe(markdown_to_html(text))
+    return text
+
+
+def filled_in(version: PolicyVersion) -> str:
+    return mark_safe(markdown_to_html(plain(version)))
+
+
+def table(version: PolicyVersion) -> dict[str, str]:
+    """All figures of the version by what they are called, for people."""
+    told = {DAY_FIGURES[name]: words for name, words in figures(version).items()}
+    told["Review"] = version.get_review_mode_display()
+    limits = (f"{code} {limit}" for code, limit in sorted(version.approval_limits.items()))
+    told["Refund approved by one person up to"] = ", ".join(limits) or "always by two"
+    return told

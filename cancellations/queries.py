@@ -23,10 +23,14 @@ class NoPolicyInForce(Exception):
         super().__init__("No policy version is in force. A manager publishes one in the staff interface.")
 
 
+def published_versions() -> QuerySet[PolicyVersion]:
+    """All published versions, the newest first."""
+    return PolicyVersion.objects.filter(state=PolicyState.PUBLISHED).order_by("-number")
+
+
 def policy_in_force(at: datetime) -> PolicyVersion:
     """The newest published version whose time has come. Raises NoPolicyInForce."""
-    published = PolicyVersion.objects.filter(state=PolicyState.PUBLISHED, effective_from__lte=at)
-    version = published.order_by("-effective_from", "-number").first()
+    version = published_versions().filter(effective_from__lte=at).order_by("-effective_from", "-number").first()
     if version is None:
         raise NoPolicyInForce
     return version

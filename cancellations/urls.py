@@ -1,6 +1,6 @@
 from django.urls import path
 
-from cancellations import cancel_views, pages, request_views
+from cancellations import cancel_views, pages, policy_pages, request_views
 
 urlpatterns = [
     path("", pages.entry, name="entry"),
@@ -12,8 +12,11 @@ urlpatterns = [
     path("requests/<slug:reference>/received/", request_views.received, name="request_received"),
     path("requests/<slug:reference>/link/", request_views.prove_again, name="request_link"),
     path("requests/<slug:reference>/take-back/", request_views.take_back, name="request_take_back"),
-    path("policy/", pages.policy, name="policy"),
-    path("policy/history/", pages.policy_history, name="policy_history"),
-    path("policy/<int:number>/", pages.policy, name="policy_version"),
+    path("policy/", policy_pages.policy, name="policy"),
+    path("policy/history/", policy_pages.history, name="policy_history"),
+    path("policy/feed/", policy_pages.PolicyFeed(), name="policy_feed"),
+    path("policy/compare/", policy_pages.choose, name="policy_choose"),
+    path("policy/compare/<int:before>/<int:after>/", policy_pages.compare, name="policy_compare"),
+    path("policy/<int:number>/", policy_pages.policy, name="policy_version"),
     path("brand.css", pages.brand_style, name="brand_style"),
 ]

@@ -16,6 +16,7 @@ from moneyed import Money
 from accounts.models import Account, User
 from billing.models import Payment, Refund, Subscription
 from cancellations.models import CancellationRequest, PolicyVersion
+from cancellations.policy_text import FIRST_TEXT
 from cancellations.queries import policy_in_force
 from cancellations.services.enforcement import enforce
 from cancellations.services.policies import publish
@@ -26,12 +27,17 @@ NOW = datetime(2026, 2, 12, 13, 7, 31, tzinfo=UTC)
 _numbers = count(1)
 
 
+def policy_text() -> str:
+    """The text that the portal ships to start from."""
+    return FIRST_TEXT.read_text(encoding="utf-8")
+
+
 def policy(**figures: Any) -> PolicyVersion:
     """A published version, in force for years."""
-    text = "We ask for {notice_days} of notice."
+    figures = {"text": "We ask for {notice_days} of notice."} | figures
     number = (PolicyVersion.objects.order_by("-number").values_list("number", flat=True).first() or 0) + 1
     limits = {"EUR": "500", "JPY": "50000", "BHD": "200"}
-    version = PolicyVersion.objects.create(number=number, text=text, **({"approval_limits": limits} | figures))
+    version = PolicyVersion.objects.create(number=number, **({"approval_limits": limits} | figures))
     long_ago = datetime(2015, 1, 1, tzinfo=UTC) + timedelta(days=number)
     return publish(version=version, change_summary="First.", effective_from=long_ago, now=long_ago)
 

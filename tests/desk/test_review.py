@@ -236,7 +236,9 @@ def test_an_administrator_makes_a_member_of_staff():
     assert answer.status_code == 302, answer.content.decode()
     nell = User.objects.get(name="Nell New")
     assert nell.has_perm("cancellations.schedule_request")
-    login = Client().post("/admin/login/?next=/admin/", {"username": "NEW@atntcrm.example", "password": "another-long-word"})
+    login = Client().post(
+        "/admin/login/?next=/admin/", {"username": "NEW@atntcrm.example", "password": "another-long-word"}
+    )
     assert login.url == "/admin/"
 
 

@@ -1,5 +1,7 @@
 """Pages around the flow: entry, policy, sign-in, errors, health."""
 
+from xml.etree import ElementTree
+
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
@@ -135,3 +137,37 @@ def test_a_wrong_address_can_be_mended_and_a_code_asked_for_again(client, policy
     assert codes.count() == 2
     code = codes.last().text.split("**")[1]
     assert client.post("/signin/code/", {"action": "verify", "code": code}).url == "/subscriptions/"
+
+
+def test_two_versions_are_compared_in_words_and_figures(client, policy):
+    cast.policy(notice_days=3)
+    page = client.get("/policy/compare/1/2/").content.decode()
+    assert "<del>10 days</del>" in page
+    assert "<ins>3 days</ins>" in page
+    assert "We ask for <del>10</del><ins>3</ins> days of notice." in page
+    assert "<ins>10 days</ins>" in client.get("/policy/compare/2/1/").content.decode()
+    assert client.get("/policy/compare/1/99/").status_code == 404
+    assert client.get("/policy/compare/", {"before": "1", "after": "2"}).url == "/policy/compare/1/2/"
+    assert client.get("/policy/compare/", {"before": "x"}).url == "/policy/history/"
+    assert "/policy/compare/1/2/" in client.get("/policy/history/").content.decode()
+
+
+def test_a_draft_is_shown_to_nobody(client, policy):
+    from cancellations.models import PolicyVersion
+
+    PolicyVersion.objects.create(number=2, text="secret plans")
+    assert client.get("/policy/2/").status_code == 404
+    assert client.get("/policy/compare/1/2/").status_code == 404
+    assert "Version 2" not in client.get("/policy/history/").content.decode()
+    assert b"Version 2" not in client.get("/policy/feed/").content
+
+
+def test_the_feed_has_an_entry_for_each_version(client, policy):
+    cast.policy()
+    answer = client.get("/policy/feed/")
+    assert answer["Content-Type"].startswith("application/atom+xml")
+    feed = ElementTree.fromstring(answer.content)
+    names = {"a": "http://www.w3.org/2005/Atom"}
+    titles = [entry.findtext("a:title", namespaces=names) for entry in feed.findall("a:entry", names)]
+    assert [title.split(",")[0] for title in titles] == ["Version 2", "Version 1"]
+    assert feed.find("a:entry/a:link", names).get("href").endswith("/policy/2/")
