@@ -12,7 +12,6 @@ class Point:
 
     day: date
     labels: tuple[str, ...]
-    passed: bool
     is_end: bool
     is_deadline: bool
 
@@ -32,7 +31,6 @@ def points(
         Point(
             day=day,
             labels=tuple(label for label in order if (day, label) in marks),
-            passed=day <= today,
             is_end=day == effective_on,
             is_deadline=day == deadline_on,
         )

@@ -85,11 +85,13 @@ def prove(http: HttpRequest, token: str) -> HttpResponse:
 
 
 @never_cache
-@require_http_methods(["POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def prove_again(http: HttpRequest, reference: str) -> HttpResponse:
     request = _visible(http, reference)
     if request is None:
         return _ask_for_proof(http, reference)
+    if http.method != "POST":  # a bookmark, or the address bar
+        return redirect("request_received", reference=reference)
     if send_proof_again(request=request, now=timezone.now()):
         messages.success(http, f"We sent the link to {request.email_given} again.")
     else:

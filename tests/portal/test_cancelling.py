@@ -155,6 +155,7 @@ class TestAsAGuest:
         request = CancellationRequest.objects.get()
         again = reverse("request_link", args=[request.reference])
         client.post(again)
+        assert client.get(again).url == reverse("request_received", args=[request.reference])
         moment.shift(timedelta(minutes=2))
         client.post(again)
         client.post(again)
