@@ -154,7 +154,8 @@ def _once(kind: Kind, line: Line, seen: dict[tuple[str, str], int]) -> None:
     pairs = [(name, line.values[name]) for name in (kind.key, *kind.unique)]
     for name, value in pairs:
         if (name, value) in seen:
-            raise RowRejected(f"{name} {value} stands in line {seen[name, value]} already; keep one of the two rows")
+            column = kind.columns[0] if name == kind.key else name
+            raise RowRejected(f"{column} {value} stands in line {seen[name, value]} already; keep one of the two rows")
     seen.update(dict.fromkeys(pairs, line.number))
 
 
@@ -186,9 +187,9 @@ def _with_parents(kind: Kind, lines: list[Line], rejects: Rejects, report: Repor
             _reject(rejects, report, line, f"{column} {line.row[column]!r} is not known; was its own row rejected?")
             continue
         if isinstance(parent, Account):
-            line.values["account"] = parent
+            line.values["account_id"] = parent.pk
         else:
-            line.values |= {"subscription": parent, "account_id": parent.account_id}
+            line.values |= {"subscription_id": parent.pk, "account_id": parent.account_id}
         known.append(line)
     return known
 
@@ -242,7 +243,7 @@ def _subscriptions(lines: list[Line]) -> dict[str, Subscription]:
 
 
 def _keep_subscription(row: Subscription | None, values: dict[str, Any]) -> None:
-    if row is not None and row.account_id != values["account"].pk:
+    if row is not None and row.account_id != values["account_id"]:
         raise RowRejected("the subscription belongs to another account here; a subscription does not change accounts")
     if row is not None and row.ended_by == EndedBy.PORTAL:
         values |= {"ended_on": row.ended_on, "ended_by": row.ended_by}
@@ -251,7 +252,7 @@ def _keep_subscription(row: Subscription | None, values: dict[str, Any]) -> None
 
 
 def _keep_payment(row: Payment | None, values: dict[str, Any]) -> None:
-    if row is not None and row.subscription_id != values["subscription"].pk:
+    if row is not None and row.subscription_id != values["subscription_id"]:
         raise RowRejected("the payment belongs to another subscription here; a payment does not change subscriptions")
 
 

@@ -53,7 +53,7 @@ def account_values(row: Row) -> dict[str, Any]:
 
 
 def subscription_values(row: Row) -> dict[str, Any]:
-    """Without `account`, which the caller looks up. `ended_on` is what the company's system says."""
+    """Without `account_id`, which the caller looks up. `ended_on` is what the company's system says."""
     started_on, ended_on = day(row, "started_on"), _optional_day(row, "ended_on")
     trial_ends_on = _optional_day(row, "trial_ends_on")
     for name, value in (("ended_on", ended_on), ("trial_ends_on", trial_ends_on)):
@@ -77,7 +77,7 @@ def subscription_values(row: Row) -> dict[str, Any]:
 
 
 def payment_values(row: Row) -> dict[str, Any]:
-    """Without `subscription` and `account`, which the caller looks up."""
+    """Without `subscription_id` and `account_id`, which the caller looks up."""
     start, end = day(row, "period_start"), day(row, "period_end")
     if end <= start:
         raise RowRejected(f"period_end {end} is not after period_start {start}")
