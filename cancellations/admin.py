@@ -23,7 +23,7 @@ from cancellations.policy_text import FIRST_TEXT, filled_in
 from cancellations.queries import difference_since, timeline
 from cancellations.services.common import RequestRefused
 from cancellations.services.policies import publish
-from cancellations.services.review import decline, schedule, try_again, waive_notice
+from cancellations.services.review import decline, reopen, schedule, try_again, waive_notice
 from cancellations.states import OPEN, PolicyState, RequestState
 from messaging.models import OutgoingMessage
 
@@ -71,6 +71,14 @@ class WaiveForm(VerbForm):
     )
 
 
+class ReopenForm(VerbForm):
+    ground = forms.CharField(
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="Why, and how the address was proven if it was not. Kept for good; the customer does not read it.",
+        error_messages={"required": "State the ground for reopening: it is kept with the request."},
+    )
+
+
 class PublishForm(VerbForm):
     change_summary = forms.CharField(
         label="What changes",
@@ -98,6 +106,7 @@ DONE = {
     "expire": "Expired",
     "supersede": "Superseded",
     "set_aside": "Set aside",
+    "reopen": "Reopened",
     "try_again": "Given back to the worker",
 }
 
@@ -116,6 +125,10 @@ def _decline(request: CancellationRequest, user: User, given: dict[str, Any], no
 
 def _waive(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
     waive_notice(request=request, by=user, now=now, ground=given["ground"])
+
+
+def _reopen(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
+    reopen(request=request, by=user, now=now, ground=given["ground"])
 
 
 def _try_again(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
@@ -151,6 +164,11 @@ class CancellationRequestAdmin(VerbAdmin):
             "The subscription ends as if no notice had been asked for, and the customer is told the earlier date.",
             "late notice waived.",
             applies=lambda request, user: request.on_time is False and request.notice_waived_by_id is None,
+        ),
+        Verb(
+            "reopen", "Reopen", "cancellations.schedule_request", (S.EXPIRED, S.DECLINED, S.SUPERSEDED), ReopenForm,
+            _reopen, "The request is in review again, from the same time of receipt, and the customer is told.",
+            "in review again.",
         ),
         Verb(
             "try-again", "Try again", "cancellations.schedule_request", OPEN, VerbForm, _try_again,

@@ -21,9 +21,8 @@ from cancellations.letters import proof_token, read_proof_token
 from cancellations.models import CancellationRequest
 from cancellations.picture import points
 from cancellations.queries import cancellable, outcome, timeline
-from cancellations.services.common import RequestRefused
+from cancellations.services.common import RequestRefused, matching_account
 from cancellations.services.submission import (
-    matching_account,
     send_follow_link,
     send_proof_again,
     verify,

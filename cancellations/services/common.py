@@ -2,10 +2,12 @@
 
 from datetime import datetime
 
+from accounts.models import Account
+from accounts.queries import account_given
 from billing.models import Subscription
 from billing.states import IllegalTransition
 from cancellations.models import CancellationRequest
-from cancellations.queries import outcome
+from cancellations.queries import cancellable, outcome
 from cancellations.states import RequestState
 
 
@@ -24,6 +26,19 @@ def locked(request: CancellationRequest, verb: str, *allowed: RequestState) -> C
 
 def move(request: CancellationRequest, state: RequestState, now: datetime) -> None:
     request.state, request.state_changed_at = state, now
+
+
+def matching_account(request: CancellationRequest) -> Account | None:
+    """The account that the sender named and whose address is the sender's: theirs, once that is proven."""
+    account = account_given(account_number=request.account_number_given, username=request.username_given)
+    return account if account and account.email.lower() == request.email_given.lower() else None
+
+
+def only_choice(request: CancellationRequest, now: datetime) -> Subscription | None:
+    """The one subscription that the sender can mean; None where there is none, or several."""
+    account = matching_account(request)
+    open_to = cancellable(account, now=now) if account else []
+    return open_to[0] if len(open_to) == 1 else None
 
 
 def unmatch(request: CancellationRequest) -> None:

@@ -1,4 +1,4 @@
-"""Support's verbs: schedule, decline, waive late notice, try again."""
+"""Support's verbs: schedule, decline, waive late notice, reopen, try again."""
 
 from datetime import date, datetime
 
@@ -13,7 +13,8 @@ from billing.wording import day_words
 from cancellations.letters import send_letter
 from cancellations.models import CancellationRequest, DeclineGround
 from cancellations.notice import assess
-from cancellations.services.common import RequestRefused, locked, match, move
+from cancellations.queries import has_ended
+from cancellations.services.common import RequestRefused, locked, match, move, only_choice, unmatch
 from cancellations.states import OPEN, RequestState
 from messaging.waking import wake
 
@@ -86,6 +87,33 @@ def waive_notice(*, request: CancellationRequest, by: User, ground: str, now: da
     with pghistory.context(verb="waive", actor="staff", by=by.pk, why=ground):
         request.save()
         send_letter("notice_waived", request, now=now)
+    wake("cancellations.enforce")
+    return request
+
+
+@transaction.atomic
+def reopen(*, request: CancellationRequest, by: User, ground: str, now: datetime) -> CancellationRequest:
+    """Takes a settled request up again, from the same time of receipt; the end date is worked out anew from that.
+
+    Who reopens a request whose address was never proven answers for the proof: the ground says how it came.
+    Raises RequestRefused, IllegalTransition.
+    """
+    if not ground.strip():
+        raise RequestRefused("State the ground for reopening: it is kept with the request.")
+    request = locked(request, "reopen", RequestState.EXPIRED, RequestState.DECLINED, RequestState.SUPERSEDED)
+    request.verified_at = request.verified_at or now
+    request.decline_ground = request.decision_words = ""
+    request.decided_by = request.notice_waived_by = None
+    request.notice_waived_ground = ""
+    subscription = request.subscription or only_choice(request, now)
+    if subscription is not None and not has_ended(subscription, on=local_date(now, subscription.account.time_zone)):
+        match(request, subscription)
+    else:
+        unmatch(request)
+    move(request, RequestState.IN_REVIEW, now)
+    with pghistory.context(verb="reopen", actor="staff", by=by.pk, why=ground):
+        _save_alone(request)
+        send_letter("reopened", request, now=now)
     wake("cancellations.enforce")
     return request
 

@@ -8,15 +8,13 @@ from uuid import UUID
 import pghistory
 from django.db import IntegrityError, transaction
 
-from accounts.models import Account
-from accounts.queries import account_given
 from billing.models import Subscription
 from billing.periods import local_date
 from billing.states import IllegalTransition
 from cancellations.letters import send_letter
 from cancellations.models import CancellationRequest, Channel, ReviewMode
 from cancellations.queries import cancellable, has_ended, open_request_for, policy_in_force
-from cancellations.services.common import RequestRefused, locked, match, move, unmatch
+from cancellations.services.common import RequestRefused, locked, match, matching_account, move, only_choice, unmatch
 from cancellations.states import OPEN, RequestState
 from messaging.models import OutgoingMessage
 
@@ -90,12 +88,6 @@ def send_follow_link(*, reference: str, email: str, now: datetime) -> None:
         send_letter("follow_link", request, now=now)
 
 
-def matching_account(request: CancellationRequest) -> Account | None:
-    """The account that the sender named and whose address is the sender's: theirs, once that is proven."""
-    account = account_given(account_number=request.account_number_given, username=request.username_given)
-    return account if account and account.email.lower() == request.email_given.lower() else None
-
-
 @transaction.atomic
 def verify(*, request: CancellationRequest, now: datetime, subscription: Subscription | None = None) -> None:
     """The sender has proven the address. `received_at` stays what it was.
@@ -110,10 +102,9 @@ def verify(*, request: CancellationRequest, now: datetime, subscription: Subscri
     account = matching_account(request)
     request.account = account
     request.verified_at = now
-    open_to = cancellable(account, now=now) if account else []
-    if subscription is not None and subscription not in open_to:
+    if subscription is not None and (account is None or subscription not in cancellable(account, now=now)):
         raise RequestRefused("That subscription cannot be chosen here. Choose one of those shown.")
-    chosen = subscription or (open_to[0] if len(open_to) == 1 else None)
+    chosen = subscription or only_choice(request, now)
     if chosen is not None:
         match(request, chosen)
     move(request, _state_once_proven(request), now)

@@ -14,6 +14,7 @@ TOLD = {
     ("schedule", "system"): "Nobody had decided in time, so it counts as accepted",
     ("decline", "staff"): "Our support team declined it",
     ("waive", "staff"): "Our support team waived the notice",
+    ("reopen", "staff"): "Our support team took it up again",
     ("withdraw", "customer"): "You took it back",
     ("take_effect", "system"): "Your subscription ended",
     ("expire", "system"): "The address was not proven in time",

@@ -123,6 +123,33 @@ def test_waiving_is_offered_only_where_something_is_late(sam):
     assert fresh(on_time).notice_waived_by is None
 
 
+def test_a_request_that_expired_is_taken_up_again_from_its_time_of_receipt(sam):
+    of = cast.subscription()
+    request = cast.unverified(of.account)
+    cast.pass_time(NOW.replace(month=4))
+    assert fresh(request).state == "expired"
+    assert sam.post(url(request, "reopen"), {"ground": " "}).status_code == 422
+    sam.post(url(request, "reopen"), {"ground": "Called us; identity card seen"})
+    request = fresh(request)
+    assert (request.state, request.received_at, request.subscription) == ("in_review", NOW, of)
+    assert (request.effective_on, request.on_time) == (cast.date(2026, 2, 28), True)
+    assert "That time of receipt counts" in OutgoingMessage.objects.get(kind="reopened").text
+    cast.pass_time(NOW.replace(month=5))
+    assert fresh(of).ended_on == cast.date(2026, 2, 28)
+
+
+def test_a_declined_request_is_reopened_unless_another_is_open(sam):
+    of = cast.subscription()
+    declined = cast.in_review(of)
+    sam.post(url(declined, "decline"), {"ground": "duplicate"})
+    other = cast.in_review(of)
+    answer = sam.post(url(declined, "reopen"), {"ground": "kept"})
+    assert "as a duplicate" in answer.content.decode()
+    sam.post(url(other, "decline"), {"ground": "duplicate"})
+    sam.post(url(declined, "reopen"), {"ground": "A mistake of ours"})
+    assert (fresh(declined).state, fresh(declined).decline_ground) == ("in_review", "")
+
+
 def test_somebody_was_faster(sam):
     request = cast.in_review()
     sam.post(url(request, "schedule"), {"words": ""})
