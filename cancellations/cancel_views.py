@@ -22,10 +22,7 @@ from cancellations.models import CancellationRequest
 from cancellations.picture import points_of
 from cancellations.queries import Outcome, cancellable, open_request_for, outcome, policy_in_force
 from cancellations.services.common import RequestRefused
-from cancellations.services.submission import (
-    submit_as_guest,
-    submit_for,
-)
+from cancellations.services.submission import submit_as_guest, submit_for
 
 
 @cache_control(private=True, max_age=0)  # stored, so that the back button shows a posted page again

@@ -30,7 +30,8 @@ def published_versions() -> QuerySet[PolicyVersion]:
 
 def policy_in_force(at: datetime) -> PolicyVersion:
     """The newest published version whose time has come. Raises NoPolicyInForce."""
-    version = published_versions().filter(effective_from__lte=at).order_by("-effective_from", "-number").first()
+    come = published_versions().filter(effective_from__lte=at)
+    version = come.order_by("-published_at", "-number").first()
     if version is None:
         raise NoPolicyInForce
     return version

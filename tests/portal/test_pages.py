@@ -1,5 +1,6 @@
 """Pages around the flow: entry, policy, sign-in, errors, health."""
 
+from datetime import timedelta
 from xml.etree import ElementTree
 
 import pytest
@@ -7,6 +8,9 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from accounts.models import User
+from cancellations.models import PolicyVersion
+from cancellations.queries import policy_in_force
+from cancellations.services.policies import publish
 from messaging.models import OutgoingMessage
 from tests import cast
 
@@ -153,8 +157,6 @@ def test_two_versions_are_compared_in_words_and_figures(client, policy):
 
 
 def test_a_draft_is_shown_to_nobody(client, policy):
-    from cancellations.models import PolicyVersion
-
     PolicyVersion.objects.create(number=2, text="secret plans")
     assert client.get("/policy/2/").status_code == 404
     assert client.get("/policy/compare/1/2/").status_code == 404
@@ -171,3 +173,18 @@ def test_the_feed_has_an_entry_for_each_version(client, policy):
     titles = [entry.findtext("a:title", namespaces=names) for entry in feed.findall("a:entry", names)]
     assert [title.split(",")[0] for title in titles] == ["Version 2", "Version 1"]
     assert feed.find("a:entry/a:link", names).get("href").endswith("/policy/2/")
+
+
+def test_the_newest_published_version_whose_time_has_come_is_in_force(policy):
+    def version(number, published, effective):
+        made = PolicyVersion.objects.create(number=number, text="x")
+        publish(version=made, change_summary="x", effective_from=effective, now=published)
+        return made
+
+    day = timedelta(days=1)
+    announced = version(2, cast.NOW, cast.NOW + 60 * day)
+    sooner = version(3, cast.NOW + day, cast.NOW + 2 * day)
+    assert policy_in_force(cast.NOW + day) == policy
+    assert policy_in_force(cast.NOW + 2 * day) == sooner
+    assert policy_in_force(cast.NOW + 90 * day) == sooner  # published after the one that was announced
+    assert announced.number == 2
