@@ -53,6 +53,8 @@ def _context(request: CancellationRequest) -> dict[str, Value]:
         "explanation": list(request.explanation),
         "reason": request.get_reason_display(),
         "words": request.words,
+        "wished": day_words(request.requested_end),
+        "refund_reason": request.refund_reason,
         "policy": str(request.policy_version),
         "decision_words": request.decision_words,
         "decline_ground": request.get_decline_ground_display() if request.decline_ground else "",

@@ -46,6 +46,15 @@ def test_it_takes_effect_at_local_midnight_and_not_a_second_before():
     assert kinds(request) == ["received", "scheduled", "ended"]
 
 
+def test_the_receipt_says_all_that_was_declared():
+    wish = {"requested_end": date(2026, 4, 15), "refund_wanted": True, "refund_reason": "Paid twice."}
+    request = cast.in_review(words="Two lines\nof words", **wish)
+    text = OutgoingMessage.objects.get(about=request.reference).text
+    for part in ("14:07:31 (Europe/Berlin)", "30 April 2026", "Two lines\nof words", "15 April 2026", "Paid twice."):
+        assert part in text
+    assert all(sentence in text for sentence in request.explanation)
+
+
 def test_a_second_run_changes_nothing():
     request = cast.scheduled()
     enforce(now=EFFECTIVE_AT)
