@@ -46,8 +46,18 @@ class Kind:
     model: type[models.Model]
     key: str
     unique: tuple[str, ...]
-    parent: Callable[[list["Line"]], dict[str, Any]] | None = None
+    parent: "Parent | None" = None
     keep: Callable[[Any, dict[str, Any]], None] | None = None
+
+
+@dataclass(frozen=True)
+class Parent:
+    """What a row belongs to: the column that names it, its table and key, and what the row takes over from it."""
+
+    column: str
+    model: type[models.Model]
+    key: str
+    takes: Callable[[Any], dict[str, Any]]
 
 
 @dataclass
@@ -78,29 +88,26 @@ class Rejects:
 
 
 def import_export(folder: Path, rejects: TextIO, progress: Callable[[int], object]) -> list[Report]:
-    """Imports the folder's three files in order; `progress` is called with the lines read.
-
-    Raises FileRefused before anything is written where a file cannot be read.
-    """
-    for kind in KINDS:
-        check(folder, kind)
+    """Imports the three files of a checked folder in order; `progress` is called with the lines read."""
     written = Rejects(rejects)
     with pghistory.context(verb="import", actor="system"):
         return [_import(folder, kind, written, progress) for kind in KINDS]
 
 
-def count_lines(folder: Path) -> int:
-    return sum(sum(1 for _ in (folder / kind.file).open("rb")) - 1 for kind in KINDS)
+def check_export(folder: Path) -> int:
+    """Lines of the folder's three files, without their headers, for a progress bar.
+
+    Raises FileRefused unless each file is there, is UTF-8 throughout and has its columns.
+    """
+    return sum(_check(folder, kind) for kind in KINDS)
 
 
-def check(folder: Path, kind: Kind) -> None:
-    """Raises FileRefused unless the file is there, is UTF-8 throughout and has the columns."""
+def _check(folder: Path, kind: Kind) -> int:
     path = folder / kind.file
     try:
         with path.open(encoding="utf-8-sig", newline="") as handle:
             header = next(csv.reader(handle), None)
-            for _ in handle:
-                pass
+            lines = sum(1 for _ in handle)
     except FileNotFoundError:
         raise FileRefused(f"{path} is missing. An export has {', '.join(k.file for k in KINDS)}.") from None
     except UnicodeDecodeError as error:
@@ -111,6 +118,7 @@ def check(folder: Path, kind: Kind) -> None:
         raise FileRefused(f"{path} is empty: not even the line with the column names is there.")
     if missing := [name for name in kind.columns if name not in header]:
         raise FileRefused(f"{path} lacks the columns {', '.join(missing)}. It needs commas between its columns.")
+    return lines
 
 
 def _import(folder: Path, kind: Kind, rejects: Rejects, progress: Callable[[int], object]) -> Report:
@@ -177,20 +185,19 @@ def _take(kind: Kind, lines: list[Line], rejects: Rejects, report: Report) -> No
 
 
 def _with_parents(kind: Kind, lines: list[Line], rejects: Rejects, report: Report) -> list[Line]:
-    if kind.parent is None:
+    parent, known = kind.parent, []
+    if parent is None:
         return lines
-    found, known = kind.parent(lines), []
+    wanted = {line.row[parent.column].strip() for line in lines}
+    rows = parent.model._default_manager.filter(**{f"{parent.key}__in": wanted})
+    found = {getattr(row, parent.key): row for row in rows}
     for line in lines:
-        column = "account_number" if kind.model is Subscription else "subscription_ref"
-        parent = found.get(line.row[column].strip())
-        if parent is None:
-            _reject(rejects, report, line, f"{column} {line.row[column]!r} is not known; was its own row rejected?")
-            continue
-        if isinstance(parent, Account):
-            line.values["account_id"] = parent.pk
+        named = line.row[parent.column]
+        if named.strip() in found:
+            line.values |= parent.takes(found[named.strip()])
+            known.append(line)
         else:
-            line.values |= {"subscription_id": parent.pk, "account_id": parent.account_id}
-        known.append(line)
+            _reject(rejects, report, line, f"{parent.column} {named!r} is not known; was its own row rejected?")
     return known
 
 
@@ -232,16 +239,6 @@ def _reason(error: IntegrityError) -> str:
     return f"the database refuses it: {detail}"
 
 
-def _accounts(lines: list[Line]) -> dict[str, Account]:
-    wanted = {line.row["account_number"].strip() for line in lines}
-    return {account.account_number: account for account in Account.objects.filter(account_number__in=wanted)}
-
-
-def _subscriptions(lines: list[Line]) -> dict[str, Subscription]:
-    wanted = {line.row["subscription_ref"].strip() for line in lines}
-    return {found.reference: found for found in Subscription.objects.filter(reference__in=wanted)}
-
-
 def _keep_subscription(row: Subscription | None, values: dict[str, Any]) -> None:
     if row is not None and row.account_id != values["account_id"]:
         raise RowRejected("the subscription belongs to another account here; a subscription does not change accounts")
@@ -272,7 +269,7 @@ KINDS = (
         Subscription,
         "reference",
         unique=(),
-        parent=_accounts,
+        parent=Parent("account_number", Account, "account_number", lambda account: {"account_id": account.pk}),
         keep=_keep_subscription,
     ),
     Kind(
@@ -282,7 +279,12 @@ KINDS = (
         Payment,
         "reference",
         unique=(),
-        parent=_subscriptions,
+        parent=Parent(
+            "subscription_ref",
+            Subscription,
+            "reference",
+            lambda found: {"subscription_id": found.pk, "account_id": found.account_id},
+        ),
         keep=_keep_payment,
     ),
 )

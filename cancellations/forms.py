@@ -29,6 +29,19 @@ class CrispyForm(forms.Form):
         self.use_required_attribute = False  # the server's messages are clearer than the browser's
 
 
+def email_address(help_text: str) -> forms.EmailField:
+    return forms.EmailField(
+        label="E-mail address",
+        max_length=254,
+        help_text=help_text,
+        widget=forms.EmailInput(attrs={"autocomplete": "email", "class": "middle"}),
+        error_messages={
+            "required": "Enter your e-mail address",
+            "invalid": "Enter an e-mail address, like name@example.com",
+        },
+    )
+
+
 def choice_of_subscription() -> Any:
     """Radio buttons for the subscriptions that `offer` puts into it."""
     return forms.ModelChoiceField(
@@ -141,16 +154,7 @@ class GuestCancelForm(CancelForm):
         widget=forms.TextInput(attrs={"autocomplete": "username", "class": "middle"}),
         error_messages={"required": "Enter your username"},
     )
-    email = forms.EmailField(
-        label="E-mail address",
-        max_length=254,
-        help_text="We send a link here that proves it is you, and the receipt.",
-        widget=forms.EmailInput(attrs={"autocomplete": "email", "class": "middle"}),
-        error_messages={
-            "required": "Enter your e-mail address",
-            "invalid": "Enter an e-mail address, like name@example.com",
-        },
-    )
+    email = email_address("We send a link here that proves it is you, and the receipt.")
     field_order = ["account_number", "username", "email"]
 
 
@@ -171,16 +175,7 @@ class FollowForm(CrispyForm):
         widget=forms.TextInput(attrs={"class": "short", "autocomplete": "off"}),
         error_messages={"required": "Enter the reference of your request, like CR-7KQ4-M9XT"},
     )
-    email = forms.EmailField(
-        label="E-mail address",
-        max_length=254,
-        help_text="The one that you gave with the request.",
-        widget=forms.EmailInput(attrs={"class": "middle", "autocomplete": "email"}),
-        error_messages={
-            "required": "Enter your e-mail address",
-            "invalid": "Enter an e-mail address, like name@example.com",
-        },
-    )
+    email = email_address("The one that you gave with the request.")
 
     def clean_reference(self) -> str:
         return str(self.cleaned_data["reference"]).strip().upper()

@@ -14,6 +14,7 @@ from accounts.models import Account, User
 from accounts.queries import accounts_of
 from billing.models import Subscription
 from billing.periods import local_date
+from cancellations.models import PolicyVersion
 from cancellations.picture import points_of
 from cancellations.queries import has_ended, open_request_for, outcome, policy_in_force
 
@@ -30,7 +31,8 @@ def subscriptions(http: HttpRequest) -> HttpResponse:
     if http.user.is_staff:
         return redirect("admin:index")
     now = timezone.now()
-    held = [(account, [_card(found, now) for found in _all_of(account)]) for account in accounts_of(http.user)]
+    policy = policy_in_force(now)
+    held = [(account, [_card(found, policy, now) for found in _all_of(account)]) for account in accounts_of(http.user)]
     return render(http, "portal/subscriptions.html", {"held": held})
 
 
@@ -44,12 +46,14 @@ def _all_of(account: Account) -> list[Subscription]:
     return list(account.subscriptions.select_related("account").order_by("ended_on", "reference"))
 
 
-def _card(subscription: Subscription, now: datetime) -> dict[str, Any]:
+def _card(subscription: Subscription, policy: PolicyVersion, now: datetime) -> dict[str, Any]:
     """What the account page shows of a subscription."""
     today = local_date(now, subscription.account.time_zone)
     if has_ended(subscription, on=today):
         return {"subscription": subscription, "ended": True}
-    found = outcome(subscription, received_at=now, policy=policy_in_force(now))
+    if (request := open_request_for(subscription)) is not None:
+        return {"subscription": subscription, "request": request}
+    found = outcome(subscription, received_at=now, policy=policy)
     days_left = (found.assessment.deadline_on - today).days
     return {
         "subscription": subscription,
@@ -58,5 +62,4 @@ def _card(subscription: Subscription, now: datetime) -> dict[str, Any]:
         "days_left": days_left,
         "today": today,
         "points": points_of(found.assessment, today=today),
-        "request": open_request_for(subscription),
     }

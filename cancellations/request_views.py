@@ -35,19 +35,13 @@ from cancellations.states import RequestState
 @require_safe
 def received(http: HttpRequest, reference: str) -> HttpResponse:
     """The confirmation page. It survives a bookmark and the back button."""
-    request = _visible(http, reference)
-    if request is None:
-        return _ask_for_proof(http, reference)
-    return render(http, "portal/received.html", _request_context(http, request))
+    return _page_of(http, reference, "portal/received.html")
 
 
 @never_cache
 @require_safe
 def status(http: HttpRequest, reference: str) -> HttpResponse:
-    request = _visible(http, reference)
-    if request is None:
-        return _ask_for_proof(http, reference)
-    return render(http, "portal/status.html", _request_context(http, request))
+    return _page_of(http, reference, "portal/status.html")
 
 
 @never_cache
@@ -118,6 +112,13 @@ def take_back(http: HttpRequest, reference: str) -> HttpResponse:
 def _posted(http: HttpRequest) -> Any:
     """What was posted, also when that is nothing; None for a page that is only opened."""
     return http.POST if http.method == "POST" else None
+
+
+def _page_of(http: HttpRequest, reference: str, template: str) -> HttpResponse:
+    request = _visible(http, reference)
+    if request is None:
+        return _ask_for_proof(http, reference)
+    return render(http, template, _request_context(http, request))
 
 
 def _visible(http: HttpRequest, reference: str) -> CancellationRequest | None:

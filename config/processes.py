@@ -58,7 +58,7 @@ class Supervisor:
             process.start()
 
     def watch(self) -> None:
-        """Returns once it was told to stop and all processes have ended."""
+        """Returns once it was told to stop; `end` then ends the processes."""
         looked = time.monotonic()
         while not self.stopping:
             for process in self.processes:
@@ -73,7 +73,6 @@ class Supervisor:
                 self.keep()
                 looked = time.monotonic()
             time.sleep(0.2)
-        self.end()
 
     def end(self) -> None:
         deadline = time.monotonic() + STOP_SECONDS

@@ -67,11 +67,9 @@ def submit_as_guest(
 @transaction.atomic
 def send_proof_again(*, request: CancellationRequest, now: datetime) -> bool:
     """Sends the proving link once more; False where one was sent within the last minute or none is needed."""
-    if request.state != RequestState.UNVERIFIED:
-        return False
-    CancellationRequest.objects.select_for_update().get(pk=request.pk)
+    request = CancellationRequest.objects.select_for_update().get(pk=request.pk)
     recent = OutgoingMessage.objects.filter(about=request.reference, created_at__gt=now - LINK_PAUSE)
-    if recent.exists():
+    if request.state != RequestState.UNVERIFIED or recent.exists():
         return False
     send_letter("prove_address", request, now=now)
     return True

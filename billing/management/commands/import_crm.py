@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from tqdm import tqdm
 
-from billing.crm_import import KINDS, FileRefused, check, count_lines, import_export
+from billing.crm_import import FileRefused, check_export, import_export
 
 
 class Command(BaseCommand):
@@ -20,12 +20,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, folder: Path, rejects: Path | None, **options: Any) -> None:
         target = rejects or settings.DATA_DIR / f"import-rejects-{timezone.now():%Y%m%d-%H%M%S}.csv"
         try:
-            for kind in KINDS:
-                check(folder, kind)
+            lines = check_export(folder)
             target.parent.mkdir(parents=True, exist_ok=True)
             quiet = options["verbosity"] == 0
             with target.open("w", encoding="utf-8", newline="") as handle:
-                with tqdm(total=count_lines(folder), unit=" lines", disable=quiet) as bar:
+                with tqdm(total=lines, unit=" lines", disable=quiet) as bar:
                     reports = import_export(folder, handle, lambda lines: bar.update(lines))
         except FileRefused as error:
             raise CommandError(f"Nothing was imported. {error}") from None
