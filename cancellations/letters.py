@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core import signing
 from django.urls import reverse
 
+from billing.periods import local_date
 from billing.wording import day_words, instant_words
 from cancellations.models import CancellationRequest
 from messaging.rendering import Value
@@ -39,6 +40,8 @@ def send_letter(kind: str, request: CancellationRequest, *, now: datetime) -> No
 
 
 def _context(request: CancellationRequest) -> dict[str, Value]:
+    zone = request.time_zone or settings.COMPANY_TIME_ZONE
+    expires = request.verification_expires_at
     link = reverse("request_proof", args=[proof_token(request)])
     return {
         "reference": request.reference,
@@ -46,7 +49,7 @@ def _context(request: CancellationRequest) -> dict[str, Value]:
         "page_url": settings.SITE_URL + reverse("request_status", args=[request.reference]),
         "account_number": request.account_number_given,
         "plan": request.subscription.plan_name if request.subscription else "",
-        "received": instant_words(request.received_at, request.time_zone or settings.COMPANY_TIME_ZONE),
+        "received": instant_words(request.received_at, zone),
         "effective": day_words(request.effective_on),
         "deadline": day_words(request.deadline_on),
         "on_time": bool(request.on_time),
@@ -59,6 +62,6 @@ def _context(request: CancellationRequest) -> dict[str, Value]:
         "decision_words": request.decision_words,
         "decline_ground": request.get_decline_ground_display() if request.decline_ground else "",
         "waived_ground": request.notice_waived_ground,
-        "expires": day_words(request.verification_expires_at and request.verification_expires_at.date()),
+        "expires": day_words(expires and local_date(expires, zone)),
         "link_days": str(settings.PROOF_LINK_DAYS),
     }

@@ -148,5 +148,5 @@ def _entries(request: CancellationRequest) -> Iterable[Entry]:
     for event in events:
         told = event.pgh_context.metadata if event.pgh_context else {}
         verb = told.get("verb", "changed outside the portal")
-        at = event.state_changed_at if verb != "waive" else event.pgh_created_at
+        at = {"submit": event.received_at, "waive": event.pgh_created_at}.get(verb, event.state_changed_at)
         yield Entry(at, verb, event.state, told.get("actor", ""), told.get("by"), told.get("why", ""))

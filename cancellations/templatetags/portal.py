@@ -2,6 +2,7 @@ from datetime import date, datetime
 
 from django import template
 
+from billing.periods import local_date
 from billing.wording import day_words, instant_words, long_day_words
 from cancellations.queries import Entry
 
@@ -37,6 +38,12 @@ def short_day(day: date | None) -> str:
 def in_zone(instant: datetime, zone: str) -> str:
     """Date and time to the second, with the zone in which they are told."""
     return instant_words(instant, zone)
+
+
+@register.filter
+def on_day(instant: datetime, zone: str) -> str:
+    """The day on which the instant falls in the zone."""
+    return day_words(local_date(instant, zone))
 
 
 @register.filter

@@ -185,6 +185,19 @@ class TestSignedIn:
         confirm(client, checked)
         assert CancellationRequest.objects.get().effective_on == date(2026, 2, 28)
 
+    def test_every_page_tells_the_receipt_in_the_accounts_own_zone(self, policy, moment):
+        of = cast.subscription(cast.account("Noor", time_zone="Asia/Bahrain"))
+        moment.move_to(datetime(2026, 2, 11, 22, 24, 38, tzinfo=UTC))  # in Bahrain it is the 12th already
+        client = signed_in(of.account)
+        checked = client.post("/cancel/", {"subscription": of.reference, "reason": "unused", "step": "check"})
+        moment.shift(timedelta(minutes=30))
+        received = client.get(confirm(client, checked).url).content.decode()
+        status = client.get(f"/requests/{CancellationRequest.objects.get().reference}/").content.decode()
+        for page in (received, status):
+            assert "12 February 2026, 01:24:38 (Asia/Bahrain)" in page
+            assert "01:54:38" not in page
+        assert "your cancellation on 12 February 2026" in client.get("/subscriptions/").content.decode()
+
     def test_a_page_left_open_for_hours_is_shown_anew(self, policy, moment):
         of = cast.subscription()
         client = signed_in(of.account)
