@@ -68,6 +68,11 @@ class Account(models.Model):
     currency = models.CharField(max_length=3, help_text="ISO 4217")
     customer_since = models.DateField()
     status = models.CharField(max_length=10, choices=AccountStatus.choices, default=AccountStatus.ACTIVE)
+    sign_in_revoked_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="Since when nobody may sign in to it; the portal's own, never imported",
+    )
 
     class Meta:
         ordering = ["account_number"]

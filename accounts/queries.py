@@ -11,7 +11,12 @@ def accounts_of(user: User) -> QuerySet[Account]:
     """
     if user.is_staff:
         return Account.objects.none()
-    return Account.objects.filter(email__iexact=user.email).order_by("account_number")
+    return open_to_sign_in(user.email).order_by("account_number")
+
+
+def open_to_sign_in(email: str) -> QuerySet[Account]:
+    """The accounts under the address whose right to sign in was not revoked."""
+    return Account.objects.filter(email__iexact=email, sign_in_revoked_at__isnull=True)
 
 
 def account_given(*, account_number: str, username: str) -> Account | None:

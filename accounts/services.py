@@ -1,4 +1,9 @@
+"""Who may sign in as a customer, and taking that right away with an account."""
+
+from datetime import datetime
+
 from accounts.models import Account, User
+from accounts.queries import open_to_sign_in
 
 
 def customer_who_may_sign_in(*, email: str) -> User | None:
@@ -8,10 +13,25 @@ def customer_who_may_sign_in(*, email: str) -> User | None:
     """
     email = email.strip().lower()
     user = User.objects.filter(email=email).first()
+    if user is not None and (user.is_staff or not user.is_active):
+        return None
+    account = open_to_sign_in(email).first()
     if user is not None:
-        return user if user.is_active and not user.is_staff else None
-    account = Account.objects.filter(email__iexact=email).first()
+        # Without any account left there is nothing to see; one whose last account was revoked does not get in.
+        return user if account is not None or not Account.objects.filter(email__iexact=email).exists() else None
     if account is None:
         return None
     user, _ = User.objects.get_or_create(email=email, defaults={"name": account.name, "password": "!"})
     return user
+
+
+def revoke_sign_in(*, account: Account, now: datetime) -> None:
+    """Nobody may sign in to the account any more. What is open in a browser shows it no longer, either."""
+    account.sign_in_revoked_at = now
+    account.save(update_fields=["sign_in_revoked_at"])
+
+
+def restore_sign_in(*, account: Account) -> None:
+    """Gives the right to sign in to the account back."""
+    account.sign_in_revoked_at = None
+    account.save(update_fields=["sign_in_revoked_at"])

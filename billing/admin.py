@@ -13,7 +13,9 @@ from accounts.desk import DeskAdmin, Verb, VerbAdmin, VerbForm
 from accounts.models import User
 from billing.models import Payment, Refund, RefundBasis, Subscription
 from billing.queries import payments_with_returned, quote, quoted_total
-from billing.services import RefundRefused, approve, decline, propose, settle
+from billing.services.common import RefundRefused
+from billing.services.review import approve, decline, propose
+from billing.services.sending import settle
 from billing.states import IllegalTransition, RefundState
 from billing.wording import money_words
 

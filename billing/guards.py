@@ -8,8 +8,11 @@ so that two refunds at the same moment cannot both fit.
 RELEASED = "('declined', 'void', 'failed')"
 
 _CAP = f"""
-    SELECT amount, amount_refunded, amount_currency INTO paid FROM billing_payment
+    SELECT amount, amount_refunded, amount_currency, dispute INTO paid FROM billing_payment
         WHERE id = NEW.payment_id FOR UPDATE;
+    IF paid.dispute IN ('open', 'lost') THEN
+        RAISE EXCEPTION 'payment % is disputed and is not refunded', NEW.payment_id USING ERRCODE = '23514';
+    END IF;
     SELECT coalesce(sum(l.amount), 0) INTO taken FROM billing_refundline l
         JOIN billing_refund r ON r.id = l.refund_id
         WHERE l.payment_id = NEW.payment_id AND l.id <> NEW.id AND r.state NOT IN {RELEASED};
@@ -30,6 +33,20 @@ LINE_GUARD = f"""
     IF NOT EXISTS (SELECT 1 FROM billing_payment WHERE id = NEW.payment_id
                    AND subscription_id = parent.subscription_id) THEN
         RAISE EXCEPTION 'payment % belongs to another subscription', NEW.payment_id USING ERRCODE = '23514';
+    END IF;
+    RETURN NEW;
+"""
+
+# A refund gets its credit note's number as it is paid. Numbers have no gaps: a number is the highest plus one,
+# handed out under a lock that lasts until the transaction ends, and a paid refund is never deleted.
+CREDIT_NOTE = """
+    IF TG_OP = 'UPDATE' AND OLD.credit_note_number IS NOT NULL THEN
+        NEW.credit_note_number := OLD.credit_note_number;
+    ELSIF NEW.state = 'paid' THEN
+        PERFORM pg_advisory_xact_lock(hashtext('billing.credit_note'));
+        NEW.credit_note_number := (SELECT coalesce(max(credit_note_number), 0) + 1 FROM billing_refund);
+    ELSE
+        NEW.credit_note_number := NULL;
     END IF;
     RETURN NEW;
 """
@@ -67,7 +84,7 @@ REFUND_GUARD = f"""
         FOR line IN SELECT l.id, l.payment_id, l.amount FROM billing_refundline l
                 WHERE l.refund_id = NEW.id ORDER BY l.payment_id LOOP
             PERFORM 1 FROM billing_payment WHERE id = line.payment_id FOR UPDATE;
-            SELECT p.amount - p.amount_refunded - coalesce((
+            SELECT CASE WHEN p.dispute IN ('open', 'lost') THEN 0 ELSE p.amount - p.amount_refunded END - coalesce((
                 SELECT sum(o.amount) FROM billing_refundline o JOIN billing_refund r ON r.id = o.refund_id
                 WHERE o.payment_id = p.id AND o.refund_id <> NEW.id AND r.state NOT IN {RELEASED}), 0)
                 INTO allowed FROM billing_payment p WHERE p.id = line.payment_id;

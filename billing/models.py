@@ -13,7 +13,7 @@ from djmoney.models.fields import MoneyField
 from moneyed import Money
 
 from accounts.models import Account, User
-from billing.guards import LINE_GUARD, REFUND_GUARD
+from billing.guards import CREDIT_NOTE, LINE_GUARD, REFUND_GUARD
 from billing.periods import Interval, Period, period_containing
 from billing.references import new_reference
 from billing.states import TRANSITIONS, RefundState
@@ -79,6 +79,15 @@ class Subscription(models.Model):
         return None
 
 
+class Dispute(models.TextChoices):
+    """Whether the customer's bank asks for the money back, or has taken it (a chargeback)."""
+
+    NONE = "", "none"
+    OPEN = "open", "under dispute"
+    LOST = "lost", "charged back"
+    WON = "won", "settled for us"
+
+
 @pghistory.track(pghistory.UpdateEvent(), pghistory.DeleteEvent(), level=pghistory.Statement)
 class Payment(models.Model):
     """Money received for one billing period."""
@@ -94,6 +103,7 @@ class Payment(models.Model):
     method = models.CharField(max_length=40, blank=True)
     gateway = models.CharField(max_length=40, blank=True)
     gateway_reference = models.CharField(max_length=120, blank=True)
+    dispute = models.CharField(max_length=4, choices=Dispute.choices, default=Dispute.NONE, blank=True)
 
     class Meta:
         ordering = ["subscription", "period_start"]
@@ -113,11 +123,20 @@ class Payment(models.Model):
         return Period(self.period_start, self.period_end)
 
     @property
+    def is_disputed(self) -> bool:
+        """Money under dispute or charged back is not there to be returned."""
+        return self.dispute in (Dispute.OPEN, Dispute.LOST)
+
+    @property
     def refundable(self) -> Money:
+        """What is left of it, before the portal's own refunds."""
+        if self.is_disputed:
+            return Money(0, self.amount.currency)
         return self.amount - Money(self.amount_refunded, self.amount.currency)
 
 
 class RefundBasis(models.TextChoices):
+    NONE = "none", "nothing"
     UNUSED = "unused", "unused part (pro rata)"
     FULL = "full", "full amount"
     CUSTOM = "custom", "other amount"
@@ -145,6 +164,13 @@ class Refund(models.Model):
     ended_on = models.DateField(help_text="First day without service; what lies after it is unused")
     customer_reason = models.TextField(blank=True)
     notify = models.EmailField(max_length=254, help_text="Where the customer hears of it")
+    computed_basis = models.CharField(
+        max_length=6, choices=RefundBasis.choices, default=RefundBasis.UNUSED, help_text="What a proposal starts from"
+    )
+    computed_ground = models.TextField(blank=True, help_text="Why it starts from that")
+    whole_contract = models.BooleanField(
+        default=False, help_text="The contract is unwound: payments for periods that are over are part of it, too"
+    )
 
     basis = models.CharField(max_length=6, choices=RefundBasis.choices, blank=True)
     amount = MoneyField(**AMOUNT, default_currency=None, null=True, blank=True)
@@ -156,6 +182,13 @@ class Refund(models.Model):
     declined_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
     decision_ground = models.TextField(blank=True)
 
+    gateway = models.CharField(max_length=40, blank=True, help_text="Through which it was sent")
+    failure = models.TextField(blank=True, help_text="Why the money did not arrive, or has not yet")
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="How often the gateway was called")
+    attempt_due_at = models.DateTimeField(null=True, blank=True, help_text="When the gateway is called next")
+    credit_note_number = models.PositiveIntegerField(
+        unique=True, null=True, blank=True, editable=False, help_text="Given by the database once paid, without gaps"
+    )
     settled_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
     settlement_reference = models.CharField(max_length=120, blank=True)
     paid_on = models.DateField(null=True, blank=True)
@@ -172,13 +205,15 @@ class Refund(models.Model):
             ("propose_refund", "Can propose a refund"),
             ("approve_refund", "Can approve a refund"),
             ("decline_refund", "Can decline a refund"),
-            ("settle_refund", "Can send a refund and mark it as paid"),
+            ("settle_refund", "Can send a refund, and mark it as paid or failed"),
         ]
+        indexes = [models.Index(fields=["attempt_due_at"], condition=Q(state="sending"), name="refund_to_send")]
         constraints = [
             models.CheckConstraint(
                 name="refund_has_a_sum_once_proposed",
                 condition=Q(state__in=["requested", "declined", "void"])
-                | Q(amount__gt=0, proposed_by__isnull=False) & ~Q(basis=""),
+                | Q(amount__gt=0, proposed_by__isnull=False) & ~Q(basis__in=["", "none"])
+                | Q(state="proposed", amount=0, proposed_by__isnull=False, basis="none"),
             ),
             models.CheckConstraint(
                 name="refund_proposer_is_not_approver",
@@ -197,10 +232,17 @@ class Refund(models.Model):
             ),
             models.CheckConstraint(
                 name="refund_paid_has_proof",
-                condition=~Q(state="paid") | (Q(paid_on__isnull=False) & ~Q(settlement_reference="")),
+                condition=~Q(state="paid")
+                | (Q(paid_on__isnull=False, credit_note_number__isnull=False) & ~Q(settlement_reference="")),
             ),
         ]
         triggers = [
+            pgtrigger.Trigger(
+                name="credit_note",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert | pgtrigger.Update,
+                func=CREDIT_NOTE,
+            ),
             pgtrigger.FSM(name="refund_state", field="state", transitions=list(TRANSITIONS)),
             pgtrigger.Protect(name="refund_stays", operation=pgtrigger.Delete),
             pgtrigger.Trigger(
@@ -214,6 +256,11 @@ class Refund(models.Model):
 
     def __str__(self) -> str:
         return self.reference
+
+    @property
+    def credit_note(self) -> str:
+        """Like «CN-000042»; empty until it is paid."""
+        return f"CN-{self.credit_note_number:06}" if self.credit_note_number else ""
 
 
 @pghistory.track(pghistory.InsertEvent(), pghistory.UpdateEvent(), pghistory.DeleteEvent())

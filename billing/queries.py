@@ -1,7 +1,7 @@
 """What a refund could be: the computed proposal, payment by payment."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
 from django.db.models import DecimalField, F, Q, Sum
@@ -35,20 +35,24 @@ def payments_with_returned(subscription: Subscription) -> list[Payment]:
 
 
 def quote(
-    subscription: Subscription, *, ended_on: date, basis: str = RefundBasis.UNUSED, used_up: bool = False
+    subscription: Subscription, *, ended_on: date, basis: str = RefundBasis.UNUSED, whole_contract: bool = False
 ) -> list[QuotedLine]:
     """A line for each payment whose period reaches past the day, newest first; empty where nothing is prepaid.
 
-    With `used_up`, also a line for each earlier payment, of which nothing is unused.
+    With `whole_contract`, also a line for each earlier payment, of which nothing is unused. A refund has one
+    currency: of a subscription that changed it, the newest payments' counts, and older ones need another refund.
     """
-    lines = []
-    for payment in payments_with_returned(subscription):
-        if payment.period_end <= ended_on and not used_up:
+    lines: list[QuotedLine] = []
+    payments = payments_with_returned(subscription)
+    for payment in payments:
+        if payment.amount.currency != payments[0].amount.currency:
+            continue
+        if payment.period_end <= ended_on and not whole_contract:
             continue
         unused = unused_amount(payment.amount, payment.period, ended_on)
         returned = Money(payment.returned, payment.amount.currency)  # type: ignore[attr-defined]  # annotated
         returnable = max(payment.refundable - returned, Money(0, payment.amount.currency))
-        wanted = payment.amount if basis == RefundBasis.FULL else unused
+        wanted = {RefundBasis.FULL: payment.amount, RefundBasis.NONE: unused * 0}.get(RefundBasis(basis), unused)
         days = unused_days(payment.period, ended_on)
         line = QuotedLine(payment, days, payment.period.days, unused, returnable, min(wanted, returnable))
         lines.append(line)
@@ -60,10 +64,15 @@ def quoted_total(lines: list[QuotedLine]) -> Money | None:
     return sum((line.amount for line in lines[1:]), lines[0].amount) if lines else None
 
 
-def prepaid_beyond(subscription: Subscription, day: date) -> bool:
+def prepaid_beyond(subscription: Subscription, day: date, *, received_after: datetime | None = None) -> bool:
     """Whether money was received, and not all returned, for a period that reaches past the day."""
-    paid = Payment.objects.filter(subscription=subscription, period_end__gt=day)
-    return paid.filter(amount__gt=F("amount_refunded")).exists()
+    paid = Payment.objects.filter(subscription=subscription, period_end__gt=day, amount__gt=F("amount_refunded"))
+    return (paid.filter(paid_at__gt=received_after) if received_after else paid).exists()
+
+
+def was_ever_paid(subscription: Subscription) -> bool:
+    """Whether any money was received for it, so that there is something to review."""
+    return Payment.objects.filter(subscription=subscription, amount__gt=0).exists()
 
 
 def approvals_needed(refund: Refund, amount: Money) -> int:

@@ -24,7 +24,7 @@ def level_of(http: HttpRequest, request: CancellationRequest) -> Level | None:
     user, account = http.user, request.account_id
     if account and isinstance(user, User) and accounts_of(user).filter(pk=account).exists():
         return "proven"
-    return _granted(http).get(request.reference)
+    return _granted(http).get(request.declaration)
 
 
 def grant(http: HttpRequest, response: HttpResponse, reference: str, level: Level) -> None:

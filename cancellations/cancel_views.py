@@ -5,7 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import cache_control
@@ -18,9 +18,9 @@ from billing.periods import local_date
 from cancellations import access, draft
 from cancellations.draft import Draft
 from cancellations.forms import CancelForm, GuestCancelForm, SignedInCancelForm
-from cancellations.models import CancellationRequest
+from cancellations.models import CancellationRequest, Kind
 from cancellations.picture import points_of
-from cancellations.queries import Outcome, cancellable, open_request_for, outcome, policy_in_force
+from cancellations.queries import cancellable, may_cool_off, open_request_for, outcome, policy_in_force
 from cancellations.services.common import RequestRefused
 from cancellations.services.submission import submit_as_guest, submit_for
 
@@ -33,7 +33,7 @@ def cancel(http: HttpRequest) -> HttpResponse:
     step = http.POST.get("step", "")
     if http.method != "POST":
         form = _form(http, None, now)
-        return _form_page(http, form, "") if form else redirect("subscriptions")
+        return _form_page(http, form, "") if form else _nothing_to_cancel(http, _kind(http, None))
     user = http.user.pk if http.user.is_authenticated else None
     if step in ("edit", "confirm"):
         carried = draft.unseal(http.POST.get("draft", ""), user=user)
@@ -44,74 +44,81 @@ def cancel(http: HttpRequest) -> HttpResponse:
     return _check(http, started, now)
 
 
-def _begin_anew(http: HttpRequest, typed: dict[str, str], now: datetime) -> HttpResponse:
+def _begin_anew(http: HttpRequest, typed: QueryDict, now: datetime) -> HttpResponse:
     """The page was too old, or the person signed in or out in between: what can be kept is kept."""
     messages.warning(http, "That page was too old, or you signed in or out in between. Please check it once more.")
     form = _form(http, typed, now) if typed else None
     return _form_page(http, form, "") if form else redirect("cancel")
 
 
-def _form(http: HttpRequest, data: Any, now: datetime) -> CancelForm | None:
-    """The form for this person; None where a signed-in customer has nothing left to cancel."""
+def _kind(http: HttpRequest, data: QueryDict | None) -> Kind:
+    asked = (http.GET if data is None else data).get("kind", "")
+    return Kind(asked) if asked in Kind.values else Kind.ORDINARY
+
+
+def _form(http: HttpRequest, data: QueryDict | None, now: datetime) -> CancelForm | None:
+    """The form for this person; None where a signed-in customer has nothing to cancel in this way."""
+    kind = _kind(http, data)
     if not http.user.is_authenticated:
-        return GuestCancelForm(data, today=local_date(now, settings.COMPANY_TIME_ZONE))
+        return GuestCancelForm(data, kind=kind, today=local_date(now, settings.COMPANY_TIME_ZONE))
     assert isinstance(http.user, User)
     choices = [found for account in accounts_of(http.user) for found in cancellable(account, now=now)]
+    if kind == Kind.COOLING_OFF:
+        policy = policy_in_force(now)
+        choices = [found for found in choices if may_cool_off(found, now=now, policy=policy)]
     if not choices:
         return None
-    wanted = http.GET.get("subscription") or (choices[0].reference if len(choices) == 1 else None)
+    wanted = http.GET.getlist("subscription") or [found.reference for found in choices if len(choices) == 1]
     today = local_date(now, choices[0].account.time_zone)
-    return SignedInCancelForm(data, today=today, subscriptions=choices, initial={"subscription": wanted})
+    return SignedInCancelForm(
+        data, kind=kind, today=today, subscriptions=choices, initial={"subscription": wanted, "kind": kind}
+    )
 
 
 def _form_page(http: HttpRequest, form: CancelForm, sealed: str, status: int = 200) -> HttpResponse:
-    return render(http, "portal/cancel.html", {"form": form, "draft": sealed}, status=status)
+    policy = policy_in_force(timezone.now())
+    return render(http, "portal/cancel.html", {"form": form, "draft": sealed, "policy": policy}, status=status)
 
 
 def _edit(http: HttpRequest, carried: Draft, now: datetime) -> HttpResponse:
-    form = _form(http, carried.data, now)
+    form = _form(http, carried.answers, now)
     return _form_page(http, form, carried.sealed()) if form else redirect("subscriptions")
 
 
 def _check(http: HttpRequest, started: Draft, now: datetime, moved: bool = False) -> HttpResponse:
-    form = _form(http, started.data, now)
+    form = _form(http, started.answers, now)
     if form is None:
         return _nothing_left(http, started)
     if not form.is_valid():
         return _form_page(http, form, started.sealed(), status=422)
     context: dict[str, Any] = {"form": form, "draft": started.sealed(), "moved": moved, "given": form.cleaned_data}
-    if subscription := form.cleaned_data.get("subscription"):
-        found = _outcome_of(subscription, form, started)
+    policy = policy_in_force(started.received)
+    wish = form.cleaned_data.get("requested_end")
+    cards = []
+    for subscription in form.cleaned_data.get("subscription", []):
+        found = outcome(
+            subscription, received_at=started.received, policy=policy, requested_end=wish, kind=form.of_kind
+        )
         today = local_date(now, subscription.account.time_zone)
-        context |= {"outcome": found, "points": points_of(found.assessment, today=today), "subscription": subscription}
-        wish = form.cleaned_data["requested_end"]
-        context["wished_later"] = wish is not None and wish > found.assessment.next_billing_on
-    else:
-        context["policy"] = policy_in_force(started.received)
-    return render(http, "portal/check.html", context)
-
-
-def _outcome_of(subscription: Subscription, form: CancelForm, started: Draft) -> Outcome:
-    return outcome(
-        subscription,
-        received_at=started.received,
-        policy=policy_in_force(started.received),
-        requested_end=form.cleaned_data["requested_end"],
-    )
+        late = not found.assessment.on_time and (wish is None or wish <= found.assessment.next_billing_on)
+        points = () if found.at_once else points_of(found.assessment, today=today)
+        cards.append({"subscription": subscription, "outcome": found, "points": points, "late": late})
+    return render(http, "portal/check.html", {**context, "cards": cards, "policy": policy})
 
 
 def _confirm(http: HttpRequest, carried: Draft, now: datetime) -> HttpResponse:
-    existing = CancellationRequest.objects.filter(submission_key=carried.submission_key).first()
+    existing = CancellationRequest.objects.filter(submission_key=carried.submission_key).order_by("part").first()
     if existing is not None:
         return _received(http, existing)
     if carried.too_old(now):
         return _check(http, carried.received_anew(now), now, moved=True)
-    form = _form(http, carried.data, now)
+    typed, elsewhere = _without_open_elsewhere(http, carried)
+    if elsewhere is not None and not typed.getlist("subscription"):
+        return _received(http, elsewhere)
+    form = _form(http, typed, now)
     if form is None:
         return _nothing_left(http, carried)
-    if not form.is_valid():  # midnight passed, or another tab cancelled this subscription
-        if (open_one := _open_elsewhere(http, carried)) is not None:
-            return _received(http, open_one)
+    if not form.is_valid():  # midnight passed, or the subscription ended in between
         return _form_page(http, form, carried.sealed(), status=422)
     try:
         return _received(http, _submit(http, form, carried, now))
@@ -122,13 +129,13 @@ def _confirm(http: HttpRequest, carried: Draft, now: datetime) -> HttpResponse:
 
 def _submit(http: HttpRequest, form: CancelForm, carried: Draft, now: datetime) -> CancellationRequest:
     moments: dict[str, Any] = {"submission_key": carried.submission_key, "received_at": carried.received, "now": now}
-    if subscription := form.cleaned_data.get("subscription"):
-        account = subscription.account
+    given = form.cleaned_data
+    if chosen := given.get("subscription"):
+        account = chosen[0].account
         declared = form.declaration(
             account_number=account.account_number, username=account.username, email=account.email
         )
-        return submit_for(subscription=subscription, declaration=declared, **moments)
-    given = form.cleaned_data
+        return submit_for(subscriptions=chosen, declaration=declared, **moments)
     declared = form.declaration(
         account_number=given["account_number"], username=given["username"], email=given["email"]
     )
@@ -136,25 +143,34 @@ def _submit(http: HttpRequest, form: CancelForm, carried: Draft, now: datetime) 
 
 
 def _received(http: HttpRequest, request: CancellationRequest) -> HttpResponse:
-    response = redirect("request_received", reference=request.reference)
+    response = redirect("request_received", reference=request.declaration)
     if not http.user.is_authenticated:
-        access.grant(http, response, request.reference, "posted")
+        access.grant(http, response, request.declaration, "posted")
     return response
 
 
-def _open_elsewhere(http: HttpRequest, carried: Draft) -> CancellationRequest | None:
-    """The open request of the same person for the same subscription, made in another tab."""
+def _without_open_elsewhere(http: HttpRequest, carried: Draft) -> tuple[QueryDict, CancellationRequest | None]:
+    """What was typed, less the person's subscriptions that another tab has cancelled, and one such request."""
+    typed = carried.answers.copy()
     if not isinstance(http.user, User):
-        return None
-    mine = Subscription.objects.filter(
-        account__in=accounts_of(http.user), reference=carried.data.get("subscription", "")
-    )
-    subscription = mine.first()
-    return open_request_for(subscription) if subscription else None
+        return typed, None
+    mine = Subscription.objects.filter(account__in=accounts_of(http.user), reference__in=typed.getlist("subscription"))
+    requests = {one.reference: open_request_for(one) for one in mine}
+    taken = {name: request for name, request in requests.items() if request is not None}
+    typed.setlist("subscription", [name for name in typed.getlist("subscription") if name not in taken])
+    return typed, next(iter(taken.values()), None)
 
 
 def _nothing_left(http: HttpRequest, carried: Draft) -> HttpResponse:
-    if (open_one := _open_elsewhere(http, carried)) is not None:
-        return _received(http, open_one)
-    messages.info(http, "There is nothing left to cancel: each subscription has ended or is cancelled already.")
+    _, elsewhere = _without_open_elsewhere(http, carried)
+    if elsewhere is not None:
+        return _received(http, elsewhere)
+    return _nothing_to_cancel(http, _kind(http, carried.answers))
+
+
+def _nothing_to_cancel(http: HttpRequest, kind: Kind) -> HttpResponse:
+    if kind == Kind.COOLING_OFF:
+        messages.info(http, "None of your subscriptions is within its cooling-off days. You can cancel it as usual.")
+    else:
+        messages.info(http, "There is nothing left to cancel: each subscription has ended or is cancelled already.")
     return redirect("subscriptions")

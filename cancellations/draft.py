@@ -12,16 +12,21 @@ from django.conf import settings
 from django.core import signing
 from django.http import QueryDict
 
-SALT = "cancellations.draft"
+SALT = "cancellations.draft.answers"
 NOT_CARRIED = {"csrfmiddlewaretoken", "step", "draft"}
 
 
 @dataclass(frozen=True)
 class Draft:
-    data: dict[str, str]
+    data: str
     key: str
     received_at: str
     user: int | None
+
+    @property
+    def answers(self) -> QueryDict:
+        """What was typed, as it was posted."""
+        return QueryDict(self.data)
 
     @property
     def submission_key(self) -> UUID:
@@ -44,16 +49,19 @@ class Draft:
 def start(posted: QueryDict, *, user: int | None, now: datetime) -> Draft:
     """The draft of a posted form; a form that was changed keeps the key and the moment of its first post."""
     earlier = unseal(posted.get("draft", ""), user=user)
-    data = {name: str(value) for name, value in posted.items() if name not in NOT_CARRIED}
+    kept = posted.copy()
+    for name in NOT_CARRIED:
+        kept.pop(name, None)
+    data = kept.urlencode()
     if earlier is not None and not earlier.too_old(now):
         return replace(earlier, data=data)
     return Draft(data=data, key=earlier.key if earlier else str(uuid4()), received_at=now.isoformat(), user=user)
 
 
-def typed(sealed: str, *, user: int | None) -> dict[str, str]:
+def typed(sealed: str, *, user: int | None) -> QueryDict:
     """What was typed in a draft that cannot go on: a guest's who has signed in since keeps the words."""
     known = unseal(sealed, user=user) or unseal(sealed, user=None)
-    return known.data if known else {}
+    return known.answers if known else QueryDict()
 
 
 def unseal(sealed: str, *, user: int | None) -> Draft | None:

@@ -9,7 +9,8 @@ from django import forms
 from django.conf import settings
 
 from billing.models import Subscription
-from cancellations.models import Reason
+from cancellations.media import ACCEPTED, MOST_BYTES
+from cancellations.models import CancellationRequest, Kind, Reason
 from cancellations.services.submission import Declaration
 
 LONGEST_WORDS = 5000
@@ -25,8 +26,11 @@ class CrispyForm(forms.Form):
         self.helper = FormHelper()
         self.helper.form_tag = False
         self.helper.disable_csrf = True
-        self.helper.layout = Layout(*self.fields)
+        self.lay_out()
         self.use_required_attribute = False  # the server's messages are clearer than the browser's
+
+    def lay_out(self) -> None:
+        self.helper.layout = Layout(*self.fields)
 
 
 def email_address(help_text: str) -> forms.EmailField:
@@ -42,30 +46,64 @@ def email_address(help_text: str) -> forms.EmailField:
     )
 
 
-def choice_of_subscription() -> Any:
-    """Radio buttons for the subscriptions that `offer` puts into it."""
-    return forms.ModelChoiceField(
-        label="What do you want to cancel?",
-        queryset=Subscription.objects.none(),
-        widget=forms.RadioSelect,
-        empty_label=None,
-        to_field_name="reference",
-        error_messages={
-            "required": "Choose the subscription that you want to cancel",
-            "invalid_choice": "Choose one of the subscriptions shown",
-        },
-    )
+class ChoiceOfSubscriptions(forms.ModelMultipleChoiceField):
+    """Check boxes for the subscriptions that `offer` puts into it: one, several, or all."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            label="What do you want to cancel?",
+            queryset=Subscription.objects.none(),
+            widget=forms.CheckboxSelectMultiple,
+            to_field_name="reference",
+            error_messages={
+                "required": "Choose the subscription that you want to cancel",
+                "invalid_choice": "Choose one of the subscriptions shown",
+            },
+        )
+
+    def offer(self, subscriptions: list[Subscription]) -> None:
+        keys = [subscription.pk for subscription in subscriptions]
+        accounts = {subscription.account_id for subscription in subscriptions}
+        self.queryset = Subscription.objects.filter(pk__in=keys).select_related("account")
+        self.help_text = "You can choose several." if len(keys) > 1 else ""
+        self._names_account = len(accounts) > 1
+
+    def label_from_instance(self, found: Any) -> str:
+        account = f" · account {found.account.account_number}" if self._names_account else ""
+        return f"{found.plan_name} · {found.reference}{account}"
+
+    def clean(self, value: Any) -> Any:
+        chosen = list(super().clean(value))
+        if len({one.account_id for one in chosen}) > 1:
+            raise forms.ValidationError(
+                "Choose subscriptions of one account; cancel those of another account by themselves"
+            )
+        return chosen
 
 
-def offer(field: Any, subscriptions: list[Subscription]) -> None:
-    keys = [subscription.pk for subscription in subscriptions]
-    field.queryset = Subscription.objects.filter(pk__in=keys).select_related("account")
-    field.label_from_instance = lambda found: f"{found.plan_name} · {found.reference}"
+ASKED = {
+    Kind.ORDINARY: ("reason", "words", "requested_end", "refund_wanted", "refund_reason"),
+    Kind.FOR_CAUSE: ("cause",),
+    Kind.COOLING_OFF: (),
+}
 
 
 class CancelForm(CrispyForm):
-    """What both a signed-in customer and a guest are asked."""
+    """What both a signed-in customer and a guest are asked; each kind of cancellation needs other answers."""
 
+    kind = forms.ChoiceField(choices=Kind.choices, required=False, widget=forms.HiddenInput)
+    cause = forms.CharField(
+        label="Why do you have to leave at once?",
+        max_length=LONGEST_WORDS,
+        widget=forms.Textarea(attrs={"rows": 6}),
+        help_text="What happened, and since when. We look at your ground. If we accept it, your subscription ends "
+        "by the time at which we received this; otherwise this counts as an ordinary cancellation from the same time. "
+        "You can add files on the next pages.",
+        error_messages={
+            "required": "Say why you have to leave at once",
+            "max_length": f"Shorten your ground to {LONGEST_WORDS:,} characters",
+        },
+    )
     reason = forms.ChoiceField(
         label="Why are you leaving?",
         choices=Reason.choices,
@@ -100,11 +138,15 @@ class CancelForm(CrispyForm):
         error_messages={"max_length": f"Shorten your reason to {LONGEST_WORDS:,} characters"},
     )
 
-    def __init__(self, *args: Any, today: date, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, today: date, kind: Kind = Kind.ORDINARY, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.today = today
+        self.today, self.of_kind = today, kind
+        self.fields["kind"].initial = kind
         self.fields["refund_reason"].conditional = True  # type: ignore[attr-defined]  # asked with the tick, then needed
         self.fields["requested_end"].widget.attrs["min"] = (today + timedelta(days=1)).isoformat()
+        for name in {name for names in ASKED.values() for name in names} - set(ASKED[kind]):
+            del self.fields[name]
+        self.lay_out()
 
     def clean_requested_end(self) -> date | None:
         wish: date | None = self.cleaned_data["requested_end"]
@@ -123,17 +165,10 @@ class CancelForm(CrispyForm):
         return given
 
     def declaration(self, *, account_number: str, username: str, email: str) -> Declaration:
-        given = self.cleaned_data
-        return Declaration(
-            account_number=account_number,
-            username=username,
-            email=email,
-            reason=given["reason"],
-            words=given["words"],
-            requested_end=given["requested_end"],
-            refund_wanted=given["refund_wanted"],
-            refund_reason=given["refund_reason"] if given["refund_wanted"] else "",
-        )
+        given = {name: self.cleaned_data[name] for name in ASKED[self.of_kind]}
+        if not given.get("refund_wanted"):
+            given.pop("refund_reason", None)
+        return Declaration(account_number=account_number, username=username, email=email, kind=self.of_kind, **given)
 
 
 class GuestCancelForm(CancelForm):
@@ -159,12 +194,12 @@ class GuestCancelForm(CancelForm):
 
 
 class SignedInCancelForm(CancelForm):
-    subscription = choice_of_subscription()
+    subscription = ChoiceOfSubscriptions()
     field_order = ["subscription"]
 
     def __init__(self, *args: Any, subscriptions: list[Subscription], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        offer(self.fields["subscription"], subscriptions)
+        self.fields["subscription"].offer(subscriptions)  # type: ignore[attr-defined]
 
 
 class FollowForm(CrispyForm):
@@ -182,12 +217,54 @@ class FollowForm(CrispyForm):
 
 
 class ProveForm(CrispyForm):
-    """Which subscription a guest means, asked only where the proven account has several."""
+    """Which subscriptions a guest means, asked only where the proven account has several."""
 
-    subscription = choice_of_subscription()
+    subscription = ChoiceOfSubscriptions()
 
     def __init__(self, *args: Any, subscriptions: list[Subscription], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        field: Any = self.fields["subscription"]
-        field.queryset = Subscription.objects.filter(pk__in=[found.pk for found in subscriptions])
-        field.label_from_instance = lambda found: f"{found.plan_name} · {found.reference}"
+        self.fields["subscription"].offer(subscriptions)  # type: ignore[attr-defined]
+
+
+class TakeBackForm(CrispyForm):
+    """Which requests of a declaration are taken back, asked only where there are several."""
+
+    request: Any = forms.ModelMultipleChoiceField(
+        label="Which cancellation do you take back?",
+        queryset=CancellationRequest.objects.none(),
+        widget=forms.CheckboxSelectMultiple,
+        to_field_name="reference",
+        error_messages={
+            "required": "Choose what you take back",
+            "invalid_choice": "Choose from those shown",
+        },
+    )
+
+    def __init__(self, *args: Any, requests: list[CancellationRequest], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field: Any = self.fields["request"]
+        field.queryset = CancellationRequest.objects.filter(pk__in=[one.pk for one in requests])
+        field.label_from_instance = lambda one: str(one.subscription or one.reference)
+
+
+class SeveralFiles(forms.ClearableFileInput):
+    allow_multiple_selected = True
+
+
+class FilesField(forms.FileField):
+    """One file or several; what they hold is looked at by the service."""
+
+    widget = SeveralFiles
+
+    def clean(self, data: Any, initial: Any = None) -> Any:
+        given = data if isinstance(data, list | tuple) else [data]
+        return [super(FilesField, self).clean(one, initial) for one in given] if any(given) else super().clean(None)
+
+
+class FilesForm(CrispyForm):
+    file = FilesField(
+        label="Add files",
+        help_text=f"{ACCEPTED}, up to {MOST_BYTES // 1_000_000} MB each. You can choose several.",
+        widget=SeveralFiles(attrs={"accept": ".pdf,.jpg,.jpeg,.png,.webp,.txt", "class": "form-control"}),
+        error_messages={"required": "Choose a file", "max_length": "Choose a file with a shorter name"},
+    )

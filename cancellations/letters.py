@@ -1,14 +1,18 @@
 """What a message about a request says: the flat values for its template."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.conf import settings
 from django.core import signing
 from django.urls import reverse
 
+from accounts.models import Account
 from billing.periods import local_date
+from billing.states import RELEASED, VOIDABLE
 from billing.wording import day_words, instant_words
-from cancellations.models import CancellationRequest
+from cancellations.models import CancellationRequest, PolicyVersion, Termination
+from cancellations.queries import declared, published_versions
 from messaging.rendering import Value
 from messaging.services import queue_message
 
@@ -17,8 +21,8 @@ PROVING = {"prove_address", "follow_link"}  # whoever reads these proves the add
 
 
 def proof_token(request: CancellationRequest) -> str:
-    """A signed text that only the reader of the mailbox has; it says which request and which address."""
-    return signing.dumps([request.reference, request.email_given], salt=PROOF_SALT)
+    """A signed text that only the reader of the mailbox has; it says which declaration and which address."""
+    return signing.dumps([request.declaration, request.email_given], salt=PROOF_SALT)
 
 
 def read_proof_token(token: str) -> tuple[str, str]:
@@ -27,41 +31,108 @@ def read_proof_token(token: str) -> tuple[str, str]:
     return reference, email
 
 
-def send_letter(kind: str, request: CancellationRequest, *, now: datetime) -> None:
-    """Queues the message of this kind to the customer."""
+def send_letter(
+    kind: str, request: CancellationRequest, *, now: datetime, parts: Sequence[CancellationRequest] | None = None
+) -> None:
+    """Queues the message of this kind to the customer; it tells of `parts`, or else of the request alone.
+
+    The receipt is one for the whole declaration.
+    """
+    if kind == "received":
+        parts = list(declared(request.reference).select_related("subscription"))
     queue_message(
         kind=kind,
         recipient=request.email_given,
-        context=_context(request),
+        context=_context(request, parts or [request]),
         now=now,
-        about=request.reference,
+        about=request.declaration,
         holds_secret=kind in PROVING,
     )
 
 
-def _context(request: CancellationRequest) -> dict[str, Value]:
+def send_termination_letter(kind: str, termination: Termination, *, now: datetime) -> None:
+    """Queues the letter of a termination, or of its reversal, with ground and appeal address."""
+    account = termination.account
+    done = termination.subscriptions.select_related("subscription", "refund").order_by("subscription__reference")
+    requests = termination.superseded_requests.order_by("declaration").values_list("declaration", flat=True)
+    paid = [str(one.refund) for one in done if one.refund and one.refund.state not in (*VOIDABLE, *RELEASED)]
+    context: dict[str, Value] = {
+        "reference": termination.reference,
+        "account_number": account.account_number,
+        "name": account.name,
+        "ground": termination.get_ground_display(),
+        "description": termination.description,
+        "effective": instant_words(termination.effective_at, account.time_zone) if termination.effective_at else "",
+        "plans": [str(one.subscription) for one in done],
+        "requests": list(dict.fromkeys(requests)),
+        "reviewed": any(one.refund for one in done),
+        "refund_due": next((day_words(one.refund.decision_due_on) for one in done if one.refund), ""),
+        "refunds_paid": paid,
+        "revoked": termination.revoke_sign_in,
+        "settled_ground": termination.settled_ground,
+        "appeal_email": settings.APPEAL_EMAIL,
+        "policy": str(termination.policy_version),
+        "policy_url": settings.SITE_URL + reverse("policy_version", args=[termination.policy_version.number]),
+    }
+    queue_message(kind=kind, recipient=account.email, context=context, now=now, about=termination.reference)
+
+
+def send_policy_letter(version: PolicyVersion, account: Account, *, now: datetime) -> None:
+    """Queues the announcement of a new policy version to an account holder."""
+    effective = version.effective_from
+    assert effective is not None  # held by a constraint for published versions
+    before = published_versions().filter(number__lt=version.number).first()
+    compare = reverse("policy_compare", args=[before.number, version.number]) if before else ""
+    context: dict[str, Value] = {
+        "name": account.name,
+        "policy": str(version),
+        "summary": version.change_summary,
+        "effective": instant_words(effective, account.time_zone),
+        "in_force": effective <= now,
+        "policy_url": settings.SITE_URL + reverse("policy_version", args=[version.number]),
+        "compare_url": settings.SITE_URL + compare if compare else "",
+    }
+    queue_message(
+        kind="policy_changed", recipient=account.email, context=context, now=now, about=f"policy {version.number}"
+    )
+
+
+def _context(request: CancellationRequest, parts: Sequence[CancellationRequest]) -> dict[str, Value]:
     zone = request.time_zone or settings.COMPANY_TIME_ZONE
     expires = request.verification_expires_at
     link = reverse("request_proof", args=[proof_token(request)])
     return {
-        "reference": request.reference,
+        **_part(request),
+        "parts": [_part(part) for part in parts],
+        "several": len(parts) > 1,
+        "reference": request.declaration,
         "status_url": settings.SITE_URL + link,
-        "page_url": settings.SITE_URL + reverse("request_status", args=[request.reference]),
+        "page_url": settings.SITE_URL + reverse("request_status", args=[request.declaration]),
         "account_number": request.account_number_given,
-        "plan": request.subscription.plan_name if request.subscription else "",
         "received": instant_words(request.received_at, zone),
-        "effective": day_words(request.effective_on),
-        "deadline": day_words(request.deadline_on),
-        "on_time": bool(request.on_time),
-        "explanation": list(request.explanation),
-        "reason": request.get_reason_display(),
+        "kind": request.kind,
+        "kind_declared": request.kind_declared,
+        "cause": request.cause,
+        "reason": request.get_reason_display() if request.reason else "",
         "words": request.words,
         "wished": day_words(request.requested_end),
         "refund_reason": request.refund_reason,
+        "refund_due": day_words(request.refund.decision_due_on if request.refund else None),
         "policy": str(request.policy_version),
         "decision_words": request.decision_words,
         "decline_ground": request.get_decline_ground_display() if request.decline_ground else "",
-        "waived_ground": request.notice_waived_ground,
         "expires": day_words(expires and local_date(expires, zone)),
         "link_days": str(settings.PROOF_LINK_DAYS),
+    }
+
+
+def _part(request: CancellationRequest) -> dict[str, Value]:
+    """What concerns one subscription of the declaration."""
+    return {
+        "plan": str(request.subscription) if request.subscription else "",
+        "effective": day_words(request.effective_on),
+        "explanation": list(request.explanation),
+        "at_once": request.at_once,
+        "ground_is_open": request.ground_is_open,
+        "kind_ground": request.kind_ground,
     }

@@ -74,6 +74,41 @@ def assess_trial(
     return NoticeAssessment(trial_ends_on, deadline, True, trial_ends_on, told)
 
 
+def assess_cooling_off(
+    *, received_on: date, started_on: date, cooling_off_days: int, anchor: date, interval: Interval
+) -> NoticeAssessment | None:
+    """The assessment within the cooling-off days, or None once they are over: the subscription ends at once.
+
+    `deadline_on` is the last cooling-off day, which counts wholly. `effective_on` is the day of receipt.
+    """
+    _require_days(cooling_off_days)
+    last = _shift(started_on, cooling_off_days - 1)
+    if received_on > last:
+        return None
+    told = (
+        f"We received your cancellation on {day_words(received_on)}.",
+        f"Your contract started on {day_words(started_on)}, so its {_days(cooling_off_days)} of cooling-off "
+        f"run until {day_words(last)}.",
+        "You are within them, so your subscription ends at once.",
+    )
+    return NoticeAssessment(next_billing_date(anchor, interval, received_on), last, True, received_on, told)
+
+
+def assess_for_cause(ordinary: NoticeAssessment, *, received_on: date) -> NoticeAssessment:
+    """The assessment once the ground was accepted: no notice is needed, the subscription ends on the day of receipt."""
+    told = (
+        f"We received your request on {day_words(received_on)}.",
+        "You asked to leave at once for a ground that you stated, and we accepted it.",
+        f"No notice is needed then: your subscription ends at once, on {day_words(received_on)}.",
+    )
+    return NoticeAssessment(ordinary.next_billing_on, ordinary.deadline_on, True, received_on, told)
+
+
+def cooling_off_is_over(last: date) -> str:
+    """The sentence before an ordinary assessment of somebody who asked to use the cooling-off days too late."""
+    return f"The cooling-off days ended on {day_words(last)}, so your request counts as an ordinary cancellation."
+
+
 def _deadline_sentences(upcoming: date, deadline: date, notice_days: int, on_time: bool) -> tuple[str, str]:
     if notice_days == 0:
         rule = "The policy asks for no notice, so every day before that date is in time."

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
@@ -16,7 +17,7 @@ from billing.models import Subscription
 from billing.periods import local_date
 from cancellations.models import PolicyVersion
 from cancellations.picture import points_of
-from cancellations.queries import has_ended, open_request_for, outcome, policy_in_force
+from cancellations.queries import has_ended, may_cool_off, open_request_for, outcome, policy_in_force
 
 
 @require_safe
@@ -32,7 +33,7 @@ def subscriptions(http: HttpRequest) -> HttpResponse:
         return redirect("admin:index")
     now = timezone.now()
     policy = policy_in_force(now)
-    held = [(account, [_card(found, policy, now) for found in _all_of(account)]) for account in accounts_of(http.user)]
+    held = [_held(account, policy, now) for account in accounts_of(http.user)]
     return render(http, "portal/subscriptions.html", {"held": held})
 
 
@@ -40,6 +41,13 @@ def brand_style(http: HttpRequest) -> HttpResponse:
     """The brand's colour from the settings, as a style sheet: the content policy allows no style in the page."""
     accent = settings.BRAND_ACCENT
     return HttpResponse(f":root {{ --accent: {accent}; }}\n" if accent else "", content_type="text/css")
+
+
+def _held(account: Account, policy: PolicyVersion, now: datetime) -> dict[str, Any]:
+    cards = [_card(found, policy, now) for found in _all_of(account)]
+    running = [card["subscription"].reference for card in cards if "outcome" in card]
+    all_of_them = urlencode({"subscription": running}, doseq=True)
+    return {"account": account, "cards": cards, "running": len(running), "cancel_all": all_of_them}
 
 
 def _all_of(account: Account) -> list[Subscription]:
@@ -57,6 +65,7 @@ def _card(subscription: Subscription, policy: PolicyVersion, now: datetime) -> d
     days_left = (found.assessment.deadline_on - today).days
     return {
         "subscription": subscription,
+        "may_cool_off": may_cool_off(subscription, now=now, policy=policy),
         "period": subscription.period_on(today),
         "outcome": found,
         "days_left": days_left,

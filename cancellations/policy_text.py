@@ -45,6 +45,8 @@ def filled_in(version: PolicyVersion) -> str:
 def table(version: PolicyVersion) -> dict[str, str]:
     """All figures of the version by what they are called, for people."""
     told = {DAY_FIGURES[name]: words for name, words in figures(version).items()}
+    told["Refund proposed on a termination"] = version.get_termination_basis_display()
+    told["A termination is decided by"] = "two managers" if version.termination_needs_two else "one manager"
     told["Review"] = version.get_review_mode_display()
     limits = (f"{code} {limit}" for code, limit in sorted(version.approval_limits.items()))
     told["Refund approved by one person up to"] = ", ".join(limits) or "always by two"

@@ -1,18 +1,25 @@
 """Reading: the policy in force, the assessment of a request, and its timeline."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from moneyed import Money
 
 from accounts.models import Account
-from billing.models import Subscription
+from billing.models import RefundBasis, Subscription
 from billing.periods import local_date, start_of_day
 from billing.queries import quote, quoted_total
-from cancellations.models import CancellationRequest, PolicyVersion
-from cancellations.notice import NoticeAssessment, assess, assess_trial
+from cancellations.models import REFERENCE_LENGTH, Attachment, CancellationRequest, Kind, PolicyVersion
+from cancellations.notice import (
+    NoticeAssessment,
+    assess,
+    assess_cooling_off,
+    assess_for_cause,
+    assess_trial,
+    cooling_off_is_over,
+)
 from cancellations.states import OPEN, PolicyState, RequestState
 
 
@@ -39,10 +46,14 @@ def policy_in_force(at: datetime) -> PolicyVersion:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a request means for a subscription: shown before it is sent, and decided by the same function."""
+    """What a request means for a subscription: shown before it is sent, and decided by the same function.
+
+    `kind` is the kind that counts: a cooling-off cancellation after its days counts as an ordinary one.
+    """
 
     subscription: Subscription
     policy_version: PolicyVersion
+    kind: Kind
     assessment: NoticeAssessment
     received_on: date
     effective_at: datetime
@@ -52,31 +63,98 @@ class Outcome:
     def effective_on(self) -> date:
         return self.assessment.effective_on
 
+    @property
+    def at_once(self) -> bool:
+        """Whether it ends by its receipt, without waiting for a billing date."""
+        return self.kind != Kind.ORDINARY and self.effective_on == self.received_on
+
 
 def outcome(
-    subscription: Subscription, *, received_at: datetime, policy: PolicyVersion, requested_end: date | None = None
+    subscription: Subscription,
+    *,
+    received_at: datetime,
+    policy: PolicyVersion,
+    requested_end: date | None = None,
+    kind: Kind = Kind.ORDINARY,
+    ground_accepted: bool = False,
 ) -> Outcome:
     """The one place in which a request, a subscription and a policy version become an end date.
 
-    Raises ValueError where the wished end lies beyond the calendar.
+    A for-cause cancellation has the ordinary date until its ground is accepted. What ends at once ends at
+    `received_at`. Raises ValueError where the wished end lies beyond the calendar.
     """
     zone = subscription.account.time_zone
     received_on = local_date(received_at, zone)
-    found = _trial(subscription, received_on, policy, requested_end) or assess(
+    ordinary = _trial(subscription, received_on, policy, requested_end) or assess(
         received_on=received_on,
         anchor=subscription.billing_anchor,
         interval=subscription.interval,
         notice_days=policy.notice_days,
         requested_end=requested_end,
     )
+    found, counts_as, at_once = ordinary, kind, False
+    if kind == Kind.COOLING_OFF:
+        within = _cooling_off(subscription, received_on, policy)
+        found, at_once = within or _too_late_to_cool_off(ordinary, subscription, policy), within is not None
+        counts_as = kind if at_once else Kind.ORDINARY
+    elif kind == Kind.FOR_CAUSE and ground_accepted:
+        found, at_once = assess_for_cause(ordinary, received_on=received_on), True
     return Outcome(
         subscription=subscription,
         policy_version=policy,
+        kind=counts_as,
         assessment=found,
         received_on=received_on,
-        effective_at=start_of_day(found.effective_on, zone),
-        refund=quoted_total(quote(subscription, ended_on=found.effective_on)),
+        effective_at=received_at if at_once else start_of_day(found.effective_on, zone),
+        refund=quoted_total(
+            quote(
+                subscription,
+                ended_on=found.effective_on,
+                basis=computed_basis(counts_as),
+                whole_contract=counts_as == Kind.COOLING_OFF,
+            )
+        ),
     )
+
+
+def computed_basis(kind: Kind) -> RefundBasis:
+    """What a refund is computed by: within the cooling-off days all is returned, otherwise the unused part."""
+    return RefundBasis.FULL if kind == Kind.COOLING_OFF else RefundBasis.UNUSED
+
+
+def outcome_of(request: CancellationRequest, subscription: Subscription) -> Outcome:
+    """The outcome that this request has for the subscription, by today's data."""
+    return outcome(
+        subscription,
+        received_at=request.received_at,
+        policy=request.policy_version,
+        requested_end=request.requested_end,
+        kind=Kind(request.kind),
+        ground_accepted=request.ground_accepted,
+    )
+
+
+def may_cool_off(subscription: Subscription, *, now: datetime, policy: PolicyVersion) -> bool:
+    """Whether the day lies within the subscription's cooling-off days."""
+    return _cooling_off(subscription, local_date(now, subscription.account.time_zone), policy) is not None
+
+
+def _cooling_off(subscription: Subscription, received_on: date, policy: PolicyVersion) -> NoticeAssessment | None:
+    return assess_cooling_off(
+        received_on=received_on,
+        started_on=subscription.started_on,
+        cooling_off_days=policy.cooling_off_days,
+        anchor=subscription.billing_anchor,
+        interval=subscription.interval,
+    )
+
+
+def _too_late_to_cool_off(
+    ordinary: NoticeAssessment, subscription: Subscription, policy: PolicyVersion
+) -> NoticeAssessment:
+    last = subscription.started_on + timedelta(days=policy.cooling_off_days - 1)
+    received, *working = ordinary.explanation
+    return replace(ordinary, explanation=(received, cooling_off_is_over(last), *working))
 
 
 def _trial(
@@ -96,12 +174,7 @@ def difference_since(request: CancellationRequest) -> Outcome | None:
     """The outcome that today's data would give, where it differs from the frozen one; for staff to decide."""
     if request.subscription is None or request.effective_on is None or request.notice_waived_by_id:
         return None
-    fresh = outcome(
-        request.subscription,
-        received_at=request.received_at,
-        policy=request.policy_version,
-        requested_end=request.requested_end,
-    )
+    fresh = outcome_of(request, request.subscription)
     return fresh if fresh.effective_on != request.effective_on else None
 
 
@@ -120,10 +193,21 @@ def open_request_for(subscription: Subscription) -> CancellationRequest | None:
     return CancellationRequest.objects.filter(subscription=subscription, state__in=OPEN).first()
 
 
+def declared(reference: str) -> QuerySet[CancellationRequest]:
+    """The requests of a declaration, in the order of its parts; also by the reference of one of them."""
+    return CancellationRequest.objects.filter(declaration=reference[:REFERENCE_LENGTH]).order_by("part", "pk")
+
+
+def attachments_of(request: CancellationRequest) -> QuerySet[Attachment]:
+    """The files of the whole declaration, without their content."""
+    return Attachment.objects.filter(request__declaration=request.declaration).defer("content")
+
+
 def due_requests(now: datetime) -> QuerySet[CancellationRequest]:
     """What the worker acts on: proof that ran out, and matched requests whose effective date has come."""
     due = CancellationRequest.objects.filter(state__in=OPEN, due_at__lte=now, enforcement_error="")
-    return due.exclude(state=RequestState.IN_REVIEW, effective_at__isnull=True).order_by("due_at", "id")
+    ready = Q(state=RequestState.UNVERIFIED) | Q(effective_at__lte=now)
+    return due.filter(ready).order_by("due_at", "id")
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,12 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
 from django.core.signing import BadSignature
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -16,12 +17,15 @@ from billing.models import Subscription
 from billing.periods import local_date
 from billing.states import IllegalTransition
 from cancellations import access
-from cancellations.forms import FollowForm, ProveForm
+from cancellations.downloads import handed_out
+from cancellations.forms import FilesForm, FollowForm, ProveForm, TakeBackForm
 from cancellations.letters import proof_token, read_proof_token
-from cancellations.models import CancellationRequest
+from cancellations.models import CancellationRequest, Kind
 from cancellations.picture import points
-from cancellations.queries import cancellable, outcome, timeline
-from cancellations.services.common import RequestRefused, matching_account
+from cancellations.policy_text import filled_in
+from cancellations.queries import attachments_of, declared, outcome_of, timeline
+from cancellations.services.attachments import attach_to_request
+from cancellations.services.common import RequestRefused, choices_of
 from cancellations.services.submission import (
     send_follow_link,
     send_proof_again,
@@ -63,50 +67,87 @@ def prove(http: HttpRequest, token: str) -> HttpResponse:
         reference, email = read_proof_token(token)
     except BadSignature:
         return render(http, "portal/link_expired.html", status=410)
-    request = get_object_or_404(CancellationRequest, reference=reference, email_given=email)
+    request = declared(reference).filter(email_given=email).first()
+    if request is None:
+        raise Http404
     if request.verified_at is not None or request.state != RequestState.UNVERIFIED:
         response = redirect("request_status", reference=reference)
         access.grant(http, response, reference, "proven")
         return response
     now = timezone.now()
-    account = matching_account(request)
-    choices = cancellable(account, now=now) if account else []
+    choices = choices_of(request, now)
     form = ProveForm(_posted(http), subscriptions=choices) if len(choices) > 1 else None
     if http.method != "POST" or (form is not None and not form.is_valid()):
         return _proof_page(http, request, choices, form)
-    return _verify(http, request, form.cleaned_data["subscription"] if form else None, now)
+    return _verify(http, request, form.cleaned_data["subscription"] if form else [], now)
 
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def prove_again(http: HttpRequest, reference: str) -> HttpResponse:
-    request = _visible(http, reference)
-    if request is None:
+    parts = _visible(http, reference)
+    if not parts:
         return _ask_for_proof(http, reference)
     if http.method != "POST":  # a bookmark, or the address bar
         return redirect("request_received", reference=reference)
-    if send_proof_again(request=request, now=timezone.now()):
-        messages.success(http, f"We sent the link to {request.email_given} again.")
+    if send_proof_again(request=parts[0], now=timezone.now()):
+        messages.success(http, f"We sent the link to {parts[0].email_given} again.")
     else:
-        messages.info(http, "We sent a link a moment ago. Look into your mail, also into the spam folder.")
+        messages.info(http, "The link was sent a moment ago. Please look into your mail, and into the spam folder.")
     return redirect("request_received", reference=reference)
 
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def take_back(http: HttpRequest, reference: str) -> HttpResponse:
-    request = _visible(http, reference)
-    if request is None or access.level_of(http, request) != "proven":
+    """A page of its own before it happens; only its button acts. Of several subscriptions, the person chooses."""
+    parts = _visible(http, reference)
+    if not parts or access.level_of(http, parts[0]) != "proven":
         return _ask_for_proof(http, reference)
+    now = timezone.now()
+    open_parts = [part for part in parts if _can_be_taken_back(part, now)]
+    form = TakeBackForm(_posted(http), requests=open_parts) if len(open_parts) > 1 else None
+    if (http.method != "POST" and open_parts) or (form is not None and form.is_bound and not form.is_valid()):
+        context = {**_request_context(http, parts), "open_parts": open_parts, "form": form}
+        return render(http, "portal/take_back.html", context, status=422 if form and form.is_bound else 200)
     if http.method == "POST":
         try:
-            withdraw(request=request, now=timezone.now())
+            withdraw(requests=form.cleaned_data["request"] if form else open_parts or parts[:1], now=now)
         except IllegalTransition as error:
             messages.warning(http, _too_late(error))
-        return redirect("request_status", reference=reference)
-    if not request.is_open:
-        return redirect("request_status", reference=reference)
-    return render(http, "portal/take_back.html", _request_context(http, request))
+        except RequestRefused as error:
+            messages.warning(http, str(error))
+    return redirect("request_status", reference=reference)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def files(http: HttpRequest, reference: str) -> HttpResponse:
+    """Files that support a ground, added by whoever has proven that the request is theirs."""
+    parts = _visible(http, reference)
+    if not parts or access.level_of(http, parts[0]) != "proven":
+        return _ask_for_proof(http, reference)
+    form = FilesForm(_posted(http), http.FILES if http.method == "POST" else None)
+    if http.method == "POST" and form.is_valid():
+        try:
+            attach_to_request(request=parts[0], files=form.cleaned_data["file"], now=timezone.now())
+        except RequestRefused as error:
+            form.add_error("file", str(error))
+        else:
+            messages.success(http, "We keep your files with the request.")
+            return redirect("request_status", reference=reference)
+    context = {**_request_context(http, parts), "form": form}
+    return render(http, "portal/files.html", context, status=422 if form.is_bound else 200)
+
+
+@never_cache
+@require_safe
+def file(http: HttpRequest, reference: str, key: UUID) -> HttpResponse:
+    """A file of one's own, to be saved."""
+    parts = _visible(http, reference)
+    if not parts or access.level_of(http, parts[0]) != "proven":
+        return _ask_for_proof(http, reference)
+    return handed_out(get_object_or_404(attachments_of(parts[0]).defer(None), pk=key))
 
 
 def _posted(http: HttpRequest) -> Any:
@@ -115,16 +156,17 @@ def _posted(http: HttpRequest) -> Any:
 
 
 def _page_of(http: HttpRequest, reference: str, template: str) -> HttpResponse:
-    request = _visible(http, reference)
-    if request is None:
+    parts = _visible(http, reference)
+    if not parts:
         return _ask_for_proof(http, reference)
-    return render(http, template, _request_context(http, request))
+    return render(http, template, _request_context(http, parts))
 
 
-def _visible(http: HttpRequest, reference: str) -> CancellationRequest | None:
-    rows = CancellationRequest.objects.select_related("policy_version", "account", "subscription", "refund")
-    request = rows.filter(reference=reference.upper()).first()
-    return request if request and access.level_of(http, request) else None
+def _visible(http: HttpRequest, reference: str) -> list[CancellationRequest]:
+    """The requests of the declaration, where this browser may see them; empty otherwise."""
+    rows = declared(reference.upper()).select_related("policy_version", "account", "subscription", "refund")
+    parts = list(rows)
+    return parts if parts and access.level_of(http, parts[0]) else []
 
 
 def _ask_for_proof(http: HttpRequest, reference: str) -> HttpResponse:
@@ -133,49 +175,61 @@ def _ask_for_proof(http: HttpRequest, reference: str) -> HttpResponse:
     return render(http, "portal/follow.html", {"form": form, "asked": True}, status=403)
 
 
-def _request_context(http: HttpRequest, request: CancellationRequest) -> dict[str, Any]:
+def _can_be_taken_back(request: CancellationRequest, now: datetime) -> bool:
+    return request.is_open and (request.effective_at is None or request.effective_at > now)
+
+
+def _request_context(http: HttpRequest, parts: list[CancellationRequest]) -> dict[str, Any]:
+    """`request_` is the declaration by its first request; `parts` has what concerns each subscription."""
+    request = parts[0]
     proven = access.level_of(http, request) == "proven"
+    now = timezone.now()
     context: dict[str, Any] = {
         "request_": request,
         "proven": proven,
         "zone": request.time_zone or settings.COMPANY_TIME_ZONE,
+        "several": len(parts) > 1,
     }
     if proven:
-        now = timezone.now()
-        context["entries"] = timeline(request)
-        context["can_take_back"] = request.is_open and (request.effective_at is None or request.effective_at > now)
-        if request.is_open and request.effective_on is not None:
-            context["points"] = points(
-                today=local_date(now, request.time_zone),
-                deadline_on=None,
-                next_billing_on=request.next_billing_on,
-                effective_on=request.effective_on,
-            )
+        context["parts"] = [_part_context(part, now) for part in parts]
+        context["can_take_back"] = any(_can_be_taken_back(part, now) for part in parts)
+        context["takes_files"] = request.kind_declared == Kind.FOR_CAUSE or request.refund_wanted
+        context["takes_files"] &= any(part.is_open for part in parts)
+        context["attachments"] = attachments_of(request)
+        context["policy_text"] = filled_in(request.policy_version)
     return context
+
+
+def _part_context(part: CancellationRequest, now: datetime) -> dict[str, Any]:
+    told: dict[str, Any] = {"request_": part, "entries": timeline(part), "refund_lines": []}
+    if part.is_open and part.effective_on is not None and not part.at_once:
+        told["points"] = points(
+            today=local_date(now, part.time_zone),
+            deadline_on=None,
+            next_billing_on=part.next_billing_on,
+            effective_on=part.effective_on,
+        )
+    if part.refund is not None:
+        told["refund_lines"] = part.refund.lines.select_related("payment").order_by("payment__period_start")
+    return told
 
 
 def _proof_page(
     http: HttpRequest, request: CancellationRequest, choices: list[Subscription], form: ProveForm | None
 ) -> HttpResponse:
-    policy = request.policy_version
-    outcomes = [
-        outcome(one, received_at=request.received_at, policy=policy, requested_end=request.requested_end)
-        for one in choices
-    ]
+    outcomes = [outcome_of(request, one) for one in choices]
     context = {"request_": request, "outcomes": outcomes, "form": form, "zone": settings.COMPANY_TIME_ZONE}
     status = 422 if form is not None and form.is_bound else 200
     return render(http, "portal/prove.html", {**context, "token": proof_token(request)}, status=status)
 
 
-def _verify(
-    http: HttpRequest, request: CancellationRequest, subscription: Subscription | None, now: datetime
-) -> HttpResponse:
+def _verify(http: HttpRequest, request: CancellationRequest, chosen: list[Subscription], now: datetime) -> HttpResponse:
     try:
-        verify(request=request, subscription=subscription, now=now)
+        verify(request=request, subscriptions=chosen, now=now)
     except (IllegalTransition, RequestRefused) as error:
         messages.warning(http, str(error))
-    response = redirect("request_received", reference=request.reference)
-    access.grant(http, response, request.reference, "proven")
+    response = redirect("request_received", reference=request.declaration)
+    access.grant(http, response, request.declaration, "proven")
     return response
 
 

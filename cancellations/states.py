@@ -1,4 +1,4 @@
-"""The states of a cancellation request and of a policy version. Data: the database holds the same table."""
+"""The states of a cancellation request, a termination and a policy version. Data: the database holds the same table."""
 
 from django.db import models
 
@@ -42,3 +42,17 @@ class PolicyState(models.TextChoices):
 
 
 POLICY_TRANSITIONS = ((PolicyState.DRAFT, PolicyState.PUBLISHED),)
+
+
+class TerminationState(models.TextChoices):
+    PROPOSED = "proposed", "waiting for a second manager"
+    EFFECTIVE = "effective", "effective"
+    DISCARDED = "discarded", "discarded"
+    REVERSED = "reversed", "reversed"
+
+
+TERMINATION_TRANSITIONS = (
+    (TerminationState.PROPOSED, TerminationState.EFFECTIVE),
+    (TerminationState.PROPOSED, TerminationState.DISCARDED),
+    (TerminationState.EFFECTIVE, TerminationState.REVERSED),
+)

@@ -1,9 +1,15 @@
 from celery import shared_task
 from django.utils import timezone
 
+from cancellations.services.announcing import announce_due
 from cancellations.services.enforcement import enforce
 
 
 @shared_task(name="cancellations.enforce")
 def enforce_due() -> None:
     enforce(now=timezone.now())
+
+
+@shared_task(name="cancellations.announce")
+def announce_policy() -> None:
+    announce_due(now=timezone.now())

@@ -15,5 +15,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "deliver the outbox": {"task": "messaging.deliver", "schedule": 10.0, "options": {"expires": 10}},
+    "call the gateways": {"task": "billing.send", "schedule": 30.0, "options": {"expires": 30}},
+    "announce policy versions": {"task": "cancellations.announce", "schedule": 30.0, "options": {"expires": 30}},
     "enforce due requests": {"task": "cancellations.enforce", "schedule": 30.0, "options": {"expires": 30}},
 }

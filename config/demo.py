@@ -155,7 +155,11 @@ def _ask(
         account.account_number, account.username, account.email, reason, words, None, refund, words if refund else ""
     )
     return submit_for(
-        subscription=subscription, declaration=declaration, submission_key=uuid4(), received_at=received_at, now=now
+        subscriptions=[subscription],
+        declaration=declaration,
+        submission_key=uuid4(),
+        received_at=received_at,
+        now=now,
     )
 
 

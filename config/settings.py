@@ -39,6 +39,7 @@ COMPANY_COUNTRY = env.str("COMPANY_COUNTRY", default="DE")
 COMPANY_TIME_ZONE = env.str("COMPANY_TIME_ZONE", default="Europe/Berlin")
 ACCOUNT_NUMBER_EXAMPLE = env.str("ACCOUNT_NUMBER_EXAMPLE", default="AT-104233")
 FORM_MINUTES = env.int("FORM_MINUTES", default=60)  # how long the first post of a form holds its time of receipt
+APPEAL_EMAIL = env.str("APPEAL_EMAIL", default=SUPPORT_EMAIL)  # stands in the letter of a termination
 PROOF_LINK_DAYS = env.int("PROOF_LINK_DAYS", default=7)
 
 INSTALLED_APPS = [
@@ -126,6 +127,10 @@ EMAIL_FILE_PATH = str(DATA_DIR / "mail")
 EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"{BRAND_NAME} <{SUPPORT_EMAIL}>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
+
+# Gateways that return money. Without a key, a person makes each transfer and settles the refund by hand.
+STRIPE_API_KEY = env.str("STRIPE_API_KEY", default="")
+STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="")
 
 # Signing in: customers by a code sent to their address, staff with a password at /admin/
 AUTH_USER_MODEL = "accounts.User"

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Union
 
 import nh3
 from django.conf import settings
@@ -10,7 +11,7 @@ from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
 from markdown_it import MarkdownIt
 
-Value = str | Sequence[str] | bool | None
+Value = Union[str, bool, None, Sequence["Value"], Mapping[str, "Value"]]  # noqa: UP007 - it names itself
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:/@])")
 
@@ -30,12 +31,11 @@ def markdown_to_html(source: str) -> str:
 def render(kind: str, context: Mapping[str, Value]) -> Rendered:
     """Renders templates/messages/<kind>.md, whose first line is the subject.
 
-    Values are flat. In the HTML part they are escaped, so that what a person typed cannot become markup
-    or a link; only values named `…_url` are taken as they are.
+    Values are texts, or lists and tables of them. In the HTML part they are escaped, so that what a person
+    typed cannot become markup or a link; only values named `…_url` are taken as they are.
     """
     brand = {"brand": settings.BRAND_NAME, "support_email": settings.SUPPORT_EMAIL, "site_url": settings.SITE_URL}
-    plain = {name: _each(value, str) for name, value in context.items()}
-    escaped = {name: _each(value, str if name.endswith("_url") else _escape) for name, value in context.items()}
+    plain, escaped = _table(context, str), _table(context, _escape)
     subject, text = _split(render_to_string(f"messages/{kind}.md", {**plain, **brand}))
     _, source = _split(render_to_string(f"messages/{kind}.md", {**escaped, **brand}))
     body = markdown_to_html(source)
@@ -54,10 +54,16 @@ def _escape(words: str) -> str:
     return _SPECIAL.sub(r"\\\1", words)
 
 
+def _table(values: Mapping[str, Value], change: Callable[[str], str]) -> dict[str, Value]:
+    return {name: _each(value, str if name.endswith("_url") else change) for name, value in values.items()}
+
+
 def _each(value: Value, change: Callable[[str], str]) -> Value:
     # Marked as safe for Django's HTML escaping, which has no place in Markdown.
     if isinstance(value, str):
         return mark_safe(change(value))
+    if isinstance(value, Mapping):
+        return _table(value, change)
     if isinstance(value, Sequence):
-        return [mark_safe(change(item)) for item in value]
+        return [_each(item, change) for item in value]
     return value

@@ -96,7 +96,7 @@ def in_review(of: Subscription | None = None, at: datetime = NOW, **given: Any) 
     of = of or subscription()
     _some_policy(at)
     declared = declaration(of.account, **given)
-    return submit_for(subscription=of, declaration=declared, submission_key=uuid4(), received_at=at, now=at)
+    return submit_for(subscriptions=[of], declaration=declared, submission_key=uuid4(), received_at=at, now=at)
 
 
 def unverified(holder: Account, at: datetime = NOW, **given: Any) -> CancellationRequest:

@@ -101,7 +101,7 @@ def test_a_trial_ends_with_its_last_day():
 
 
 def test_a_request_that_was_taken_back_does_nothing():
-    request = withdraw(request=cast.scheduled(), now=NOW)
+    request = withdraw(requests=[cast.scheduled()], now=NOW)[0]
     assert enforce(now=EFFECTIVE_AT) == []
     assert fresh(request.subscription).ended_on is None
 
@@ -142,17 +142,26 @@ def test_no_review_is_queued_where_nothing_is_prepaid():
     assert not Refund.objects.exists()
 
 
-@pytest.mark.parametrize("wanted", [True, False])
-def test_a_review_is_queued_when_asked_for_or_when_a_payment_reaches_past_the_end(wanted):
+def test_a_review_is_queued_when_a_payment_reaches_past_the_end():
     of = cast.subscription()
-    if not wanted:
-        cast.payment(of, date(2026, 2, 28), date(2026, 3, 31))
-    request = cast.scheduled(of, refund_wanted=wanted, refund_reason="Could not use it" if wanted else "")
+    cast.payment(of, date(2026, 2, 28), date(2026, 3, 31))
+    request = cast.scheduled(of)
+    assert not Refund.objects.exists()
     enforce(now=EFFECTIVE_AT)
     refund = Refund.objects.get()
     assert fresh(request).refund == refund
     assert (refund.about, refund.ended_on, refund.state) == (request.reference, date(2026, 2, 28), "requested")
     assert refund.decision_due_on == date(2026, 3, 6)  # 5 working days after Saturday, 28 February
+    assert kinds(request)[-1] == "ended_with_review"
+
+
+def test_who_asks_for_a_refund_does_not_wait_for_the_end_to_have_it_decided():
+    request = cast.scheduled(refund_wanted=True, refund_reason="Could not use it")
+    refund = Refund.objects.get()
+    assert (refund.ended_on, refund.customer_reason) == (date(2026, 2, 28), "Could not use it")
+    assert refund.decision_due_on == date(2026, 2, 19)  # 5 working days after Thursday, 12 February
+    enforce(now=EFFECTIVE_AT)
+    assert fresh(request).refund == refund
     assert kinds(request)[-1] == "ended_with_review"
 
 

@@ -7,8 +7,10 @@ from accounts.queries import account_given
 from billing.models import Subscription
 from billing.states import IllegalTransition
 from cancellations.models import CancellationRequest
-from cancellations.queries import cancellable, outcome
+from cancellations.queries import cancellable, outcome_of
 from cancellations.states import RequestState
+
+COUNTS_AS_ORDINARY = "The cooling-off days were over when it was received"
 
 
 class RequestRefused(Exception):
@@ -34,10 +36,15 @@ def matching_account(request: CancellationRequest) -> Account | None:
     return account if account and account.email.lower() == request.email_given.lower() else None
 
 
+def choices_of(request: CancellationRequest, now: datetime) -> list[Subscription]:
+    """The subscriptions that the sender can mean, once the address is proven."""
+    account = matching_account(request)
+    return cancellable(account, now=now) if account else []
+
+
 def only_choice(request: CancellationRequest, now: datetime) -> Subscription | None:
     """The one subscription that the sender can mean; None where there is none, or several."""
-    account = matching_account(request)
-    open_to = cancellable(account, now=now) if account else []
+    open_to = choices_of(request, now)
     return open_to[0] if len(open_to) == 1 else None
 
 
@@ -50,12 +57,9 @@ def unmatch(request: CancellationRequest) -> None:
 
 def match(request: CancellationRequest, subscription: Subscription) -> None:
     """Binds the request to the subscription and freezes everything that the decision rests on."""
-    found = outcome(
-        subscription,
-        received_at=request.received_at,
-        policy=request.policy_version,
-        requested_end=request.requested_end,
-    )
+    found = outcome_of(request, subscription)
+    if found.kind != request.kind:
+        request.kind, request.kind_ground = found.kind, COUNTS_AS_ORDINARY
     request.account, request.subscription = subscription.account, subscription
     request.time_zone = subscription.account.time_zone
     request.next_billing_on = found.assessment.next_billing_on

@@ -12,13 +12,13 @@ import pghistory
 from django.db import OperationalError, transaction
 from django.db.models import F, Q
 
-from billing.models import EndedBy, Refund, Subscription
-from billing.queries import prepaid_beyond
-from billing.services import end_subscription, request_refund
+from billing.services.subscriptions import end_subscription
+from billing.states import RefundState
 from cancellations.letters import send_letter
 from cancellations.models import CancellationRequest
 from cancellations.queries import due_requests
 from cancellations.services.common import move
+from cancellations.services.refunds import queue_refund, void_refund
 from cancellations.states import OPEN, RequestState
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def _act_on_due(now: datetime) -> list[Done]:
 def _act(key: int, now: datetime) -> Done | None:
     try:
         with transaction.atomic():
-            rows = due_requests(now).select_related("policy_version", "subscription__account")
+            rows = due_requests(now).select_related("policy_version", "subscription__account", "refund")
             request = rows.select_for_update(skip_locked=True, of=("self",)).filter(pk=key).first()
             if request is None:
                 return None  # another worker has it, or it is done
@@ -79,14 +79,14 @@ def take_effect(request: CancellationRequest, now: datetime) -> Done:
         with pghistory.context(verb="schedule", actor="system", why="Nobody had decided when its date came"):
             request.save(update_fields=["state", "state_changed_at"])
     end_subscription(subscription=subscription, ended_on=request.effective_on)
-    if request.refund_wanted or prepaid_beyond(subscription, request.effective_on):
-        request.refund = _queue_refund(request, subscription, now)
+    queue_refund(request, now)
     move(request, RequestState.EFFECTIVE, now)
     with pghistory.context(verb="take_effect", actor="system"):
         request.save(update_fields=["state", "state_changed_at", "refund"])
-        send_letter("ended_with_review" if request.refund else "ended", request, now=now)
+        reviewed = request.refund is not None and request.refund.state in (RefundState.REQUESTED, RefundState.PROPOSED)
+        send_letter("ended_with_review" if reviewed else "ended", request, now=now)
     detail = f"ended on {request.effective_on}" + (", undecided" if silent else "")
-    return Done(request.reference, "effective", detail + (", refund queued" if request.refund else ""))
+    return Done(request.reference, "effective", detail + (", refund queued" if reviewed else ""))
 
 
 def expire(request: CancellationRequest, now: datetime) -> Done:
@@ -98,34 +98,17 @@ def expire(request: CancellationRequest, now: datetime) -> Done:
     return Done(request.reference, "expired", "the address was not proven in time")
 
 
-def _queue_refund(request: CancellationRequest, subscription: Subscription, now: datetime) -> Refund:
-    policy = request.policy_version
-    assert request.effective_on is not None
-    return request_refund(
-        subscription=subscription,
-        ended_on=request.effective_on,
-        about=request.reference,
-        notify=request.email_given,
-        customer_reason=request.refund_reason,
-        decision_days=policy.refund_decision_days,
-        payment_days=policy.refund_payment_days,
-        approval_limits=policy.approval_limits,
-        now=now,
-    )
-
-
 def _supersede_ended(now: datetime) -> list[Done]:
-    """Open requests whose subscription the company's own system ended earlier: there is nothing left to end."""
+    """Open requests whose subscription has ended otherwise and earlier: there is nothing left to end."""
     earlier = Q(effective_on__isnull=True) | Q(effective_on__gt=F("subscription__ended_on"))
-    ended = CancellationRequest.objects.filter(
-        earlier, state__in=OPEN, subscription__ended_by=EndedBy.CRM, subscription__ended_on__lte=now.date()
-    )
+    ended = CancellationRequest.objects.filter(earlier, state__in=OPEN, subscription__ended_on__lte=now.date())
     done = []
     for key in list(ended.values_list("pk", flat=True)):
         with transaction.atomic(), pghistory.context(verb="supersede", actor="system"):
             request = ended.select_for_update(skip_locked=True, of=("self",)).filter(pk=key).first()
             if request is None:
                 continue
+            void_refund(request, "The subscription had ended otherwise.", now)
             move(request, RequestState.SUPERSEDED, now)
             request.save(update_fields=["state", "state_changed_at"])
             send_letter("superseded", request, now=now)

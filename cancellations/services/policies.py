@@ -8,15 +8,22 @@ from django.db import transaction
 from accounts.models import User
 from billing.states import IllegalTransition
 from cancellations.models import PolicyVersion
+from cancellations.services.announcing import announce
 from cancellations.services.common import RequestRefused
 from cancellations.states import PolicyState
 
 
 @transaction.atomic
 def publish(
-    *, version: PolicyVersion, change_summary: str, effective_from: datetime, now: datetime, by: User | None = None
+    *,
+    version: PolicyVersion,
+    change_summary: str,
+    effective_from: datetime,
+    now: datetime,
+    by: User | None = None,
+    tell_holders: bool = False,
 ) -> PolicyVersion:
-    """Publishes a draft from an instant on; from then on it never changes.
+    """Publishes a draft from an instant on, and tells account holders if wanted; from then on it never changes.
 
     Raises RequestRefused without a change summary or for a time that has passed, IllegalTransition for
     a version that is published already.
@@ -32,4 +39,6 @@ def publish(
     version.state, version.published_at, version.published_by = PolicyState.PUBLISHED, now, by
     with pghistory.context(verb="publish", actor="staff", by=by.pk if by else None, why=change_summary):
         version.save()
+    if tell_holders:
+        announce(version=version, by=by, now=now)
     return version

@@ -1,4 +1,4 @@
-"""Support's verbs: schedule, decline, waive late notice, reopen, try again."""
+"""Support's verbs: schedule, decline, waive late notice, change the kind, reopen, try again."""
 
 from datetime import date, datetime
 
@@ -11,10 +11,11 @@ from billing.periods import local_date, start_of_day
 from billing.queries import quote, quoted_total
 from billing.wording import day_words
 from cancellations.letters import send_letter
-from cancellations.models import CancellationRequest, DeclineGround
+from cancellations.models import CancellationRequest, DeclineGround, Kind
 from cancellations.notice import assess
 from cancellations.queries import has_ended
 from cancellations.services.common import RequestRefused, locked, match, move, only_choice, unmatch
+from cancellations.services.refunds import move_refund, queue_refund_asked_for
 from cancellations.states import OPEN, RequestState
 from messaging.waking import wake
 
@@ -30,16 +31,24 @@ def schedule(
 ) -> CancellationRequest:
     """Accepts the request: it takes effect on its effective date, which its time of receipt decided.
 
-    A request that nobody could match needs the subscription. Raises RequestRefused, IllegalTransition.
+    To schedule a for-cause request is to accept its ground: it takes effect at once. A request that nobody could
+    match needs the subscription. Raises RequestRefused, IllegalTransition.
     """
     request = locked(request, "schedule", RequestState.IN_REVIEW)
-    if request.subscription is None:
-        if subscription is None:
-            raise RequestRefused("Choose the subscription that the customer means.")
-        match(request, Subscription.objects.select_related("account").get(pk=subscription.pk))
+    if request.subscription is not None:
+        subscription = request.subscription
+    elif subscription is None:
+        raise RequestRefused("Choose the subscription that the customer means.")
+    else:
+        subscription = Subscription.objects.select_related("account").get(pk=subscription.pk)
+        match(request, subscription)
     request.decided_by, request.decision_words, request.enforcement_error = by, words.strip(), ""
+    if request.kind == Kind.FOR_CAUSE:
+        request.ground_accepted = True
+        match(request, subscription)
     move(request, RequestState.SCHEDULED, now)
     with pghistory.context(verb="schedule", actor="staff", by=by.pk, why=words):
+        queue_refund_asked_for(request, now)
         _save_alone(request)
         send_letter("scheduled", request, now=now)
     wake("cancellations.enforce")
@@ -85,8 +94,43 @@ def waive_notice(*, request: CancellationRequest, by: User, ground: str, now: da
         f"Our support team waived the notice, so your subscription ends on {day_words(request.effective_on)} instead.",
     ]
     with pghistory.context(verb="waive", actor="staff", by=by.pk, why=ground):
+        move_refund(request, now)
         request.save()
         send_letter("notice_waived", request, now=now)
+    wake("cancellations.enforce")
+    return request
+
+
+@transaction.atomic
+def change_kind(
+    *, request: CancellationRequest, by: User, kind: str, ground: str, now: datetime
+) -> CancellationRequest:
+    """What the request counts as, from the same time of receipt; the end date is worked out anew from that.
+
+    In review, any kind may be chosen; a scheduled request may only come to end sooner: the customer was told
+    the date. Raises RequestRefused, IllegalTransition.
+    """
+    if kind not in Kind.values:
+        raise RequestRefused("Choose the kind of the cancellation.")
+    if not ground.strip():
+        raise RequestRefused("State the ground for the other kind: it is kept with the request.")
+    request = locked(request, "change the kind of", RequestState.IN_REVIEW, RequestState.SCHEDULED)
+    if kind == request.kind:
+        raise RequestRefused(f"This request counts as {request.get_kind_display()} already.")
+    if request.state == RequestState.SCHEDULED and kind == Kind.ORDINARY:
+        raise RequestRefused("This request was accepted, and the customer was told so. It cannot count for less now.")
+    request.kind, request.kind_ground = kind, ground.strip()
+    request.ground_accepted = kind == Kind.FOR_CAUSE and request.state == RequestState.SCHEDULED
+    request.decided_by = by if request.state == RequestState.SCHEDULED else None
+    request.notice_waived_by, request.notice_waived_ground = None, ""
+    if request.subscription is not None:
+        match(request, request.subscription)
+    if request.kind != kind:
+        raise RequestRefused("The cooling-off days were over when this request was received.")
+    with pghistory.context(verb="change_kind", actor="staff", by=by.pk, why=ground):
+        move_refund(request, now)
+        request.save()
+        send_letter("kind_changed", request, now=now)
     wake("cancellations.enforce")
     return request
 
@@ -104,7 +148,7 @@ def reopen(*, request: CancellationRequest, by: User, ground: str, now: datetime
     request.verified_at = request.verified_at or now
     request.decline_ground = request.decision_words = ""
     request.decided_by = request.notice_waived_by = None
-    request.notice_waived_ground = ""
+    request.notice_waived_ground, request.ground_accepted = "", False
     subscription = request.subscription or only_choice(request, now)
     if subscription is not None and not has_ended(subscription, on=local_date(now, subscription.account.time_zone)):
         match(request, subscription)

@@ -1,8 +1,9 @@
 """Submitting a request, proving who sent it, and taking it back: the customer's verbs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import zip_longest
 from uuid import UUID
 
 import pghistory
@@ -12,9 +13,18 @@ from billing.models import Subscription
 from billing.periods import local_date
 from billing.states import IllegalTransition
 from cancellations.letters import send_letter
-from cancellations.models import CancellationRequest, Channel, ReviewMode
-from cancellations.queries import cancellable, has_ended, open_request_for, policy_in_force
-from cancellations.services.common import RequestRefused, locked, match, matching_account, move, only_choice, unmatch
+from cancellations.models import CancellationRequest, Channel, Kind, ReviewMode, request_reference
+from cancellations.queries import declared, has_ended, open_request_for, policy_in_force
+from cancellations.services.common import (
+    RequestRefused,
+    choices_of,
+    locked,
+    match,
+    matching_account,
+    move,
+    unmatch,
+)
+from cancellations.services.refunds import queue_refund_asked_for, refuse_while_refunded, void_refund
 from cancellations.states import OPEN, RequestState
 from messaging.models import OutgoingMessage
 
@@ -23,32 +33,87 @@ LINK_PAUSE = timedelta(minutes=1)
 
 @dataclass(frozen=True)
 class Declaration:
-    """What the customer declares, as typed. `requested_end` is a date in the account's zone."""
+    """What the customer declares, as typed. `requested_end` is a date in the account's zone.
+
+    `reason` (for leaving) belongs to an ordinary cancellation, `cause` (the ground for ending at once) to one
+    for cause; a cooling-off cancellation needs neither.
+    """
 
     account_number: str
     username: str
     email: str
-    reason: str
+    reason: str = ""
     words: str = ""
     requested_end: date | None = None
     refund_wanted: bool = False
     refund_reason: str = ""
+    kind: Kind = Kind.ORDINARY
+    cause: str = ""
 
 
 def submit_for(
-    *, subscription: Subscription, declaration: Declaration, submission_key: UUID, received_at: datetime, now: datetime
+    *,
+    subscriptions: Sequence[Subscription],
+    declaration: Declaration,
+    submission_key: UUID,
+    received_at: datetime,
+    now: datetime,
 ) -> CancellationRequest:
-    """A signed-in customer cancels. The same form twice, or a second tab, gives the request that exists.
+    """A signed-in customer cancels one or several subscriptions of an account, in one declaration.
 
-    Raises RequestRefused where the subscription has ended.
+    Returns its first request; there is one for each subscription. The same form twice, or a second tab, gives
+    what exists; a subscription that another declaration has cancelled meanwhile is left to that one.
+    Raises RequestRefused where a subscription has ended, none is named, or they belong to several accounts.
     """
-    if has_ended(subscription, on=local_date(received_at, subscription.account.time_zone)):
-        raise RequestRefused(f"{subscription.plan_name} has already ended. There is nothing left to cancel.")
-    request = _new(declaration, Channel.SIGNED_IN, submission_key, received_at, now)
-    request.verified_at = now
-    match(request, subscription)
-    request.state = _state_once_proven(request)
-    return _create(request, "received", now, twin=lambda: open_request_for(subscription))
+    _refuse_what_cannot_be_one_declaration(subscriptions, received_at)
+    left = sorted(subscriptions, key=lambda one: one.reference)
+    while left:
+        requests = _parts(declaration, submission_key, received_at, now, left)
+        try:
+            with transaction.atomic(), pghistory.context(verb="submit", actor="customer"):
+                for request in requests:
+                    request.save(force_insert=True)
+                    _queue_refund(request, now)
+                send_letter("received", requests[0], now=now)
+            return requests[0]
+        except IntegrityError:
+            twin = CancellationRequest.objects.filter(submission_key=submission_key).order_by("part").first()
+            if twin is not None:
+                return twin
+            taken = [one for one in left if open_request_for(one) is not None]
+            if not taken:
+                raise
+            left = [one for one in left if one not in taken]
+    elsewhere = open_request_for(subscriptions[0])
+    assert elsewhere is not None
+    return elsewhere
+
+
+def _refuse_what_cannot_be_one_declaration(subscriptions: Sequence[Subscription], received_at: datetime) -> None:
+    if len({one.account_id for one in subscriptions}) != 1:
+        raise RequestRefused("Choose subscriptions of one account; cancel those of another account by themselves.")
+    for one in subscriptions:
+        if has_ended(one, on=local_date(received_at, one.account.time_zone)):
+            raise RequestRefused(f"{one.plan_name} has already ended. There is nothing left to cancel.")
+
+
+def _parts(
+    declaration: Declaration, key: UUID, received_at: datetime, now: datetime, subscriptions: Sequence[Subscription]
+) -> list[CancellationRequest]:
+    """A request for each subscription, all under the reference of the first."""
+    first, made = request_reference(), []
+    for part, subscription in enumerate(subscriptions, 1):
+        request = _new(declaration, Channel.SIGNED_IN, key, received_at, now)
+        request.reference, request.part = _part_reference(first, part), part
+        request.verified_at = now
+        match(request, subscription)
+        request.state = _state_once_proven(request)
+        made.append(request)
+    return made
+
+
+def _part_reference(declaration: str, part: int) -> str:
+    return declaration if part == 1 else f"{declaration}-{part}"
 
 
 def submit_as_guest(
@@ -68,7 +133,7 @@ def submit_as_guest(
 def send_proof_again(*, request: CancellationRequest, now: datetime) -> bool:
     """Sends the proving link once more; False where one was sent within the last minute or none is needed."""
     request = CancellationRequest.objects.select_for_update().get(pk=request.pk)
-    recent = OutgoingMessage.objects.filter(about=request.reference, created_at__gt=now - LINK_PAUSE)
+    recent = OutgoingMessage.objects.filter(about=request.declaration, created_at__gt=now - LINK_PAUSE)
     if request.state != RequestState.UNVERIFIED or recent.exists():
         return False
     send_letter("prove_address", request, now=now)
@@ -78,61 +143,97 @@ def send_proof_again(*, request: CancellationRequest, now: datetime) -> bool:
 @transaction.atomic
 def send_follow_link(*, reference: str, email: str, now: datetime) -> None:
     """Sends the link to a request's page to its sender; says nothing where reference and address do not fit."""
-    request = CancellationRequest.objects.filter(reference=reference, email_given__iexact=email.strip()).first()
+    request = declared(reference).filter(email_given__iexact=email.strip()).first()
     if request is None:
         return
-    recent = OutgoingMessage.objects.filter(about=reference, created_at__gt=now - LINK_PAUSE, kind="follow_link")
+    recent = OutgoingMessage.objects.filter(
+        about=request.declaration, created_at__gt=now - LINK_PAUSE, kind="follow_link"
+    )
     if not recent.exists():
         send_letter("follow_link", request, now=now)
 
 
 @transaction.atomic
-def verify(*, request: CancellationRequest, now: datetime, subscription: Subscription | None = None) -> None:
+def verify(*, request: CancellationRequest, now: datetime, subscriptions: Sequence[Subscription] = ()) -> None:
     """The sender has proven the address. `received_at` stays what it was.
 
-    With the account matched and its subscription clear, the end date is frozen; otherwise support matches.
-    A second proof changes nothing. Raises IllegalTransition for a request that expired or was settled,
-    RequestRefused for a subscription that is not the sender's.
+    With the account matched and the subscriptions clear, the end dates are frozen, each in a request of its own;
+    otherwise support matches. A second proof changes nothing. Raises IllegalTransition for a request that expired
+    or was settled, RequestRefused for a subscription that is not the sender's.
     """
     request = _locked_for_proof(request)
     if request.verified_at is not None:
         return
-    account = matching_account(request)
-    request.account = account
-    request.verified_at = now
-    if subscription is not None and (account is None or subscription not in cancellable(account, now=now)):
+    open_to = choices_of(request, now)
+    if any(one not in open_to for one in subscriptions):
         raise RequestRefused("That subscription cannot be chosen here. Choose one of those shown.")
-    chosen = subscription or only_choice(request, now)
-    if chosen is not None:
-        match(request, chosen)
-    move(request, _state_once_proven(request), now)
+    chosen = sorted(subscriptions or open_to[: len(open_to) == 1], key=lambda one: one.reference)
+    request.account, request.verified_at = matching_account(request), now
+    rows = [request, *(_copy(request, part) for part in range(2, len(chosen) + 1))]
     with pghistory.context(verb="verify", actor="customer"):
-        _save_proven(request, now)
+        for row, subscription in zip_longest(rows, chosen):
+            if subscription is not None:
+                match(row, subscription)
+            move(row, _state_once_proven(row), now)
+            if _save_proven(row, now):
+                _queue_refund(row, now)
         send_letter("received", request, now=now)
 
 
 @transaction.atomic
-def withdraw(*, request: CancellationRequest, now: datetime) -> CancellationRequest:
-    """The customer takes the request back, before it takes effect. Raises IllegalTransition."""
-    request = locked(request, "withdraw", *OPEN)
-    if request.effective_at is not None and request.effective_at <= now:
-        raise IllegalTransition(reference=request.reference, state=RequestState.EFFECTIVE, verb="withdraw")
-    move(request, RequestState.WITHDRAWN, now)
+def withdraw(*, requests: Sequence[CancellationRequest], now: datetime) -> list[CancellationRequest]:
+    """The customer takes requests of one declaration back, before they take effect; all of them, or none.
+
+    A refund that was queued for one is void. Raises IllegalTransition, and RequestRefused where its money is
+    already under way.
+    """
+    taken = []
     with pghistory.context(verb="withdraw", actor="customer"):
-        request.save(update_fields=["state", "state_changed_at"])
-        send_letter("withdrawn", request, now=now)
-    return request
+        for request in sorted(requests, key=lambda one: one.pk):
+            row = locked(request, "withdraw", *OPEN)
+            if row.effective_at is not None and row.effective_at <= now:
+                raise IllegalTransition(reference=row.reference, state=RequestState.EFFECTIVE, verb="withdraw")
+            refuse_while_refunded(row)
+            void_refund(row, "You took the cancellation back.", now)
+            move(row, RequestState.WITHDRAWN, now)
+            row.save(update_fields=["state", "state_changed_at"])
+            taken.append(row)
+        if taken:
+            send_letter("withdrawn", taken[0], now=now, parts=taken)
+    return taken
 
 
-def _save_proven(request: CancellationRequest, now: datetime) -> None:
-    """Saves it; where another request for the subscription came in between, support decides between the two."""
+def _copy(request: CancellationRequest, part: int) -> CancellationRequest:
+    """Another row of the same declaration, for another subscription."""
+    kept = [
+        "submission_key", "channel", "received_at", "account_number_given", "username_given", "email_given",
+        "kind_declared", "kind", "reason", "words", "cause", "requested_end", "refund_wanted", "refund_reason",
+        "policy_version", "verification_expires_at", "verified_at", "account", "state_changed_at",
+    ]  # fmt: skip
+    copied = {name: getattr(request, name) for name in kept}
+    return CancellationRequest(reference=_part_reference(request.reference, part), part=part, **copied)
+
+
+def _save_proven(request: CancellationRequest, now: datetime) -> bool:
+    """Saves it. Where another request for the subscription came in between, support decides between the two; a
+    further part of a declaration is then left out: its subscription is cancelled by that other request.
+    """
     try:
         with transaction.atomic():
             request.save()
     except IntegrityError:
+        if request.part > 1:
+            return False
         unmatch(request)
         move(request, RequestState.IN_REVIEW, now)
         request.save()
+    return True
+
+
+def _queue_refund(request: CancellationRequest, now: datetime) -> None:
+    if request.state == RequestState.SCHEDULED:
+        queue_refund_asked_for(request, now)
+        request.save(update_fields=["refund"])
 
 
 def _create(
@@ -163,6 +264,9 @@ def _new(
         account_number_given=declaration.account_number,
         username_given=declaration.username,
         email_given=declaration.email,
+        kind_declared=declaration.kind,
+        kind=declaration.kind,
+        cause=declaration.cause,
         reason=declaration.reason,
         words=declaration.words,
         requested_end=declaration.requested_end,
@@ -172,7 +276,12 @@ def _new(
 
 
 def _state_once_proven(request: CancellationRequest) -> RequestState:
-    plain = request.subscription is not None
+    """Cooling-off within its days leaves nothing to review; a ground for leaving at once always is reviewed."""
+    if request.subscription is None:
+        return RequestState.IN_REVIEW
+    if request.kind == Kind.COOLING_OFF:
+        return RequestState.SCHEDULED
+    plain = request.kind_declared == Kind.ORDINARY
     mode = request.policy_version.review_mode
     return RequestState.SCHEDULED if plain and mode == ReviewMode.EXCEPTIONS else RequestState.IN_REVIEW
 

@@ -9,7 +9,9 @@ from django.db import IntegrityError, connection, transaction
 from moneyed import Money
 
 from billing.models import Refund, RefundLine
-from billing.services import RefundRefused, approve, decline, propose, settle
+from billing.services.common import RefundRefused
+from billing.services.review import approve, decline, propose
+from billing.services.sending import settle
 from billing.states import IllegalTransition
 from messaging.models import OutgoingMessage
 from tests import cast

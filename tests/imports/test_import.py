@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from accounts.models import Account
 from billing import crm_rows
 from billing.models import Payment, Subscription
-from billing.services import end_subscription
+from billing.services.subscriptions import end_subscription
 from config import demo
 from tests import cast
 

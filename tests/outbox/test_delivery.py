@@ -44,7 +44,7 @@ def smtp(settings):
 
 
 def queue(to="alice@customer.example", kind="withdrawn", **context):
-    told = {"reference": "CR-1", "plan": "Team", **context}
+    told = {"reference": "CR-1", "parts": [{"plan": "Team"}], **context}
     return queue_message(
         kind=kind, recipient=to, context=told, now=NOW, about="CR-1", holds_secret=kind == "sign_in_code"
     )

@@ -1,4 +1,4 @@
-"""Policy versions and cancellation requests."""
+"""Cancellation requests: the declaration, what it rests on, and the decision."""
 
 import uuid
 
@@ -6,71 +6,25 @@ import pghistory
 import pgtrigger
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
-from django.db.models.functions import Lower
+from django.db.models.functions import Left, Lower
 from djmoney.models.fields import MoneyField
 
 from accounts.models import Account, User
 from billing.models import AMOUNT, Refund, Subscription
 from billing.references import new_reference
-from cancellations.states import OPEN, POLICY_TRANSITIONS, TRANSITIONS, PolicyState, RequestState
-
-
-class ReviewMode(models.TextChoices):
-    EVERY = "every", "support reviews every request"
-    EXCEPTIONS = "exceptions", "only requests that are not plain are reviewed"
-
-
-@pghistory.track(pghistory.InsertEvent(), pghistory.UpdateEvent(), pghistory.DeleteEvent())
-class PolicyVersion(models.Model):
-    """The policy as text and as figures. Once published, it never changes (policy 4.1)."""
-
-    number = models.PositiveIntegerField(unique=True)
-    state = models.CharField(max_length=10, choices=PolicyState.choices, default=PolicyState.DRAFT)
-    text = models.TextField(help_text="Markdown. {notice_days} and the other figures are filled in when shown")
-    change_summary = models.TextField(blank=True, help_text="What changed, in a sentence; needed to publish")
-    effective_from = models.DateTimeField(null=True, blank=True)
-    published_at = models.DateTimeField(null=True, blank=True)
-    published_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
-
-    notice_days = models.PositiveSmallIntegerField("notice (days)", default=10)
-    trial_notice_days = models.PositiveSmallIntegerField("notice within a trial (days)", default=0)
-    cooling_off_days = models.PositiveSmallIntegerField("cooling-off (days)", default=14)
-    verification_days = models.PositiveSmallIntegerField("time to prove the address (days)", default=30)
-    review_mode = models.CharField("review", max_length=10, choices=ReviewMode.choices, default=ReviewMode.EVERY)
-    refund_decision_days = models.PositiveSmallIntegerField("refund decided within (working days)", default=5)
-    refund_payment_days = models.PositiveSmallIntegerField("refund paid within (working days)", default=10)
-    approval_limits = models.JSONField(
-        "one approver up to",
-        default=dict,
-        blank=True,
-        help_text='By currency, for example {"EUR": "500"}. Above it, and in any other currency, two people approve',
-    )
-
-    class Meta:
-        ordering = ["-number"]
-        permissions = [("publish_policyversion", "Can publish a policy version")]
-        constraints = [
-            models.CheckConstraint(
-                name="policy_published_is_complete",
-                condition=Q(state="draft") | (Q(effective_from__isnull=False, published_at__isnull=False)),
-            )
-        ]
-        triggers = [
-            pgtrigger.FSM(name="policy_state", field="state", transitions=list(POLICY_TRANSITIONS)),
-            pgtrigger.Protect(
-                name="policy_published_stays",
-                operation=pgtrigger.Update | pgtrigger.Delete,
-                condition=pgtrigger.Q(old__state="published"),
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"version {self.number}"
+from cancellations.models.policy import PolicyVersion
+from cancellations.states import OPEN, TRANSITIONS, RequestState
 
 
 class Channel(models.TextChoices):
     SIGNED_IN = "signed_in", "web, signed in"
     GUEST = "guest", "web, as a guest"
+
+
+class Kind(models.TextChoices):
+    ORDINARY = "ordinary", "ordinary"
+    COOLING_OFF = "cooling_off", "cooling-off"
+    FOR_CAUSE = "for_cause", "for cause"
 
 
 class Reason(models.TextChoices):
@@ -99,16 +53,28 @@ def request_reference() -> str:
     return new_reference("CR")
 
 
-@pghistory.track(pghistory.InsertEvent(), pghistory.UpdateEvent(), exclude=["due_at"])
+REFERENCE_LENGTH = len("CR-7KQ4-M9XT")
+
+
+@pghistory.track(pghistory.InsertEvent(), pghistory.UpdateEvent(), exclude=["due_at", "declaration"])
 class CancellationRequest(models.Model):
     """The customer's declaration, what it rests on (frozen), and where it stands.
 
-    Dates are local to `time_zone`, the account's zone at receipt; instants are UTC.
+    A declaration about several subscriptions is a row for each, decided one by one; the customer knows all
+    of them by the reference of the first (`declaration`). Dates are local to `time_zone`, the account's zone
+    at receipt; instants are UTC.
     """
 
     reference = models.CharField(max_length=20, unique=True, default=request_reference, editable=False)
+    declaration = models.GeneratedField(
+        expression=Left("reference", REFERENCE_LENGTH),
+        output_field=models.CharField(max_length=REFERENCE_LENGTH),
+        db_persist=True,
+        help_text="The reference that the customer has",
+    )
+    part = models.PositiveSmallIntegerField(default=1, editable=False, help_text="Counted within the declaration")
     submission_key = models.UUIDField(
-        unique=True, default=uuid.uuid4, editable=False, help_text="One form shown, one request made of it"
+        default=uuid.uuid4, editable=False, help_text="One form shown, one declaration made of it"
     )
     state = models.CharField(max_length=12, choices=RequestState.choices)
     state_changed_at = models.DateTimeField()
@@ -118,8 +84,10 @@ class CancellationRequest(models.Model):
     account_number_given = models.CharField("account number as typed", max_length=40, blank=True)
     username_given = models.CharField("username as typed", max_length=150, blank=True)
     email_given = models.EmailField("e-mail address", max_length=254)
-    reason = models.CharField(max_length=20, choices=Reason.choices)
+    kind_declared = models.CharField(max_length=12, choices=Kind.choices, default=Kind.ORDINARY)
+    reason = models.CharField(max_length=20, choices=Reason.choices, blank=True)
     words = models.TextField("in the customer’s words", blank=True)
+    cause = models.TextField("ground for leaving at once", blank=True)
     requested_end = models.DateField("wished end", null=True, blank=True)
     refund_wanted = models.BooleanField("asks for a refund", default=False)
     refund_reason = models.TextField("why a refund", blank=True)
@@ -139,6 +107,9 @@ class CancellationRequest(models.Model):
     explanation = models.JSONField(default=list, blank=True)
     refund_quoted = MoneyField(**AMOUNT, default_currency=None, null=True, blank=True)
 
+    kind = models.CharField(max_length=12, choices=Kind.choices, default=Kind.ORDINARY, help_text="What it counts as")
+    kind_ground = models.TextField(blank=True, help_text="Why it counts as another kind than declared")
+    ground_accepted = models.BooleanField(default=False, help_text="Support accepted the ground for leaving at once")
     decided_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
     decision_words = models.TextField("message to the customer", blank=True)
     decline_ground = models.CharField(max_length=20, choices=DeclineGround.choices, blank=True)
@@ -149,12 +120,17 @@ class CancellationRequest(models.Model):
     )
     refund = models.OneToOneField(Refund, models.PROTECT, null=True, blank=True, related_name="+")
 
-    # When it falls due next, for staff and worker alike: proof expires, or it takes effect; a request
-    # that nobody could match yet has been due since it came.
+    superseded_by = models.ForeignKey(
+        "Termination", models.PROTECT, null=True, blank=True, related_name="superseded_requests"
+    )
+
+    # When it falls due next, for staff and worker alike: proof expires, or it takes effect. What only a
+    # person can decide (whom it concerns, whether a ground holds) has been due since it came.
     due_at = models.GeneratedField(
         expression=Case(
             When(state=RequestState.UNVERIFIED, then=F("verification_expires_at")),
             When(state=RequestState.IN_REVIEW, effective_at__isnull=True, then=F("received_at")),
+            When(state=RequestState.IN_REVIEW, kind=Kind.FOR_CAUSE, then=F("received_at")),
             When(state__in=[RequestState.IN_REVIEW, RequestState.SCHEDULED], then=F("effective_at")),
             default=Value(None),
         ),
@@ -167,13 +143,16 @@ class CancellationRequest(models.Model):
             ("schedule_request", "Can schedule a cancellation request"),
             ("decline_request", "Can decline a cancellation request"),
             ("waive_notice", "Can waive late notice"),
+            ("change_kind", "Can change the kind of a cancellation"),
         ]
         indexes = [
             models.Index(fields=["due_at", "id"], condition=Q(state__in=OPEN), name="request_due"),
             models.Index(fields=["account", "received_at"], name="request_account"),
             models.Index(fields=["-received_at", "-id"], name="request_newest"),
+            models.Index(fields=["declaration"], name="request_declaration"),
         ]
         constraints = [
+            models.UniqueConstraint(fields=["submission_key", "part"], name="one_declaration_a_form"),
             models.UniqueConstraint(
                 fields=["subscription"], condition=Q(state__in=OPEN), name="one_open_request_a_subscription"
             ),
@@ -198,6 +177,14 @@ class CancellationRequest(models.Model):
                 name="request_declined_on_a_ground", condition=~Q(state="declined") | ~Q(decline_ground="")
             ),
             models.CheckConstraint(
+                name="request_kind_changes_on_a_ground",
+                condition=Q(kind=F("kind_declared")) | ~Q(kind_ground=""),
+            ),
+            models.CheckConstraint(
+                name="request_ground_is_accepted_by_somebody",
+                condition=Q(ground_accepted=False) | Q(kind=Kind.FOR_CAUSE, decided_by__isnull=False),
+            ),
+            models.CheckConstraint(
                 name="request_unproven_is_unmatched",
                 condition=~Q(state="unverified")
                 | Q(subscription__isnull=True, verified_at__isnull=True, verification_expires_at__isnull=False),
@@ -210,14 +197,17 @@ class CancellationRequest(models.Model):
                 name="request_declaration_stays",
                 fields=[
                     "reference",
+                    "part",
                     "submission_key",
                     "channel",
                     "received_at",
                     "account_number_given",
                     "username_given",
                     "email_given",
+                    "kind_declared",
                     "reason",
                     "words",
+                    "cause",
                     "requested_end",
                     "policy_version",
                 ],
@@ -230,6 +220,16 @@ class CancellationRequest(models.Model):
     @property
     def is_open(self) -> bool:
         return self.state in OPEN
+
+    @property
+    def at_once(self) -> bool:
+        """Whether it ends by its receipt, without waiting for a billing date."""
+        return self.effective_at is not None and self.effective_at == self.received_at
+
+    @property
+    def ground_is_open(self) -> bool:
+        """Whether support has still to look at the ground for leaving at once."""
+        return self.state in OPEN and self.kind == Kind.FOR_CAUSE and not self.ground_accepted
 
     @property
     def came_late(self) -> bool:

@@ -1,0 +1,70 @@
+"""What the verbs of a refund share: locking with a check of the state, saving under the guards, the letters."""
+
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+
+from billing.models import Refund, RefundLine
+from billing.states import IllegalTransition, RefundState
+from billing.wording import day_words, money_words
+from messaging.services import queue_message
+
+
+class RefundRefused(Exception):
+    """The verb is refused for a reason that the person can act on. Nothing was changed."""
+
+
+def locked(refund: Refund, verb: str, *allowed: RefundState) -> Refund:
+    """The row, locked and read anew. Raises IllegalTransition where its state does not allow the verb."""
+    found = Refund.objects.select_for_update().get(pk=refund.pk)
+    if found.state not in allowed:
+        raise IllegalTransition(reference=found.reference, state=found.state, verb=verb)
+    return found
+
+
+def move(refund: Refund, state: RefundState, now: datetime) -> None:
+    refund.state, refund.state_changed_at = state, now
+
+
+def refuse_disputed(refund: Refund) -> None:
+    """Raises RefundRefused where a payment that it returns is under dispute or charged back."""
+    for line in refund.lines.select_related("payment"):
+        if line.payment.is_disputed:
+            raise RefundRefused(
+                f"{line.payment.reference} is {line.payment.get_dispute_display()}: that money is not ours to return. "
+                "Propose anew without it, or wait until the dispute is settled."
+            )
+
+
+def save_guarded(refund: Refund) -> None:
+    """Saves it; what the database refuses becomes a sentence."""
+    try:
+        with transaction.atomic():
+            refund.save()
+    except IntegrityError as error:
+        raise RefundRefused(f"The database refuses this: {str(error).splitlines()[0]}.") from error
+
+
+def tell(refund: Refund, kind: str, now: datetime) -> None:
+    """Queues the message of this kind to the customer, with the sum and how it arose."""
+    context = {
+        "reference": refund.reference,
+        "about": refund.about,
+        "plan": refund.subscription.plan_name,
+        "amount": money_words(refund.amount),
+        "basis": refund.get_basis_display() if refund.basis else "",
+        "breakdown": [_line_words(line) for line in refund.lines.select_related("payment").order_by("pk")],
+        "ground": refund.decision_ground,
+        "decision_due": day_words(refund.decision_due_on),
+        "payment_due": day_words(refund.payment_due_on),
+        "paid_on": day_words(refund.paid_on),
+        "settlement_reference": refund.settlement_reference,
+        "credit_note": refund.credit_note,
+    }
+    queue_message(kind=kind, recipient=refund.notify, context=context, now=now, about=refund.about or refund.reference)
+
+
+def _line_words(line: RefundLine) -> str:
+    shares = f"{money_words(line.money)} of {money_words(line.payment.amount)}"
+    period = f"{day_words(line.payment.period_start)} to {day_words(line.payment.period_end)}"
+    return f"{line.payment.reference} ({period}): {shares}, {line.unused_days} of {line.period_days} days unused"

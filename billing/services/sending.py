@@ -1,0 +1,148 @@
+"""Moving the money: sent through a gateway, or settled by hand, and what becomes of it."""
+
+import logging
+from datetime import date, datetime, timedelta
+
+import pghistory
+from django.conf import settings
+from django.db import transaction
+
+from accounts.models import User
+from billing.gateways import MANUAL, Answer, gateway_called, gateway_name, parts_of
+from billing.models import Refund
+from billing.periods import local_date
+from billing.services.common import RefundRefused, locked, move, refuse_disputed, save_guarded, tell
+from billing.states import RefundState
+from messaging.waking import wake
+
+log = logging.getLogger(__name__)
+LEASE = timedelta(minutes=5)  # longer than a gateway's time-out
+ASK_AGAIN_AFTER = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1), timedelta(hours=6))
+
+
+@transaction.atomic
+def send(*, refund: Refund, by: User, now: datetime) -> Refund:
+    """Hands an approved refund, or one that failed, to the gateway that took the payments.
+
+    Only the state is written here, and committed; a worker then calls the gateway. Where a person makes the
+    transfer, the state says that it is ordered. Raises RefundRefused, IllegalTransition.
+    """
+    with pghistory.context(verb="send", actor="staff", by=by.pk):
+        refund = locked(refund, "send", RefundState.APPROVED, RefundState.FAILED)
+        refuse_disputed(refund)
+        refund.gateway, refund.failure = gateway_name(refund), ""
+        refund.attempts, refund.attempt_due_at = 0, None if refund.gateway == MANUAL else now
+        move(refund, RefundState.SENDING, now)
+        save_guarded(refund)
+    wake("billing.send")
+    return refund
+
+
+@transaction.atomic
+def settle(*, refund: Refund, by: User, reference: str, paid_on: date, now: datetime) -> Refund:
+    """Records that a refund was paid by hand, with its reference and date.
+
+    Not while a gateway has it: its answer is waited for. Raises RefundRefused, IllegalTransition.
+    """
+    if not reference.strip():
+        raise RefundRefused("Enter the reference of the transfer: it proves the payment.")
+    if paid_on > local_date(now, settings.COMPANY_TIME_ZONE):
+        raise RefundRefused("The day of payment lies in the future. Mark it as paid once the money has left.")
+    with pghistory.context(verb="settle", actor="staff", by=by.pk, why=reference):
+        refund = locked(refund, "settle", RefundState.APPROVED, RefundState.SENDING, RefundState.FAILED)
+        _refuse_while_called(refund)
+        if paid_on < local_date(refund.requested_at, settings.COMPANY_TIME_ZONE):
+            raise RefundRefused("The day of payment lies before the refund was asked for. Check the date.")
+        if refund.state == RefundState.APPROVED:
+            refund.gateway = MANUAL
+            move(refund, RefundState.SENDING, now)
+            save_guarded(refund)
+        _paid(refund, reference.strip(), paid_on, now, by)
+    return refund
+
+
+@transaction.atomic
+def fail(*, refund: Refund, by: User, ground: str, now: datetime) -> Refund:
+    """Records that a transfer made by hand did not arrive; it can be sent again.
+
+    Raises RefundRefused, IllegalTransition.
+    """
+    if not ground.strip():
+        raise RefundRefused("Say what went wrong: whoever sends it again needs to know.")
+    with pghistory.context(verb="fail", actor="staff", by=by.pk, why=ground):
+        refund = locked(refund, "fail", RefundState.SENDING)
+        _refuse_while_called(refund)
+        _failed(refund, ground.strip(), now)
+    return refund
+
+
+def send_due(*, now: datetime) -> int:
+    """Calls the gateways for what is under way, and returns how many refunds came to an end.
+
+    Each row is leased in a transaction of its own before its gateway is called. A worker that dies in between
+    leaves a row whose lease runs out; the gateway is then asked again, with the same key.
+    """
+    ended = 0
+    while (refund := _claim(now)) is not None:
+        ended += _record(refund, _ask(refund), now)
+    return ended
+
+
+def _claim(now: datetime) -> Refund | None:
+    with transaction.atomic():
+        due = Refund.objects.filter(state=RefundState.SENDING, attempt_due_at__lte=now).order_by("attempt_due_at")
+        refund = due.select_for_update(skip_locked=True).first()
+        if refund is not None:
+            refund.attempt_due_at, refund.attempts = now + LEASE, refund.attempts + 1
+            refund.save(update_fields=["attempt_due_at", "attempts"])
+        return refund
+
+
+def _ask(refund: Refund) -> Answer:
+    gateway = gateway_called(refund.gateway)
+    if gateway is None:
+        return Answer("unclear", detail=f"The settings name no gateway {refund.gateway!r}")
+    try:
+        return gateway.send(refund.pk, parts_of(refund))
+    except Exception as error:  # whatever it is, the money may have moved: asked again, never assumed
+        log.exception("The gateway broke while refund %s was sent", refund.reference)
+        return Answer("unclear", detail=f"{type(error).__name__}: {error}")
+
+
+def _record(refund: Refund, answer: Answer, now: datetime) -> bool:
+    with transaction.atomic(), pghistory.context(verb=f"gateway_{answer.state}", actor="system", why=answer.detail):
+        row = Refund.objects.select_for_update().get(pk=refund.pk)
+        if row.state != RefundState.SENDING or row.attempts != refund.attempts:
+            return False  # another worker had the lease meanwhile, and its answer is written
+        if answer.state == "paid":
+            _paid(row, answer.reference[:120], local_date(now, settings.COMPANY_TIME_ZONE), now)
+        elif answer.state == "failed":
+            _failed(row, answer.detail, now)
+        else:
+            row.attempt_due_at = now + ASK_AGAIN_AFTER[min(row.attempts, len(ASK_AGAIN_AFTER)) - 1]
+            row.failure = answer.detail
+            row.save(update_fields=["attempt_due_at", "failure"])
+        return answer.state != "unclear"
+
+
+def _refuse_while_called(refund: Refund) -> None:
+    if refund.state == RefundState.SENDING and refund.gateway not in ("", MANUAL):
+        raise RefundRefused(
+            f"{refund.gateway.capitalize()} has this refund. Wait for its answer, so that nothing is paid twice."
+        )
+
+
+def _paid(refund: Refund, reference: str, paid_on: date, now: datetime, by: User | None = None) -> None:
+    refund.settlement_reference, refund.paid_on, refund.settled_by = reference, paid_on, by
+    refund.attempt_due_at, refund.failure = None, ""
+    move(refund, RefundState.PAID, now)
+    save_guarded(refund)
+    refund.refresh_from_db(fields=["credit_note_number"])
+    tell(refund, "refund_paid", now)
+
+
+def _failed(refund: Refund, why: str, now: datetime) -> None:
+    refund.failure, refund.attempt_due_at = why, None
+    move(refund, RefundState.FAILED, now)
+    save_guarded(refund)
+    tell(refund, "refund_failed", now)

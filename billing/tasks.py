@@ -1,0 +1,9 @@
+from celery import shared_task
+from django.utils import timezone
+
+from billing.services.sending import send_due
+
+
+@shared_task(name="billing.send")
+def send_refunds() -> None:
+    send_due(now=timezone.now())

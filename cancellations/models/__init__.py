@@ -1,0 +1,30 @@
+from cancellations.models.announcements import Announcement
+from cancellations.models.attachments import Attachment
+from cancellations.models.policy import PolicyVersion, ReviewMode
+from cancellations.models.requests import (
+    REFERENCE_LENGTH,
+    CancellationRequest,
+    Channel,
+    DeclineGround,
+    Kind,
+    Reason,
+    request_reference,
+)
+from cancellations.models.terminations import TerminatedSubscription, Termination, TerminationGround
+
+__all__ = [
+    "REFERENCE_LENGTH",
+    "Announcement",
+    "Attachment",
+    "CancellationRequest",
+    "Channel",
+    "DeclineGround",
+    "Kind",
+    "PolicyVersion",
+    "Reason",
+    "ReviewMode",
+    "TerminatedSubscription",
+    "Termination",
+    "TerminationGround",
+    "request_reference",
+]

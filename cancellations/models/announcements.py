@@ -1,0 +1,27 @@
+"""Telling account holders of a new policy version, batch by batch."""
+
+from django.db import models
+from django.db.models import Q
+
+from accounts.models import User
+from cancellations.models.policy import PolicyVersion
+
+
+class Announcement(models.Model):
+    """How far the announcement of a version has come. The row is the queue: a killed batch is simply due again."""
+
+    policy_version = models.OneToOneField(PolicyVersion, models.PROTECT, related_name="announcement")
+    started_at = models.DateTimeField()
+    started_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    total = models.PositiveIntegerField(help_text="Account holders to tell, counted when it started")
+    told = models.PositiveIntegerField(default=0)
+    reached = models.BigIntegerField(default=0, help_text="Key of the last account that was dealt with")
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["started_at"], condition=Q(finished_at__isnull=True), name="announcement_unfinished")
+        ]
+
+    def __str__(self) -> str:
+        return f"announcement of {self.policy_version}"

@@ -1,0 +1,89 @@
+"""The refund that a request leads to: queued, moved with its end date, and void with it."""
+
+from datetime import datetime
+
+from billing.models import Refund
+from billing.queries import prepaid_beyond, was_ever_paid
+from billing.services.review import redate, request_refund, void
+from billing.states import VOIDABLE, RefundState
+from billing.wording import day_words
+from cancellations.models import CancellationRequest, Kind
+from cancellations.queries import computed_basis
+from cancellations.services.common import RequestRefused
+
+UNDER_WAY = (RefundState.SENDING, RefundState.PAID, RefundState.FAILED)
+
+
+def queue_refund(request: CancellationRequest, now: datetime) -> None:
+    """Queues the review where one is due and none is open; the caller saves the request.
+
+    It is due when the customer asks for a refund, for each cooling-off and for-cause cancellation of a
+    subscription that was ever paid, and when a payment reaches past the end. After an earlier review, only
+    for money that came in since.
+    """
+    subscription, earlier = request.subscription, request.refund
+    assert subscription is not None
+    assert request.effective_on is not None
+    special = request.kind != Kind.ORDINARY or request.kind_declared != Kind.ORDINARY
+    asked, since = request.refund_wanted or (special and was_ever_paid(subscription)), None
+    if earlier is not None and earlier.state in (RefundState.REQUESTED, RefundState.PROPOSED):
+        return
+    if earlier is not None and earlier.state != RefundState.VOID:
+        asked, since = False, earlier.requested_at
+    if asked or prepaid_beyond(subscription, request.effective_on, received_after=since):
+        policy = request.policy_version
+        request.refund = request_refund(
+            subscription=subscription,
+            ended_on=request.effective_on,
+            about=request.declaration,
+            notify=request.email_given,
+            customer_reason=request.refund_reason or request.cause,
+            computed_basis=computed_basis(Kind(request.kind)),
+            whole_contract=request.kind == Kind.COOLING_OFF,
+            decision_days=policy.refund_decision_days,
+            payment_days=policy.refund_payment_days,
+            approval_limits=policy.approval_limits,
+            now=now,
+        )
+
+
+def queue_refund_asked_for(request: CancellationRequest, now: datetime) -> None:
+    """Who asks for a refund does not wait for the end date to have it decided; the caller saves the request."""
+    if request.refund_wanted and not request.at_once:
+        queue_refund(request, now)
+
+
+def move_refund(request: CancellationRequest, now: datetime) -> None:
+    """The request's end date was changed: a review that is open starts anew from the new date.
+
+    Raises RequestRefused where a sum was approved for the old one.
+    """
+    refund = _locked_refund(request)
+    if refund is None or request.effective_on is None or refund.state in (RefundState.DECLINED, RefundState.VOID):
+        return
+    if refund.state not in (RefundState.REQUESTED, RefundState.PROPOSED):
+        raise RequestRefused(
+            f"The refund {refund} was approved for {day_words(refund.ended_on)}. Have finance void it first."
+        )
+    redate(refund=refund, ended_on=request.effective_on, now=now)
+
+
+def void_refund(request: CancellationRequest, ground: str, now: datetime) -> None:
+    """The request has lost its effect, and the refund its cause; money that moves already is left alone."""
+    refund = _locked_refund(request)
+    if refund is not None and refund.state in VOIDABLE:
+        void(refund=refund, ground=ground, now=now)
+
+
+def refuse_while_refunded(request: CancellationRequest) -> None:
+    """Raises RequestRefused where money is under way because of the request: it cannot be taken back any more."""
+    refund = _locked_refund(request)
+    if refund is not None and refund.state in UNDER_WAY:
+        raise RequestRefused(
+            f"The refund {refund} of this cancellation is on its way to you already, so it cannot be taken back here. "
+            "Please write to us."
+        )
+
+
+def _locked_refund(request: CancellationRequest) -> Refund | None:
+    return Refund.objects.select_for_update().filter(pk=request.refund_id).first() if request.refund_id else None

@@ -1,0 +1,235 @@
+"""Terminating an account (policy 3.1, 3.2), and taking that back on appeal."""
+
+from datetime import datetime
+
+import pghistory
+from django.db import IntegrityError, transaction
+
+from accounts.models import Account, User
+from accounts.services import restore_sign_in, revoke_sign_in
+from billing.models import Refund, RefundBasis, Subscription
+from billing.periods import local_date
+from billing.queries import was_ever_paid
+from billing.services.review import request_refund, void
+from billing.services.subscriptions import end_subscription, restore_subscription
+from billing.states import VOIDABLE, IllegalTransition
+from cancellations.letters import send_termination_letter
+from cancellations.models import (
+    CancellationRequest,
+    PolicyVersion,
+    TerminatedSubscription,
+    Termination,
+    TerminationGround,
+)
+from cancellations.queries import has_ended, policy_in_force
+from cancellations.services.common import RequestRefused, match, move, unmatch
+from cancellations.services.refunds import void_refund
+from cancellations.states import OPEN, RequestState, TerminationState
+from messaging.waking import wake
+
+
+@transaction.atomic
+def terminate(
+    *,
+    account: Account,
+    ground: str,
+    description: str,
+    evidence: str,
+    refund_proposed: bool,
+    refund_ground: str,
+    revoke: bool,
+    by: User,
+    now: datetime,
+) -> Termination:
+    """Ends an account at once, for all its subscriptions; where the policy says so, once a second manager confirms.
+
+    `description` goes to the customer, `evidence` stays with staff. Raises RequestRefused.
+    """
+    if ground not in TerminationGround.values:
+        raise RequestRefused("Choose the ground: an account is terminated on one of these and on no other.")
+    if not description.strip():
+        raise RequestRefused("Describe what happened: the customer reads it, and may appeal against it.")
+    if not refund_ground.strip():
+        raise RequestRefused("Say why a refund is proposed, or why not: finance reads it.")
+    account = Account.objects.select_for_update().get(pk=account.pk)
+    policy = policy_in_force(now)
+    termination = Termination(
+        account=account,
+        state=TerminationState.PROPOSED,
+        state_changed_at=now,
+        policy_version=policy,
+        ground=ground,
+        description=description.strip(),
+        evidence=evidence.strip(),
+        refund_proposed=refund_proposed,
+        refund_ground=refund_ground.strip(),
+        revoke_sign_in=revoke,
+        proposed_by=by,
+        proposed_at=now,
+        needs_confirmation=policy.termination_needs_two,
+    )
+    with pghistory.context(verb="terminate", actor="staff", by=by.pk, why=termination.get_ground_display()):
+        try:
+            with transaction.atomic():
+                termination.save(force_insert=True)
+        except IntegrityError as error:
+            raise RequestRefused("This account is terminated already, or its termination waits.") from error
+        if not termination.needs_confirmation:
+            _take_effect(termination, now)
+    return termination
+
+
+@transaction.atomic
+def confirm(*, termination: Termination, by: User, now: datetime) -> Termination:
+    """A second manager confirms what another proposed; it takes effect at once.
+
+    Raises RequestRefused, IllegalTransition.
+    """
+    termination = _locked(termination, "confirm", TerminationState.PROPOSED)
+    if by.pk == termination.proposed_by_id:
+        raise RequestRefused("You proposed this termination. Somebody else has to confirm it.")
+    termination.confirmed_by = by
+    with pghistory.context(verb="confirm", actor="staff", by=by.pk):
+        _take_effect(termination, now)
+    return termination
+
+
+@transaction.atomic
+def discard(*, termination: Termination, by: User, ground: str, now: datetime) -> Termination:
+    """Drops a termination that waits for confirmation; nothing happened to the account. Raises as `confirm`."""
+    termination = _settled(termination, "discard", by, ground, TerminationState.PROPOSED)
+    with pghistory.context(verb="discard", actor="staff", by=by.pk, why=ground):
+        _to(termination, TerminationState.DISCARDED, now)
+    return termination
+
+
+@transaction.atomic
+def reverse(*, termination: Termination, by: User, ground: str, now: datetime) -> Termination:
+    """Takes a termination back on appeal; what it did stays visible.
+
+    Subscriptions go on unless they ended otherwise, requests that it settled are in review again from their
+    time of receipt, refunds are void where no money moved, the right to sign in is given back. Raises
+    RequestRefused, IllegalTransition.
+    """
+    termination = _settled(termination, "reverse", by, ground, TerminationState.EFFECTIVE)
+    assert termination.effective_on is not None
+    with pghistory.context(verb="reverse", actor="staff", by=by.pk, why=ground):
+        settled = termination.superseded_requests.select_for_update(of=("self",)).order_by("pk")
+        requests = list(settled.filter(state=RequestState.SUPERSEDED))
+        for done in termination.subscriptions.select_related("subscription", "refund").order_by("subscription_id"):
+            restore_subscription(
+                subscription=done.subscription,
+                ended_on=termination.effective_on,
+                ended_on_before=done.ended_on_before,
+                ended_by_before=done.ended_by_before,
+            )
+            if done.refund is not None:
+                _void(done.refund, ground, now, by)
+        for request in requests:
+            _take_up_again(request, now)
+        if termination.revoke_sign_in:
+            restore_sign_in(account=termination.account)
+        _to(termination, TerminationState.REVERSED, now)
+        send_termination_letter("termination_reversed", termination, now=now)
+    wake("cancellations.enforce")
+    return termination
+
+
+def _take_effect(termination: Termination, now: datetime) -> None:
+    account = termination.account
+    termination.effective_at, termination.effective_on = now, local_date(now, account.time_zone)
+    _settle_requests(termination, now)
+    running = Subscription.objects.filter(account=account).select_related("account").order_by("pk")
+    for subscription in running:
+        if not has_ended(subscription, on=termination.effective_on):
+            _end(termination, subscription, now)
+    if termination.revoke_sign_in:
+        revoke_sign_in(account=account, now=now)
+    _to(termination, TerminationState.EFFECTIVE, now)
+    send_termination_letter("terminated", termination, now=now)
+
+
+def _settle_requests(termination: Termination, now: datetime) -> None:
+    """Open requests are superseded, and their refunds void: the termination has a review of its own."""
+    rows = CancellationRequest.objects.select_for_update(of=("self",)).order_by("pk")
+    for request in rows.filter(account=termination.account, state__in=OPEN):
+        void_refund(request, "The account was terminated, and the refund is reviewed with that.", now)
+        request.superseded_by = termination
+        move(request, RequestState.SUPERSEDED, now)
+        request.save()
+
+
+def _end(termination: Termination, subscription: Subscription, now: datetime) -> None:
+    assert termination.effective_on is not None
+    before = end_subscription(subscription=subscription, ended_on=termination.effective_on)
+    TerminatedSubscription.objects.create(
+        termination=termination,
+        subscription=subscription,
+        ended_on_before=before.ended_on,
+        ended_by_before=before.ended_by,
+        refund=_queue_refund(termination, subscription, now) if was_ever_paid(subscription) else None,
+    )
+
+
+def _queue_refund(termination: Termination, subscription: Subscription, now: datetime) -> Refund:
+    policy = termination.policy_version
+    assert termination.effective_on is not None
+    return request_refund(
+        subscription=subscription,
+        ended_on=termination.effective_on,
+        about=termination.reference,
+        notify=termination.account.email,
+        customer_reason="",
+        computed_basis=termination_basis(policy) if termination.refund_proposed else RefundBasis.NONE,
+        computed_ground=termination.refund_ground,
+        decision_days=policy.refund_decision_days,
+        payment_days=policy.refund_payment_days,
+        approval_limits=policy.approval_limits,
+        now=now,
+    )
+
+
+def termination_basis(policy: PolicyVersion) -> RefundBasis:
+    """The basis of a refund that is proposed: the policy's own, or by days where its own is to propose none."""
+    basis = RefundBasis(policy.termination_basis)
+    return RefundBasis.UNUSED if basis == RefundBasis.NONE else basis
+
+
+def _void(refund: Refund, ground: str, now: datetime, by: User) -> None:
+    row = Refund.objects.select_for_update().get(pk=refund.pk)
+    if row.state in VOIDABLE:
+        void(refund=row, ground=f"The termination was reversed. {ground.strip()}", now=now, by=by)
+
+
+def _take_up_again(request: CancellationRequest, now: datetime) -> None:
+    """From the same time of receipt; where a newer request for the subscription is open, staff match anew."""
+    if request.subscription is not None:
+        match(request, request.subscription)
+    move(request, RequestState.IN_REVIEW, now)
+    try:
+        with transaction.atomic():
+            request.save()
+    except IntegrityError:
+        unmatch(request)
+        request.save()
+
+
+def _settled(termination: Termination, verb: str, by: User, ground: str, allowed: TerminationState) -> Termination:
+    if not ground.strip():
+        raise RequestRefused("State the ground: it is kept, and stands in what the customer reads.")
+    termination = _locked(termination, verb, allowed)
+    termination.settled_by, termination.settled_ground = by, ground.strip()
+    return termination
+
+
+def _locked(termination: Termination, verb: str, allowed: TerminationState) -> Termination:
+    rows = Termination.objects.select_for_update(of=("self",)).select_related("account", "policy_version")
+    found = rows.get(pk=termination.pk)
+    if found.state != allowed:
+        raise IllegalTransition(reference=found.reference, state=found.state, verb=verb)
+    return found
+
+
+def _to(termination: Termination, state: TerminationState, now: datetime) -> None:
+    termination.state, termination.state_changed_at = state, now
+    termination.save()
