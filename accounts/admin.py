@@ -9,14 +9,15 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from accounts.desk import DeskAdmin
+from accounts.desk import VerbAdmin
 from accounts.models import Account, User
 
 admin.site.unregister(Group)
 
 
 @admin.register(Account)
-class AccountAdmin(DeskAdmin):
+class AccountAdmin(VerbAdmin):
+    change_form_template = "desk/account.html"
     list_display = ["account_number", "name", "username", "email", "country", "status"]
     list_filter = ["status", "country"]
     search_fields = ["account_number", "username", "email", "name"]

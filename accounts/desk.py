@@ -119,7 +119,8 @@ class VerbAdmin(DeskAdmin):
                 request, f"{row} is {row.get_state_display()}: {chosen.label.lower()} is not open to it now."
             )
             return redirect(self.page_url(row))
-        form = chosen.form(request.POST if request.method == "POST" else None, row=row, user=request.user)
+        posted = (request.POST, request.FILES) if request.method == "POST" else (None, None)
+        form = chosen.form(*posted, row=row, user=request.user)
         answer = self._run(request, chosen, row, form) if form.is_valid() else None
         return answer or self._verb_page(request, chosen, row, form)
 

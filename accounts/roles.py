@@ -12,12 +12,14 @@ _READ = (
     "billing.view_refundline",
     "cancellations.view_cancellationrequest",
     "cancellations.view_policyversion",
+    "cancellations.view_termination",
     "messaging.view_outgoingmessage",
 )
 _REVIEW = (
     "cancellations.schedule_request",
     "cancellations.decline_request",
     "cancellations.waive_notice",
+    "cancellations.change_kind",
     "billing.propose_refund",
 )
 _MONEY = ("billing.propose_refund", "billing.approve_refund", "billing.decline_refund", "billing.settle_refund")
@@ -30,7 +32,7 @@ _POLICY = (
 ROLES = {
     "support": (*_READ, *_REVIEW),
     "finance": (*_READ, *_MONEY),
-    "manager": (*_READ, *_REVIEW, *_MONEY, *_POLICY),
+    "manager": (*_READ, *_REVIEW, *_MONEY, *_POLICY, "cancellations.terminate_account"),
 }
 
 

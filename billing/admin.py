@@ -7,15 +7,17 @@ from django import forms
 from django.contrib import admin
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from unfold.decorators import display
 
 from accounts.desk import DeskAdmin, Verb, VerbAdmin, VerbForm
 from accounts.models import User
+from billing.gateways import MANUAL
 from billing.models import Payment, Refund, RefundBasis, Subscription
 from billing.queries import payments_with_returned, quote, quoted_total
 from billing.services.common import RefundRefused
-from billing.services.review import approve, decline, propose
-from billing.services.sending import settle
+from billing.services.review import approve, decline, propose, void
+from billing.services.sending import fail, send, settle
 from billing.states import IllegalTransition, RefundState
 from billing.wording import money_words
 
@@ -23,7 +25,7 @@ S = RefundState
 
 
 class ProposeForm(VerbForm):
-    basis = forms.ChoiceField(choices=RefundBasis.choices, widget=forms.RadioSelect, initial=RefundBasis.UNUSED)
+    basis = forms.ChoiceField(choices=RefundBasis.choices, widget=forms.RadioSelect)
     amount = forms.DecimalField(
         label="Other amount",
         required=False,
@@ -31,16 +33,26 @@ class ProposeForm(VerbForm):
         help_text="Only for «other amount», in the payments’ currency.",
     )
     ground = forms.CharField(
-        label="Ground", required=False, widget=forms.Textarea(attrs={"rows": 3}), help_text="Needed for another amount."
+        label="Ground",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="Needed for another amount, and for nothing. Only staff read it.",
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial.update(
+            basis=self.row.basis or self.row.computed_basis,
+            amount=self.row.amount.amount if self.row.basis == RefundBasis.CUSTOM else None,
+            ground=self.row.proposal_ground or self.row.computed_ground,
+        )
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
-        if given.get("basis") == RefundBasis.CUSTOM:
-            if not given.get("amount"):
-                self.add_error("amount", "Enter the amount.")
-            if not given.get("ground", "").strip():
-                self.add_error("ground", "State the ground for this amount.")
+        if given.get("basis") == RefundBasis.CUSTOM and not given.get("amount"):
+            self.add_error("amount", "Enter the amount.")
+        if given.get("basis") in (RefundBasis.CUSTOM, RefundBasis.NONE) and not given.get("ground", "").strip():
+            self.add_error("ground", "State the ground: another amount, or none, needs one.")
         return given
 
 
@@ -75,6 +87,23 @@ class SettleForm(VerbForm):
     )
 
 
+class FailForm(VerbForm):
+    ground = forms.CharField(
+        label="What went wrong",
+        widget=forms.Textarea(attrs={"rows": 3}),
+        error_messages={"required": "Say what went wrong: whoever sends it again needs to know."},
+    )
+
+
+class VoidForm(VerbForm):
+    ground = forms.CharField(
+        label="Ground",
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="The customer reads it.",
+        error_messages={"required": "State the ground: the customer reads it."},
+    )
+
+
 def _propose(refund: Refund, user: User, given: dict[str, Any], now: datetime) -> None:
     custom = given["basis"] == RefundBasis.CUSTOM
     amount = given["amount"] if custom else None
@@ -93,6 +122,22 @@ def _settle(refund: Refund, user: User, given: dict[str, Any], now: datetime) ->
     settle(refund=refund, by=user, reference=given["reference"], paid_on=given["paid_on"], now=now)
 
 
+def _send(refund: Refund, user: User, given: dict[str, Any], now: datetime) -> None:
+    send(refund=refund, by=user, now=now)
+
+
+def _fail(refund: Refund, user: User, given: dict[str, Any], now: datetime) -> None:
+    fail(refund=refund, by=user, ground=given["ground"], now=now)
+
+
+def _void(refund: Refund, user: User, given: dict[str, Any], now: datetime) -> None:
+    void(refund=refund, by=user, ground=given["ground"], now=now)
+
+
+def _is_with_a_gateway(refund: Refund) -> bool:
+    return refund.state == S.SENDING and refund.gateway not in ("", MANUAL)
+
+
 @admin.register(Refund)
 class RefundAdmin(VerbAdmin):
     list_display = ["reference", "account", "about", "shown_amount", "shown_state", "falls_due", "proposed_by"]
@@ -103,21 +148,38 @@ class RefundAdmin(VerbAdmin):
     verbs = (
         Verb(
             "propose", "Propose", "billing.propose_refund", (S.REQUESTED, S.PROPOSED), ProposeForm, _propose,
-            "You become the proposer. Somebody else approves it; nothing is told to the customer yet.", "proposed.",
+            "You become the proposer, and somebody else decides. The customer is told the sum and how it arises, and "
+            "that it is a proposal.", "proposed.",
         ),
         Verb(
             "approve", "Approve", "billing.approve_refund", (S.PROPOSED,), ApproveForm, _approve,
             "The sum is settled and the customer is told. Above the limit, a second person has to approve as well.",
             "approved by you.",
-            applies=lambda refund, user: user.pk not in (refund.proposed_by_id, refund.approved_by_id),
+            applies=lambda refund, user: refund.basis != RefundBasis.NONE
+            and user.pk not in (refund.proposed_by_id, refund.approved_by_id),
         ),
         Verb(
             "decline", "Decline", "billing.decline_refund", (S.REQUESTED, S.PROPOSED), DeclineForm, _decline,
             "The refund ends here, and the customer reads the ground.", "declined.",
         ),
         Verb(
+            "send", "Send", "billing.settle_refund", (S.APPROVED, S.FAILED), VerbForm, _send,
+            "It goes through the gateway that took the payments. Where that is done by hand, it counts as ordered, "
+            "and you mark it as paid once the money has left.", "on its way.",
+        ),
+        Verb(
             "settle", "Mark as paid", "billing.settle_refund", (S.APPROVED, S.SENDING, S.FAILED), SettleForm, _settle,
-            "You have sent the money by hand. The customer is told with its reference.", "paid.",
+            "You have sent the money by hand. The customer is told with its reference and gets a credit note.", "paid.",
+            applies=lambda refund, user: not _is_with_a_gateway(refund),
+        ),
+        Verb(
+            "fail", "Mark as failed", "billing.settle_refund", (S.SENDING,), FailForm, _fail,
+            "The transfer did not arrive. It can be sent again, and the customer hears that it is delayed.", "failed.",
+            applies=lambda refund, user: not _is_with_a_gateway(refund),
+        ),
+        Verb(
+            "void", "Void", "billing.approve_refund", (S.APPROVED,), VoidForm, _void,
+            "It has lost its cause, and no money has moved. The customer reads the ground.", "void.",
         ),
     )  # fmt: skip
 
@@ -129,14 +191,16 @@ class RefundAdmin(VerbAdmin):
         return [F("payment_due_on").asc(nulls_last=True), "decision_due_on", "requested_at"]
 
     def page_context(self, request: HttpRequest, row: Refund) -> dict[str, Any]:
-        basis = row.basis if row.basis in (RefundBasis.UNUSED, RefundBasis.FULL) else RefundBasis.UNUSED
-        lines = quote(row.subscription, ended_on=row.ended_on, basis=basis)
+        lines = quote(
+            row.subscription, ended_on=row.ended_on, basis=row.computed_basis, whole_contract=row.whole_contract
+        )
         return {
             "row": row,
             "quoted": lines,
             "quoted_total": quoted_total(lines),
             "lines": list(row.lines.select_related("payment").order_by("payment__period_start")),
             "payments": payments_with_returned(row.subscription)[:12],
+            "today": timezone.localdate(),
             "earlier": Refund.objects.filter(subscription=row.subscription).exclude(pk=row.pk),
         }
 

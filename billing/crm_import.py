@@ -13,9 +13,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-import pghistory
 from django.db import IntegrityError, models, transaction
 
+from accounts.history import recorded
 from accounts.models import Account
 from billing import crm_rows
 from billing.crm_rows import Reader, RowRejected
@@ -90,7 +90,7 @@ class Rejects:
 def import_export(folder: Path, rejects: TextIO, progress: Callable[[int], object]) -> list[Report]:
     """Imports the three files of a checked folder in order; `progress` is called with the lines read."""
     written = Rejects(rejects)
-    with pghistory.context(verb="import", actor="system"):
+    with recorded("import", actor="system"):
         return [_import(folder, kind, written, progress) for kind in KINDS]
 
 

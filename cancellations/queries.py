@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from django.db.models import Q, QuerySet
 from moneyed import Money
@@ -11,7 +12,7 @@ from accounts.models import Account
 from billing.models import RefundBasis, Subscription
 from billing.periods import local_date, start_of_day
 from billing.queries import quote, quoted_total
-from cancellations.models import REFERENCE_LENGTH, Attachment, CancellationRequest, Kind, PolicyVersion
+from cancellations.models import REFERENCE_LENGTH, Attachment, CancellationRequest, Kind, PolicyVersion, Termination
 from cancellations.notice import (
     NoticeAssessment,
     assess,
@@ -222,15 +223,21 @@ class Entry:
     words: str
 
 
-def timeline(request: CancellationRequest) -> list[Entry]:
-    """The request's history, oldest first, as the database recorded it."""
-    return list(_entries(request))
+def timeline(row: CancellationRequest | Termination) -> list[Entry]:
+    """The row's history, oldest first, as the database recorded it."""
+    return list(_entries(row))
 
 
-def _entries(request: CancellationRequest) -> Iterable[Entry]:
-    events = request.events.select_related("pgh_context").order_by("pgh_id")  # type: ignore[attr-defined]
+def _entries(row: CancellationRequest | Termination) -> Iterable[Entry]:
+    events = row.events.select_related("pgh_context").order_by("pgh_id")  # type: ignore[union-attr]
+    before: Any = None
     for event in events:
         told = event.pgh_context.metadata if event.pgh_context else {}
         verb = told.get("verb", "changed outside the portal")
-        at = {"submit": event.received_at, "waive": event.pgh_created_at}.get(verb, event.state_changed_at)
-        yield Entry(at, verb, event.state, told.get("actor", ""), told.get("by"), told.get("why", ""))
+        one_deed = before is not None and event.pgh_context_id and event.pgh_context_id == before.pgh_context_id
+        if not one_deed:  # one deed may touch the row more than once
+            moved = before is None or event.state != before.state
+            at = event.state_changed_at if moved else event.pgh_created_at
+            at = event.received_at if verb == "submit" else at
+            yield Entry(at, verb, event.state, told.get("actor", ""), told.get("by"), told.get("why", ""))
+        before = event

@@ -7,8 +7,8 @@ from django.urls import reverse
 
 from billing.models import Refund
 from billing.states import RefundState
-from cancellations.models import CancellationRequest
-from cancellations.states import RequestState
+from cancellations.models import CancellationRequest, Termination
+from cancellations.states import RequestState, TerminationState
 
 MANY = 1000  # a badge counts no further
 
@@ -16,6 +16,7 @@ MANY = 1000  # a badge counts no further
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     queues = [
         _item(request, "Cancellation requests", "event_busy", "cancellations.cancellationrequest", badge=_in_review),
+        _item(request, "Terminations", "person_off", "cancellations.termination", badge=_unconfirmed),
         _item(request, "Refunds", "payments", "billing.refund", badge=_undecided),
     ]
     records = [
@@ -53,6 +54,10 @@ def _in_review() -> str:
 def _undecided() -> str:
     waiting = (RefundState.REQUESTED, RefundState.PROPOSED, RefundState.APPROVED)
     return _upto(Refund.objects.filter(state__in=waiting)[: MANY + 1].count())
+
+
+def _unconfirmed() -> str:
+    return _upto(Termination.objects.filter(state=TerminationState.PROPOSED)[: MANY + 1].count())
 
 
 def _upto(count: int) -> str:

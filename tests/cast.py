@@ -15,13 +15,14 @@ from moneyed import Money
 
 from accounts.models import Account, User
 from billing.models import Payment, Refund, Subscription
-from cancellations.models import CancellationRequest, PolicyVersion
+from cancellations.models import CancellationRequest, PolicyVersion, Termination
 from cancellations.policy_text import FIRST_TEXT
 from cancellations.queries import policy_in_force
 from cancellations.services.enforcement import enforce
 from cancellations.services.policies import publish
 from cancellations.services.review import schedule
 from cancellations.services.submission import Declaration, submit_as_guest, submit_for, verify
+from cancellations.services.termination import Case, terminate
 
 NOW = datetime(2026, 2, 12, 13, 7, 31, tzinfo=UTC)
 _numbers = count(1)
@@ -99,6 +100,16 @@ def in_review(of: Subscription | None = None, at: datetime = NOW, **given: Any) 
     return submit_for(subscriptions=[of], declaration=declared, submission_key=uuid4(), received_at=at, now=at)
 
 
+def of_several(*subscriptions: Subscription, at: datetime = NOW, **given: Any) -> list[CancellationRequest]:
+    """One declaration about all of them."""
+    _some_policy(at)
+    declared = declaration(subscriptions[0].account, **given)
+    first = submit_for(
+        subscriptions=subscriptions, declaration=declared, submission_key=uuid4(), received_at=at, now=at
+    )
+    return list(CancellationRequest.objects.filter(declaration=first.declaration).order_by("part"))
+
+
 def unverified(holder: Account, at: datetime = NOW, **given: Any) -> CancellationRequest:
     _some_policy(at)
     return submit_as_guest(declaration=declaration(holder, **given), submission_key=uuid4(), received_at=at, now=at)
@@ -132,6 +143,22 @@ def refund_requested(*, amount: Money | None = None, limits: dict[str, str] | No
         payment_days=10,
         approval_limits={"EUR": "500", "JPY": "50000", "BHD": "200"} if limits is None else limits,
     )
+
+
+def case(holder: Account, **given: Any) -> Case:
+    """Why the account is terminated: harmful activity, a refund proposed."""
+    told = {
+        "ground": "harmful_activity",
+        "description": "Mass mailings on 3 February 2026.",
+        "refund_proposed": True,
+        "refund_ground": "The unused part is not ours to keep.",
+    }
+    return Case(account=holder, **(told | given))
+
+
+def terminated(holder: Account, at: datetime = NOW, **given: Any) -> Termination:
+    _some_policy(at)
+    return terminate(case=case(holder, **given), by=staff("manager"), now=at)
 
 
 def staff(role: str, name: str = "") -> User:

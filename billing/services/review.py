@@ -5,11 +5,11 @@ from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 
-import pghistory
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from moneyed import Money
 
+from accounts.history import recorded
 from accounts.models import User
 from billing.clocks import add_working_days
 from billing.models import Payment, Refund, RefundBasis, RefundLine, Subscription
@@ -71,7 +71,7 @@ def propose(
     """
     if basis not in RefundBasis.values:
         raise RefundRefused("Choose the basis: nothing, the unused part, the full amount, or another amount.")
-    with pghistory.context(verb="propose", actor="staff", by=by.pk, why=ground):
+    with recorded("propose", actor="staff", by=by.pk, why=ground):
         refund = locked(refund, "propose", RefundState.REQUESTED, RefundState.PROPOSED)
         if refund.state == RefundState.PROPOSED:
             move(refund, RefundState.REQUESTED, now)
@@ -101,7 +101,7 @@ def approve(*, refund: Refund, by: User, now: datetime, ground: str = "") -> Ref
 
     Raises RefundRefused, IllegalTransition.
     """
-    with pghistory.context(verb="approve", actor="staff", by=by.pk, why=ground):
+    with recorded("approve", actor="staff", by=by.pk, why=ground):
         refund = locked(refund, "approve", RefundState.PROPOSED)
         if by.pk == refund.proposed_by_id:
             raise RefundRefused("You proposed this refund. Somebody else has to approve it.")
@@ -130,7 +130,7 @@ def decline(*, refund: Refund, by: User, ground: str, now: datetime) -> Refund:
     """Declines a refund; the ground goes to the customer. Raises RefundRefused, IllegalTransition."""
     if not ground.strip():
         raise RefundRefused("State the ground: the customer reads it.")
-    with pghistory.context(verb="decline", actor="staff", by=by.pk, why=ground):
+    with recorded("decline", actor="staff", by=by.pk, why=ground):
         refund = locked(refund, "decline", RefundState.REQUESTED, RefundState.PROPOSED)
         refund.declined_by, refund.decision_ground = by, ground.strip()
         move(refund, RefundState.DECLINED, now)
@@ -145,7 +145,7 @@ def redate(*, refund: Refund, ended_on: date, now: datetime) -> Refund:
 
     Raises IllegalTransition.
     """
-    with pghistory.context(verb="redate", actor="system"):
+    with recorded("redate", actor="system"):
         refund = locked(refund, "redate", RefundState.REQUESTED, RefundState.PROPOSED)
         refund.ended_on = ended_on
         if refund.state == RefundState.PROPOSED:
@@ -159,7 +159,7 @@ def redate(*, refund: Refund, ended_on: date, now: datetime) -> Refund:
 @transaction.atomic
 def void(*, refund: Refund, ground: str, now: datetime, by: User | None = None) -> Refund:
     """Takes a refund back that has lost its cause, before any money moved. Raises IllegalTransition."""
-    with pghistory.context(verb="void", actor="staff" if by else "system", by=by.pk if by else None, why=ground):
+    with recorded("void", actor="staff" if by else "system", by=by.pk if by else None, why=ground):
         refund = locked(refund, "void", *VOIDABLE)
         refund.decision_ground = ground
         move(refund, RefundState.VOID, now)

@@ -3,10 +3,10 @@
 import logging
 from datetime import date, datetime, timedelta
 
-import pghistory
 from django.conf import settings
 from django.db import transaction
 
+from accounts.history import recorded
 from accounts.models import User
 from billing.gateways import MANUAL, Answer, gateway_called, gateway_name, parts_of
 from billing.models import Refund
@@ -27,7 +27,7 @@ def send(*, refund: Refund, by: User, now: datetime) -> Refund:
     Only the state is written here, and committed; a worker then calls the gateway. Where a person makes the
     transfer, the state says that it is ordered. Raises RefundRefused, IllegalTransition.
     """
-    with pghistory.context(verb="send", actor="staff", by=by.pk):
+    with recorded("send", actor="staff", by=by.pk):
         refund = locked(refund, "send", RefundState.APPROVED, RefundState.FAILED)
         refuse_disputed(refund)
         refund.gateway, refund.failure = gateway_name(refund), ""
@@ -48,7 +48,7 @@ def settle(*, refund: Refund, by: User, reference: str, paid_on: date, now: date
         raise RefundRefused("Enter the reference of the transfer: it proves the payment.")
     if paid_on > local_date(now, settings.COMPANY_TIME_ZONE):
         raise RefundRefused("The day of payment lies in the future. Mark it as paid once the money has left.")
-    with pghistory.context(verb="settle", actor="staff", by=by.pk, why=reference):
+    with recorded("settle", actor="staff", by=by.pk, why=reference):
         refund = locked(refund, "settle", RefundState.APPROVED, RefundState.SENDING, RefundState.FAILED)
         _refuse_while_called(refund)
         if paid_on < local_date(refund.requested_at, settings.COMPANY_TIME_ZONE):
@@ -69,7 +69,7 @@ def fail(*, refund: Refund, by: User, ground: str, now: datetime) -> Refund:
     """
     if not ground.strip():
         raise RefundRefused("Say what went wrong: whoever sends it again needs to know.")
-    with pghistory.context(verb="fail", actor="staff", by=by.pk, why=ground):
+    with recorded("fail", actor="staff", by=by.pk, why=ground):
         refund = locked(refund, "fail", RefundState.SENDING)
         _refuse_while_called(refund)
         _failed(refund, ground.strip(), now)
@@ -110,7 +110,7 @@ def _ask(refund: Refund) -> Answer:
 
 
 def _record(refund: Refund, answer: Answer, now: datetime) -> bool:
-    with transaction.atomic(), pghistory.context(verb=f"gateway_{answer.state}", actor="system", why=answer.detail):
+    with transaction.atomic(), recorded(f"gateway_{answer.state}", actor="system", why=answer.detail):
         row = Refund.objects.select_for_update().get(pk=refund.pk)
         if row.state != RefundState.SENDING or row.attempts != refund.attempts:
             return False  # another worker had the lease meanwhile, and its answer is written

@@ -8,10 +8,10 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime
 
-import pghistory
 from django.db import OperationalError, transaction
 from django.db.models import F, Q
 
+from accounts.history import recorded
 from billing.services.subscriptions import end_subscription
 from billing.states import RefundState
 from cancellations.letters import send_letter
@@ -76,12 +76,12 @@ def take_effect(request: CancellationRequest, now: datetime) -> Done:
     silent = request.state == RequestState.IN_REVIEW
     if silent:
         move(request, RequestState.SCHEDULED, now)
-        with pghistory.context(verb="schedule", actor="system", why="Nobody had decided when its date came"):
+        with recorded("schedule", actor="system", why="Nobody had decided when its date came"):
             request.save(update_fields=["state", "state_changed_at"])
     end_subscription(subscription=subscription, ended_on=request.effective_on)
     queue_refund(request, now)
     move(request, RequestState.EFFECTIVE, now)
-    with pghistory.context(verb="take_effect", actor="system"):
+    with recorded("take_effect", actor="system"):
         request.save(update_fields=["state", "state_changed_at", "refund"])
         reviewed = request.refund is not None and request.refund.state in (RefundState.REQUESTED, RefundState.PROPOSED)
         send_letter("ended_with_review" if reviewed else "ended", request, now=now)
@@ -92,7 +92,7 @@ def take_effect(request: CancellationRequest, now: datetime) -> Done:
 def expire(request: CancellationRequest, now: datetime) -> Done:
     """The address was not proven in time; called on a locked, due row."""
     move(request, RequestState.EXPIRED, now)
-    with pghistory.context(verb="expire", actor="system"):
+    with recorded("expire", actor="system"):
         request.save(update_fields=["state", "state_changed_at"])
         send_letter("expired", request, now=now)
     return Done(request.reference, "expired", "the address was not proven in time")
@@ -104,7 +104,7 @@ def _supersede_ended(now: datetime) -> list[Done]:
     ended = CancellationRequest.objects.filter(earlier, state__in=OPEN, subscription__ended_on__lte=now.date())
     done = []
     for key in list(ended.values_list("pk", flat=True)):
-        with transaction.atomic(), pghistory.context(verb="supersede", actor="system"):
+        with transaction.atomic(), recorded("supersede", actor="system"):
             request = ended.select_for_update(skip_locked=True, of=("self",)).filter(pk=key).first()
             if request is None:
                 continue
@@ -117,7 +117,7 @@ def _supersede_ended(now: datetime) -> list[Done]:
 
 
 def _set_aside(key: int, error: Exception) -> Done:
-    with transaction.atomic(), pghistory.context(verb="set_aside", actor="system", why=str(error)):
+    with transaction.atomic(), recorded("set_aside", actor="system", why=str(error)):
         request = CancellationRequest.objects.select_for_update().get(pk=key)
         request.enforcement_error = f"{type(error).__name__}: {error}"[:2000]
         request.save(update_fields=["enforcement_error"])

@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
-import pghistory
 from django.db import transaction
 
+from accounts.history import recorded
 from accounts.models import User
 from billing.states import IllegalTransition
 from cancellations.models import PolicyVersion
@@ -37,7 +37,7 @@ def publish(
         raise RequestRefused("A version cannot come into force in the past. Choose now or a later time.")
     version.change_summary, version.effective_from = change_summary.strip(), effective_from
     version.state, version.published_at, version.published_by = PolicyState.PUBLISHED, now, by
-    with pghistory.context(verb="publish", actor="staff", by=by.pk if by else None, why=change_summary):
+    with recorded("publish", actor="staff", by=by.pk if by else None, why=change_summary):
         version.save()
     if tell_holders:
         announce(version=version, by=by, now=now)

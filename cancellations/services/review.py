@@ -2,9 +2,9 @@
 
 from datetime import date, datetime
 
-import pghistory
 from django.db import IntegrityError, transaction
 
+from accounts.history import recorded
 from accounts.models import User
 from billing.models import Subscription
 from billing.periods import local_date, start_of_day
@@ -47,7 +47,7 @@ def schedule(
         request.ground_accepted = True
         match(request, subscription)
     move(request, RequestState.SCHEDULED, now)
-    with pghistory.context(verb="schedule", actor="staff", by=by.pk, why=words):
+    with recorded("schedule", actor="staff", by=by.pk, why=words):
         queue_refund_asked_for(request, now)
         _save_alone(request)
         send_letter("scheduled", request, now=now)
@@ -65,7 +65,7 @@ def decline(
     request = locked(request, "decline", RequestState.UNVERIFIED, RequestState.IN_REVIEW)
     request.decided_by, request.decline_ground, request.decision_words = by, ground, words.strip()
     move(request, RequestState.DECLINED, now)
-    with pghistory.context(verb="decline", actor="staff", by=by.pk, why=DeclineGround(ground).label):
+    with recorded("decline", actor="staff", by=by.pk, why=DeclineGround(ground).label):
         request.save()
         send_letter("declined", request, now=now)
     return request
@@ -93,7 +93,7 @@ def waive_notice(*, request: CancellationRequest, by: User, ground: str, now: da
         *request.explanation,
         f"Our support team waived the notice, so your subscription ends on {day_words(request.effective_on)} instead.",
     ]
-    with pghistory.context(verb="waive", actor="staff", by=by.pk, why=ground):
+    with recorded("waive", actor="staff", by=by.pk, why=ground):
         move_refund(request, now)
         request.save()
         send_letter("notice_waived", request, now=now)
@@ -127,7 +127,7 @@ def change_kind(
         match(request, request.subscription)
     if request.kind != kind:
         raise RequestRefused("The cooling-off days were over when this request was received.")
-    with pghistory.context(verb="change_kind", actor="staff", by=by.pk, why=ground):
+    with recorded("change_kind", actor="staff", by=by.pk, why=ground):
         move_refund(request, now)
         request.save()
         send_letter("kind_changed", request, now=now)
@@ -155,7 +155,7 @@ def reopen(*, request: CancellationRequest, by: User, ground: str, now: datetime
     else:
         unmatch(request)
     move(request, RequestState.IN_REVIEW, now)
-    with pghistory.context(verb="reopen", actor="staff", by=by.pk, why=ground):
+    with recorded("reopen", actor="staff", by=by.pk, why=ground):
         _save_alone(request)
         send_letter("reopened", request, now=now)
     wake("cancellations.enforce")
@@ -169,7 +169,7 @@ def try_again(*, request: CancellationRequest, by: User, now: datetime) -> Cance
     if not request.enforcement_error:
         raise RequestRefused("The worker has not set this request aside.")
     request.enforcement_error = ""
-    with pghistory.context(verb="try_again", actor="staff", by=by.pk):
+    with recorded("try_again", actor="staff", by=by.pk):
         request.save(update_fields=["enforcement_error"])
     wake("cancellations.enforce")
     return request

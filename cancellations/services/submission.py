@@ -6,9 +6,9 @@ from datetime import date, datetime, timedelta
 from itertools import zip_longest
 from uuid import UUID
 
-import pghistory
 from django.db import IntegrityError, transaction
 
+from accounts.history import recorded
 from billing.models import Subscription
 from billing.periods import local_date
 from billing.states import IllegalTransition
@@ -70,7 +70,7 @@ def submit_for(
     while left:
         requests = _parts(declaration, submission_key, received_at, now, left)
         try:
-            with transaction.atomic(), pghistory.context(verb="submit", actor="customer"):
+            with transaction.atomic(), recorded("submit", actor="customer"):
                 for request in requests:
                     request.save(force_insert=True)
                     _queue_refund(request, now)
@@ -170,7 +170,7 @@ def verify(*, request: CancellationRequest, now: datetime, subscriptions: Sequen
     chosen = sorted(subscriptions or open_to[: len(open_to) == 1], key=lambda one: one.reference)
     request.account, request.verified_at = matching_account(request), now
     rows = [request, *(_copy(request, part) for part in range(2, len(chosen) + 1))]
-    with pghistory.context(verb="verify", actor="customer"):
+    with recorded("verify", actor="customer"):
         for row, subscription in zip_longest(rows, chosen):
             if subscription is not None:
                 match(row, subscription)
@@ -188,7 +188,7 @@ def withdraw(*, requests: Sequence[CancellationRequest], now: datetime) -> list[
     already under way.
     """
     taken = []
-    with pghistory.context(verb="withdraw", actor="customer"):
+    with recorded("withdraw", actor="customer"):
         for request in sorted(requests, key=lambda one: one.pk):
             row = locked(request, "withdraw", *OPEN)
             if row.effective_at is not None and row.effective_at <= now:
@@ -241,7 +241,7 @@ def _create(
 ) -> CancellationRequest:
     """Writes request and letter at once; where a constraint says that it exists already, gives the one that does."""
     try:
-        with transaction.atomic(), pghistory.context(verb="submit", actor="customer"):
+        with transaction.atomic(), recorded("submit", actor="customer"):
             request.save(force_insert=True)
             send_letter(letter, request, now=now)
     except IntegrityError:

@@ -1,15 +1,17 @@
 """Terminating an account (policy 3.1, 3.2), and taking that back on appeal."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
-import pghistory
 from django.db import IntegrityError, transaction
+from moneyed import Money
 
+from accounts.history import recorded
 from accounts.models import Account, User
 from accounts.services import restore_sign_in, revoke_sign_in
 from billing.models import Refund, RefundBasis, Subscription
 from billing.periods import local_date
-from billing.queries import was_ever_paid
+from billing.queries import quote, quoted_total, was_ever_paid
 from billing.services.review import request_refund, void
 from billing.services.subscriptions import end_subscription, restore_subscription
 from billing.states import VOIDABLE, IllegalTransition
@@ -25,57 +27,107 @@ from cancellations.queries import has_ended, policy_in_force
 from cancellations.services.common import RequestRefused, match, move, unmatch
 from cancellations.services.refunds import void_refund
 from cancellations.states import OPEN, RequestState, TerminationState
+from messaging.models import OutgoingMessage
 from messaging.waking import wake
 
 
+@dataclass(frozen=True)
+class Case:
+    """Why an account is terminated, and what is to follow.
+
+    `description` goes to the customer; `evidence` and `refund_ground` stay with staff.
+    """
+
+    account: Account
+    ground: str
+    description: str
+    refund_proposed: bool
+    refund_ground: str
+    evidence: str = ""
+    revoke_sign_in: bool = False
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a termination would do now: it was done, looked at, and undone."""
+
+    ground: str
+    subscriptions: list[tuple[Subscription, Money | None]]
+    requests: list[CancellationRequest]
+    subject: str
+    letter: str
+
+
 @transaction.atomic
-def terminate(
-    *,
-    account: Account,
-    ground: str,
-    description: str,
-    evidence: str,
-    refund_proposed: bool,
-    refund_ground: str,
-    revoke: bool,
-    by: User,
-    now: datetime,
-) -> Termination:
+def terminate(*, case: Case, by: User, now: datetime) -> Termination:
     """Ends an account at once, for all its subscriptions; where the policy says so, once a second manager confirms.
 
-    `description` goes to the customer, `evidence` stays with staff. Raises RequestRefused.
+    Raises RequestRefused.
     """
-    if ground not in TerminationGround.values:
+    termination = _begin(case, by, now)
+    if not termination.needs_confirmation:
+        with recorded("terminate", actor="staff", by=by.pk, why=termination.get_ground_display()):
+            _take_effect(termination, now)
+    return termination
+
+
+def rehearse(*, case: Case, by: User, now: datetime) -> Rehearsal:
+    """What `terminate` would do with this case, once confirmed where that is needed. Nothing is kept.
+
+    Raises RequestRefused where it would.
+    """
+    with transaction.atomic():
+        undo = transaction.savepoint()
+        termination = _begin(case, by, now, rehearsed=True)
+        _take_effect(termination, now)
+        letter = OutgoingMessage.objects.get(about=termination.reference)
+        done = termination.subscriptions.select_related("subscription", "refund").order_by("subscription__reference")
+        found = Rehearsal(
+            ground=termination.get_ground_display(),
+            subscriptions=[(one.subscription, _computed(one.refund)) for one in done],
+            requests=list(termination.superseded_requests.select_related("subscription").order_by("reference")),
+            subject=letter.subject,
+            letter=letter.text,
+        )
+        transaction.savepoint_rollback(undo)
+    return found
+
+
+def _computed(refund: Refund | None) -> Money | None:
+    if refund is None:
+        return None
+    return quoted_total(quote(refund.subscription, ended_on=refund.ended_on, basis=refund.computed_basis))
+
+
+def _begin(case: Case, by: User, now: datetime, *, rehearsed: bool = False) -> Termination:
+    """Saves the case, with the account locked. Raises RequestRefused where something is missing or one stands."""
+    if case.ground not in TerminationGround.values:
         raise RequestRefused("Choose the ground: an account is terminated on one of these and on no other.")
-    if not description.strip():
+    if not case.description.strip():
         raise RequestRefused("Describe what happened: the customer reads it, and may appeal against it.")
-    if not refund_ground.strip():
+    if not case.refund_ground.strip():
         raise RequestRefused("Say why a refund is proposed, or why not: finance reads it.")
-    account = Account.objects.select_for_update().get(pk=account.pk)
     policy = policy_in_force(now)
     termination = Termination(
-        account=account,
+        account=Account.objects.select_for_update().get(pk=case.account.pk),
         state=TerminationState.PROPOSED,
         state_changed_at=now,
         policy_version=policy,
-        ground=ground,
-        description=description.strip(),
-        evidence=evidence.strip(),
-        refund_proposed=refund_proposed,
-        refund_ground=refund_ground.strip(),
-        revoke_sign_in=revoke,
+        ground=case.ground,
+        description=case.description.strip(),
+        evidence=case.evidence.strip(),
+        refund_proposed=case.refund_proposed,
+        refund_ground=case.refund_ground.strip(),
+        revoke_sign_in=case.revoke_sign_in,
         proposed_by=by,
         proposed_at=now,
-        needs_confirmation=policy.termination_needs_two,
+        needs_confirmation=policy.termination_needs_two and not rehearsed,
     )
-    with pghistory.context(verb="terminate", actor="staff", by=by.pk, why=termination.get_ground_display()):
-        try:
-            with transaction.atomic():
-                termination.save(force_insert=True)
-        except IntegrityError as error:
-            raise RequestRefused("This account is terminated already, or its termination waits.") from error
-        if not termination.needs_confirmation:
-            _take_effect(termination, now)
+    try:
+        with transaction.atomic(), recorded("terminate", actor="staff", by=by.pk, why=termination.get_ground_display()):
+            termination.save(force_insert=True)
+    except IntegrityError as error:
+        raise RequestRefused("This account is terminated already, or its termination waits.") from error
     return termination
 
 
@@ -89,7 +141,7 @@ def confirm(*, termination: Termination, by: User, now: datetime) -> Termination
     if by.pk == termination.proposed_by_id:
         raise RequestRefused("You proposed this termination. Somebody else has to confirm it.")
     termination.confirmed_by = by
-    with pghistory.context(verb="confirm", actor="staff", by=by.pk):
+    with recorded("confirm", actor="staff", by=by.pk):
         _take_effect(termination, now)
     return termination
 
@@ -98,7 +150,7 @@ def confirm(*, termination: Termination, by: User, now: datetime) -> Termination
 def discard(*, termination: Termination, by: User, ground: str, now: datetime) -> Termination:
     """Drops a termination that waits for confirmation; nothing happened to the account. Raises as `confirm`."""
     termination = _settled(termination, "discard", by, ground, TerminationState.PROPOSED)
-    with pghistory.context(verb="discard", actor="staff", by=by.pk, why=ground):
+    with recorded("discard", actor="staff", by=by.pk, why=ground):
         _to(termination, TerminationState.DISCARDED, now)
     return termination
 
@@ -113,7 +165,7 @@ def reverse(*, termination: Termination, by: User, ground: str, now: datetime) -
     """
     termination = _settled(termination, "reverse", by, ground, TerminationState.EFFECTIVE)
     assert termination.effective_on is not None
-    with pghistory.context(verb="reverse", actor="staff", by=by.pk, why=ground):
+    with recorded("reverse", actor="staff", by=by.pk, why=ground):
         settled = termination.superseded_requests.select_for_update(of=("self",)).order_by("pk")
         requests = list(settled.filter(state=RequestState.SUPERSEDED))
         for done in termination.subscriptions.select_related("subscription", "refund").order_by("subscription_id"):

@@ -9,9 +9,9 @@ from django.db import InternalError, connection, transaction
 from billing.models import Refund
 from billing.states import TRANSITIONS as REFUND_TRANSITIONS
 from billing.states import RefundState
-from cancellations.models import CancellationRequest, PolicyVersion
+from cancellations.models import CancellationRequest, PolicyVersion, Termination
+from cancellations.states import TERMINATION_TRANSITIONS, PolicyState, RequestState, TerminationState
 from cancellations.states import TRANSITIONS as REQUEST_TRANSITIONS
-from cancellations.states import PolicyState, RequestState
 from messaging.models import TRANSITIONS as MESSAGE_TRANSITIONS
 from messaging.models import MessageState, OutgoingMessage
 from tests import cast
@@ -70,6 +70,18 @@ def _refund_in(state, like, whole):
         Refund.objects.filter(pk=row.pk).update(**whole)
         Refund.objects.filter(pk=row.pk).update(state=state)
     return row
+
+
+@pytest.mark.parametrize(("old", "new"), list(permutations(TerminationState.values, 2)))
+def test_a_termination_moves_only_along_its_table(old, new):
+    mara = cast.staff("manager")
+    told = {"effective_at": NOW, "effective_on": NOW.date(), "settled_by": mara, "settled_ground": "x"}
+    row = Termination.objects.create(
+        state=old, state_changed_at=NOW, account=cast.account(), policy_version=cast.policy(), ground="fraud",
+        description="x", refund_proposed=True, refund_ground="x", revoke_sign_in=False, proposed_by=mara,
+        proposed_at=NOW, needs_confirmation=False, **told,
+    )  # fmt: skip
+    assert_enforced(row, TERMINATION_TRANSITIONS, old, new, {})
 
 
 @pytest.mark.parametrize(("old", "new"), list(permutations(MessageState.values, 2)))

@@ -1,4 +1,4 @@
-"""The review desk: the queue of requests with its verbs, and the policy versions."""
+"""The review desk: the queue of requests with its verbs."""
 
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,6 @@ from django.contrib import admin
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from accounts.desk import Verb, VerbAdmin, VerbForm
@@ -17,14 +16,14 @@ from accounts.queries import account_given
 from billing.models import Subscription
 from billing.queries import payments_with_returned
 from billing.states import IllegalTransition
-from cancellations.models import CancellationRequest, DeclineGround, PolicyVersion
+from cancellations.admin.files import AddFilesForm, FilesAdmin
+from cancellations.models import CancellationRequest, DeclineGround, Kind
 from cancellations.picture import points
-from cancellations.policy_text import FIRST_TEXT, filled_in
-from cancellations.queries import difference_since, timeline
+from cancellations.queries import attachments_of, declared, difference_since, timeline
+from cancellations.services.attachments import attach_to_request
 from cancellations.services.common import RequestRefused
-from cancellations.services.policies import publish
-from cancellations.services.review import decline, reopen, schedule, try_again, waive_notice
-from cancellations.states import OPEN, PolicyState, RequestState
+from cancellations.services.review import change_kind, decline, reopen, schedule, try_again, waive_notice
+from cancellations.states import OPEN, RequestState
 from messaging.models import OutgoingMessage
 
 S = RequestState
@@ -79,20 +78,23 @@ class ReopenForm(VerbForm):
     )
 
 
-class PublishForm(VerbForm):
-    change_summary = forms.CharField(
-        label="What changes",
-        widget=forms.Textarea(attrs={"rows": 2}),
-        help_text="In a sentence. Customers read it in the policy’s history.",
-        error_messages={"required": "Say in a sentence what changes: customers read it."},
+class ChangeKindForm(VerbForm):
+    kind = forms.ChoiceField(
+        label="It counts as",
+        choices=Kind.choices,
+        widget=forms.RadioSelect,
+        error_messages={"required": "Choose the kind of the cancellation."},
     )
-    effective_from = forms.DateTimeField(
-        label="In force from",
-        required=False,
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
-        help_text="Empty: at once.",
-        error_messages={"invalid": "Enter a date and a time."},
+    ground = forms.CharField(
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="The customer reads it.",
+        error_messages={"required": "State the ground for the other kind: it is kept with the request."},
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field: Any = self.fields["kind"]
+        field.choices = [choice for choice in Kind.choices if choice[0] != self.row.kind]
 
 
 DONE = {
@@ -101,6 +103,10 @@ DONE = {
     "schedule": "Scheduled",
     "decline": "Declined",
     "waive": "Late notice waived",
+    "change_kind": "Kind changed",
+    "terminate": "Settled by a termination",
+    "confirm": "Settled by a termination",
+    "reverse": "Taken up again: the termination was reversed",
     "withdraw": "Withdrawn",
     "take_effect": "Taken into effect",
     "expire": "Expired",
@@ -127,6 +133,14 @@ def _waive(request: CancellationRequest, user: User, given: dict[str, Any], now:
     waive_notice(request=request, by=user, now=now, ground=given["ground"])
 
 
+def _change_kind(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
+    change_kind(request=request, by=user, now=now, kind=given["kind"], ground=given["ground"])
+
+
+def _add_files(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
+    attach_to_request(request=request, files=given["file"], by=user, now=now)
+
+
 def _reopen(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
     reopen(request=request, by=user, now=now, ground=given["ground"])
 
@@ -135,15 +149,20 @@ def _try_again(request: CancellationRequest, user: User, given: dict[str, Any], 
     try_again(request=request, by=user, now=now)
 
 
-def _publish(version: PolicyVersion, user: User, given: dict[str, Any], now: datetime) -> None:
-    moment = given["effective_from"] or now
-    publish(version=version, by=user, now=now, effective_from=moment, change_summary=given["change_summary"])
-
-
 @admin.register(CancellationRequest)
-class CancellationRequestAdmin(VerbAdmin):
-    list_display = ["reference", "falls_due", "shown_state", "customer", "plan", "shown_on_time", "received", "channel"]
-    list_filter = ["state", "channel", "on_time", "reason"]
+class CancellationRequestAdmin(FilesAdmin, VerbAdmin):
+    list_display = [
+        "reference",
+        "falls_due",
+        "shown_state",
+        "customer",
+        "plan",
+        "shown_kind",
+        "shown_on_time",
+        "received",
+        "channel",
+    ]
+    list_filter = ["state", "kind", "channel", "on_time", "reason"]
     search_fields = [
         "reference",
         "account_number_given",
@@ -158,6 +177,19 @@ class CancellationRequestAdmin(VerbAdmin):
         Verb(
             "schedule", "Schedule", "cancellations.schedule_request", (S.IN_REVIEW,), ScheduleForm, _schedule,
             "The request is accepted. It takes effect on its end date, and the customer is told at once.", "scheduled.",
+            applies=lambda request, user: request.kind != Kind.FOR_CAUSE,
+        ),
+        Verb(
+            "accept-ground", "Accept the ground", "cancellations.schedule_request", (S.IN_REVIEW,), ScheduleForm,
+            _schedule, "The subscription ends at once, by the time of receipt. The customer is told, and what was paid "
+            "is reviewed for a refund. If the ground does not hold, change the kind to ordinary instead.",
+            "ground accepted.",
+            applies=lambda request, user: request.kind == Kind.FOR_CAUSE,
+        ),
+        Verb(
+            "change-kind", "Change the kind", "cancellations.change_kind", (S.IN_REVIEW, S.SCHEDULED), ChangeKindForm,
+            _change_kind, "The end date is worked out anew from the same time of receipt, and the customer reads the "
+            "ground. A scheduled request may only come to end sooner.", "counts as another kind now.",
         ),
         Verb(
             "waive", "Waive late notice", "cancellations.waive_notice", (S.IN_REVIEW, S.SCHEDULED), WaiveForm, _waive,
@@ -180,6 +212,10 @@ class CancellationRequestAdmin(VerbAdmin):
             "decline", "Decline", "cancellations.decline_request", (S.UNVERIFIED, S.IN_REVIEW), DeclineForm, _decline,
             "The request ends here, the subscription goes on, and the customer reads the ground.", "declined.",
         ),
+        Verb(
+            "add-files", "Add files", "cancellations.schedule_request", tuple(RequestState), AddFilesForm, _add_files,
+            "They are kept with the request for good; the customer sees them, too.", "files added.",
+        ),
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CancellationRequest]:
@@ -201,9 +237,11 @@ class CancellationRequestAdmin(VerbAdmin):
                 (DONE.get(entry.verb, entry.verb), entry, names.get(entry.by or 0, entry.actor))
                 for entry in timeline(row)
             ],
-            "letters": OutgoingMessage.objects.filter(about=row.reference).order_by("created_at"),
+            "letters": OutgoingMessage.objects.filter(about=row.declaration).order_by("created_at"),
+            "files": attachments_of(row),
+            "siblings": declared(row.reference).exclude(pk=row.pk).select_related("subscription"),
         }
-        if row.effective_on is not None and row.is_open:
+        if row.effective_on is not None and row.is_open and not row.at_once:
             context["points"] = points(
                 today=timezone.localdate(),
                 deadline_on=row.deadline_on,
@@ -213,7 +251,7 @@ class CancellationRequestAdmin(VerbAdmin):
         return context
 
     def _others(self, row: CancellationRequest) -> QuerySet[CancellationRequest]:
-        same = CancellationRequest.objects.exclude(pk=row.pk).order_by("-received_at")
+        same = CancellationRequest.objects.exclude(declaration=row.declaration).order_by("-received_at")
         if row.account_id:
             return same.filter(account_id=row.account_id)[:10]
         return same.filter(account_number_given__iexact=row.account_number_given)[:10]
@@ -225,6 +263,10 @@ class CancellationRequestAdmin(VerbAdmin):
     @display(description="subscription")
     def plan(self, request: CancellationRequest) -> str:
         return request.subscription.plan_name if request.subscription else "–"
+
+    @display(description="kind", ordering="kind")
+    def shown_kind(self, request: CancellationRequest) -> str:
+        return request.get_kind_display()
 
     @display(description="received", ordering="received_at")
     def received(self, request: CancellationRequest) -> str:
@@ -246,6 +288,10 @@ class CancellationRequestAdmin(VerbAdmin):
             return f"proof by {timezone.localtime(request.due_at):%d %b %Y}"
         if request.effective_on is None:
             return "match it now"
+        if request.ground_is_open:
+            return "look at the ground now"
+        if request.at_once:
+            return "ends now"
         return f"ends {request.effective_on:%d %b %Y}"
 
     @display(
@@ -255,40 +301,3 @@ class CancellationRequestAdmin(VerbAdmin):
     )
     def shown_state(self, request: CancellationRequest) -> str:
         return request.get_state_display()
-
-
-@admin.register(PolicyVersion)
-class PolicyVersionAdmin(VerbAdmin):
-    """Drafts are edited here; a published version is only shown."""
-
-    list_display = ["__str__", "state", "effective_from", "notice_days", "refund_decision_days", "change_summary"]
-    refusals, illegal = (RequestRefused,), (IllegalTransition,)
-    change_form_template = "desk/policy.html"
-    fieldsets = [
-        (None, {"fields": ["number", "text"]}),
-        ("Figures", {"fields": ["notice_days", "trial_notice_days", "cooling_off_days", "verification_days"]}),
-        ("Review", {"fields": ["review_mode", "refund_decision_days", "refund_payment_days", "approval_limits"]}),
-    ]
-    verbs = (
-        Verb(
-            "publish", "Publish", "cancellations.publish_policyversion", (PolicyState.DRAFT,), PublishForm, _publish,
-            "From then on, requests received are bound to this version. It can never be changed again.", "published.",
-        ),
-    )  # fmt: skip
-
-    def page_context(self, request: HttpRequest, row: PolicyVersion) -> dict[str, Any]:
-        return {"row": row, "policy_html": filled_in(row)}
-
-    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        newest = PolicyVersion.objects.order_by("-number").first()
-        if newest is None:
-            return {"number": 1, "text": FIRST_TEXT.read_text(encoding="utf-8")}
-        kept = {name: getattr(newest, name) for _, part in self.fieldsets for name in part["fields"]}
-        return {**kept, "number": newest.number + 1}
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return bool(ModelAdmin.has_add_permission(self, request))
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        editable = obj is None or obj.state == PolicyState.DRAFT
-        return editable and bool(ModelAdmin.has_change_permission(self, request, obj))

@@ -1,0 +1,46 @@
+"""Files in the staff interface: added by a verb, handed out to be saved."""
+
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path
+
+from accounts.desk import VerbForm
+from cancellations.downloads import handed_out
+from cancellations.forms import FilesField, SeveralFiles
+from cancellations.media import ACCEPTED, MOST_BYTES
+from cancellations.models import Attachment
+
+
+class AddFilesForm(VerbForm):
+    file = FilesField(
+        label="Files",
+        help_text=f"{ACCEPTED}, up to {MOST_BYTES // 1_000_000} MB each. You can choose several.",
+        widget=SeveralFiles,
+        error_messages={"required": "Choose a file."},
+    )
+
+
+class FilesAdmin:
+    """Mixed into the page of a row that has attachments."""
+
+    def get_urls(self) -> list[URLPattern]:
+        self_: Any = self
+        name = f"{self_.opts.app_label}_{self_.opts.model_name}_file"
+        page = self_.admin_site.admin_view(self.file_view)
+        found: list[URLPattern] = super().get_urls()  # type: ignore[misc]  # mixed into a ModelAdmin
+        return [path("<path:object_id>/files/<uuid:key>/", page, name=name), *found]
+
+    def file_view(self, request: HttpRequest, object_id: str, key: UUID) -> HttpResponse:
+        self_: Any = self
+        row = self_.get_object(request, object_id)
+        if row is None or not self_.has_view_permission(request, row):
+            raise PermissionDenied
+        return handed_out(get_object_or_404(self.files_of(row), pk=key))
+
+    def files_of(self, row: Any) -> Any:
+        """The files that belong to the row, with their content."""
+        return Attachment.objects.filter(request__declaration=row.declaration)

@@ -1,0 +1,108 @@
+"""Policy versions: drafts are edited, previewed, published, and announced."""
+
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+
+from accounts.desk import Verb, VerbAdmin, VerbForm
+from accounts.models import User
+from billing.states import IllegalTransition
+from cancellations.comparison import compare_figures
+from cancellations.models import Announcement, PolicyVersion
+from cancellations.policy_text import FIRST_TEXT, filled_in, table
+from cancellations.queries import published_versions
+from cancellations.services.announcing import announce
+from cancellations.services.common import RequestRefused
+from cancellations.services.policies import publish
+from cancellations.states import PolicyState
+
+
+class PublishForm(VerbForm):
+    change_summary = forms.CharField(
+        label="What changes",
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="In a sentence. Customers read it in the policy’s history.",
+        error_messages={"required": "Say in a sentence what changes: customers read it."},
+    )
+    effective_from = forms.DateTimeField(
+        label="In force from",
+        required=False,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        help_text="Empty: at once.",
+        error_messages={"invalid": "Enter a date and a time."},
+    )
+    tell_holders = forms.BooleanField(
+        label="Tell each account holder by mail",
+        required=False,
+        help_text="In batches, in the background; the page of the version shows how far it has come.",
+    )
+
+
+def _publish(version: PolicyVersion, user: User, given: dict[str, Any], now: datetime) -> None:
+    publish(
+        version=version,
+        by=user,
+        now=now,
+        effective_from=given["effective_from"] or now,
+        change_summary=given["change_summary"],
+        tell_holders=given["tell_holders"],
+    )
+
+
+def _announce(version: PolicyVersion, user: User, given: dict[str, Any], now: datetime) -> None:
+    announce(version=version, by=user, now=now)
+
+
+@admin.register(PolicyVersion)
+class PolicyVersionAdmin(VerbAdmin):
+    """Drafts are edited here; a published version is only shown."""
+
+    list_display = ["__str__", "state", "effective_from", "notice_days", "refund_decision_days", "change_summary"]
+    refusals, illegal = (RequestRefused,), (IllegalTransition,)
+    change_form_template = "desk/policy.html"
+    fieldsets = [
+        (None, {"fields": ["number", "text"]}),
+        ("Figures", {"fields": ["notice_days", "trial_notice_days", "cooling_off_days", "verification_days"]}),
+        ("Review", {"fields": ["review_mode", "refund_decision_days", "refund_payment_days", "approval_limits"]}),
+        ("Termination", {"fields": ["termination_basis", "termination_needs_two"]}),
+    ]
+    verbs = (
+        Verb(
+            "publish", "Publish", "cancellations.publish_policyversion", (PolicyState.DRAFT,), PublishForm, _publish,
+            "From then on, requests received are bound to this version. It can never be changed again.", "published.",
+        ),
+        Verb(
+            "announce", "Tell account holders", "cancellations.publish_policyversion", (PolicyState.PUBLISHED,),
+            VerbForm, _announce, "Each account holder gets a mail with what changes and from when, once an address.",
+            "on its way to the account holders.",
+            applies=lambda version, user: not Announcement.objects.filter(policy_version=version).exists(),
+        ),
+    )  # fmt: skip
+
+    def page_context(self, request: HttpRequest, row: PolicyVersion) -> dict[str, Any]:
+        before = published_versions().filter(number__lt=row.number).first()
+        return {
+            "row": row,
+            "policy_html": filled_in(row),
+            "figures": compare_figures(table(before) if before else {}, table(row)),
+            "before": before,
+            "announcement": Announcement.objects.filter(policy_version=row).first(),
+        }
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        newest = PolicyVersion.objects.order_by("-number").first()
+        if newest is None:
+            return {"number": 1, "text": FIRST_TEXT.read_text(encoding="utf-8")}
+        kept = {name: getattr(newest, name) for _, part in self.fieldsets for name in part["fields"]}
+        return {**kept, "number": newest.number + 1}
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(ModelAdmin.has_add_permission(self, request))
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        editable = obj is None or obj.state == PolicyState.DRAFT
+        return editable and bool(ModelAdmin.has_change_permission(self, request, obj))

@@ -1,0 +1,204 @@
+"""Terminations: a manager's page that shows what will happen before it does, and the verbs that follow."""
+
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.options import csrf_protect_m
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from unfold.decorators import display
+
+from accounts.desk import Verb, VerbAdmin, VerbForm
+from accounts.models import Account, User
+from billing.models import RefundBasis
+from billing.states import IllegalTransition
+from cancellations.admin.files import AddFilesForm, FilesAdmin
+from cancellations.models import Attachment, Termination, TerminationGround
+from cancellations.queries import policy_in_force, timeline
+from cancellations.services.attachments import attach_to_termination
+from cancellations.services.common import RequestRefused
+from cancellations.services.termination import Case, confirm, discard, rehearse, reverse, terminate
+from cancellations.states import TerminationState
+from messaging.models import OutgoingMessage
+
+S = TerminationState
+YES_NO = [("yes", "Yes, a refund is proposed"), ("no", "No, none is proposed")]
+
+
+class TerminateForm(forms.Form):
+    account_number = forms.CharField(
+        label="Account number", max_length=40, error_messages={"required": "Enter the account number."}
+    )
+    ground = forms.ChoiceField(
+        choices=TerminationGround.choices,
+        widget=forms.RadioSelect,
+        error_messages={"required": "Choose the ground: an account is terminated on one of these and on no other."},
+    )
+    description = forms.CharField(
+        label="What happened",
+        widget=forms.Textarea(attrs={"rows": 5}),
+        help_text="Facts and dates. The customer reads it in the letter, and may appeal against it.",
+        error_messages={"required": "Describe what happened: the customer reads it, and may appeal against it."},
+    )
+    evidence = forms.CharField(
+        label="Evidence",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="Where the proof lies. Only staff read it. Files are added on the next page.",
+    )
+    refund_proposed = forms.ChoiceField(
+        label="Refund of the unused part",
+        choices=YES_NO,
+        widget=forms.RadioSelect,
+        error_messages={"required": "Say whether a refund is proposed."},
+    )
+    refund_ground = forms.CharField(
+        label="Why, or why not",
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="Finance decides, and reads it.",
+        error_messages={"required": "Say why a refund is proposed, or why not: finance reads it."},
+    )
+    revoke_sign_in = forms.BooleanField(label="Nobody may sign in to the account any more", required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
+        self.use_required_attribute = False
+
+    def clean_account_number(self) -> Account:
+        given = self.cleaned_data["account_number"].strip()
+        account = Account.objects.filter(account_number__iexact=given).first()
+        if account is None:
+            raise forms.ValidationError(f"No account has the number {given}. Look it up under Accounts.")
+        return account
+
+    def case(self) -> Case:
+        given = dict(self.cleaned_data)
+        account, proposed = given.pop("account_number"), given.pop("refund_proposed") == "yes"
+        return Case(account=account, refund_proposed=proposed, **given)
+
+
+class GroundForm(VerbForm):
+    ground = forms.CharField(
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="Kept for good; the customer reads it.",
+        error_messages={"required": "State the ground: it is kept, and stands in what the customer reads."},
+    )
+
+
+def _confirm(termination: Termination, user: User, given: dict[str, Any], now: datetime) -> None:
+    confirm(termination=termination, by=user, now=now)
+
+
+def _discard(termination: Termination, user: User, given: dict[str, Any], now: datetime) -> None:
+    discard(termination=termination, by=user, ground=given["ground"], now=now)
+
+
+def _reverse(termination: Termination, user: User, given: dict[str, Any], now: datetime) -> None:
+    reverse(termination=termination, by=user, ground=given["ground"], now=now)
+
+
+def _add_files(termination: Termination, user: User, given: dict[str, Any], now: datetime) -> None:
+    attach_to_termination(termination=termination, files=given["file"], by=user, now=now)
+
+
+@admin.register(Termination)
+class TerminationAdmin(FilesAdmin, VerbAdmin):
+    list_display = ["reference", "account", "ground", "shown_state", "proposed_by", "effective_at"]
+    list_filter = ["state", "ground"]
+    search_fields = ["reference", "account__account_number", "account__name", "account__email"]
+    refusals, illegal = (RequestRefused,), (IllegalTransition,)
+    change_form_template = "desk/termination.html"
+    verbs = (
+        Verb(
+            "confirm", "Confirm", "cancellations.terminate_account", (S.PROPOSED,), VerbForm, _confirm,
+            "It takes effect at once: subscriptions end, open requests are settled, the letter goes out.", "confirmed.",
+            applies=lambda termination, user: user.pk != termination.proposed_by_id,
+        ),
+        Verb(
+            "discard", "Discard", "cancellations.terminate_account", (S.PROPOSED,), GroundForm, _discard,
+            "Nothing happens to the account, and the customer hears nothing.", "discarded.",
+        ),
+        Verb(
+            "reverse", "Reverse on appeal", "cancellations.terminate_account", (S.EFFECTIVE,), GroundForm, _reverse,
+            "Its subscriptions go on, requests that it settled are in review again, refunds that nobody sent yet are "
+            "void, and the customer is told. Money that is under way stays so.", "reversed.",
+        ),
+        Verb(
+            "add-files", "Add evidence", "cancellations.terminate_account", tuple(S), AddFilesForm, _add_files,
+            "They are kept with the termination for good. Only staff see them.", "evidence added.",
+        ),
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Termination]:
+        found: QuerySet[Termination] = super().get_queryset(request)
+        return found.select_related("account", "policy_version", "proposed_by", "confirmed_by", "settled_by")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("cancellations.terminate_account"))  # type: ignore[union-attr]
+
+    @csrf_protect_m
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The form; what will happen, as a rehearsal; and only then the deed."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        assert isinstance(request.user, User)
+        now = timezone.now()
+        form = TerminateForm(request.POST if request.method == "POST" else None, initial=self._initial(request, now))
+        rehearsal = None
+        if form.is_valid() and request.POST.get("step") != "edit":
+            try:
+                if request.POST.get("step") == "confirm":
+                    return self._terminated(request, terminate(case=form.case(), by=request.user, now=now))
+                rehearsal = rehearse(case=form.case(), by=request.user, now=now)
+            except RequestRefused as error:
+                form.add_error(None, str(error))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Terminate an account",
+            "opts": self.opts,
+            "form": form,
+            "rehearsal": rehearsal,
+            "policy": policy_in_force(now),
+        }
+        failed = form.is_bound and rehearsal is None and request.POST.get("step") != "edit"
+        return render(request, "desk/terminate.html", context, status=422 if failed else 200)
+
+    def _initial(self, request: HttpRequest, now: datetime) -> dict[str, Any]:
+        proposes = policy_in_force(now).termination_basis != RefundBasis.NONE
+        account = request.GET.get("account", "")
+        return {"account_number": account, "refund_proposed": "yes" if proposes else "no", "revoke_sign_in": True}
+
+    def _terminated(self, request: HttpRequest, termination: Termination) -> HttpResponse:
+        waits = termination.state == S.PROPOSED
+        told = "waits for a second manager. Nothing happened to the account yet." if waits else "in effect."
+        messages.success(request, f"{termination}: {told}")
+        return redirect(self.page_url(termination))
+
+    def page_context(self, request: HttpRequest, row: Termination) -> dict[str, Any]:
+        names = {person.pk: str(person) for person in User.objects.filter(is_staff=True)}
+        return {
+            "row": row,
+            "done": row.subscriptions.select_related("subscription", "refund").order_by("subscription__reference"),
+            "requests": row.superseded_requests.select_related("subscription").order_by("reference"),
+            "files": self.files_of(row).defer("content"),
+            "letters": OutgoingMessage.objects.filter(about=row.reference).order_by("created_at"),
+            "entries": [(entry, names.get(entry.by or 0, entry.actor)) for entry in timeline(row)],
+        }
+
+    def files_of(self, row: Termination) -> QuerySet[Attachment]:
+        return Attachment.objects.filter(termination=row)
+
+    @display(
+        description="state",
+        ordering="state",
+        label={"waiting for a second manager": "warning", "effective": "danger", "reversed": "info"},
+    )
+    def shown_state(self, termination: Termination) -> str:
+        return termination.get_state_display()
