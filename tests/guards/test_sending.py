@@ -1,0 +1,256 @@
+"""What becomes of an approved refund: sent, paid, failed, void; credit notes; money that is not there."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from accounts.models import User
+from billing.gateways import Answer
+from billing.models import Refund
+from billing.queries import quote, quoted_total
+from billing.services import sending
+from billing.services.common import RefundRefused
+from billing.services.review import approve, decline, propose, void
+from billing.services.sending import fail, send, send_due, settle
+from billing.states import IllegalTransition
+from messaging.models import OutgoingMessage
+from tests import cast
+from tests.cast import NOW, fresh
+
+pytestmark = pytest.mark.django_db
+TODAY = NOW.date()
+
+
+def approved(**case):
+    refund = propose(refund=cast.refund_requested(**case), basis="unused", by=cast.staff("finance"), now=NOW)
+    return approve(refund=refund, by=frank(), now=NOW)
+
+
+def frank() -> User:
+    return cast.staff("finance", "Frank")
+
+
+def letters():
+    return list(OutgoingMessage.objects.order_by("created_at", "id").values_list("kind", flat=True))
+
+
+class TestNothingIsProposed:
+    def test_it_needs_a_ground_and_is_not_approved_but_declined(self):
+        refund, fiona = cast.refund_requested(), cast.staff("finance")
+        with pytest.raises(RefundRefused, match="ground"):
+            propose(refund=refund, basis="none", by=fiona, now=NOW)
+        refund = propose(refund=refund, basis="none", ground="The damage is larger", by=fiona, now=NOW)
+        assert (refund.state, refund.amount) == ("proposed", cast.euros("0"))
+        with pytest.raises(RefundRefused, match="Decline the refund"):
+            approve(refund=refund, by=frank(), now=NOW)
+        assert letters() == []
+        decline(refund=refund, by=frank(), ground="The damage is larger", now=NOW)
+        assert letters() == ["refund_declined"]
+
+    def test_nor_is_it_by_sql(self):
+        refund = propose(refund=cast.refund_requested(), basis="none", ground="x", by=cast.staff("finance"), now=NOW)
+        with pytest.raises(IntegrityError, match="has_a_sum"), transaction.atomic():
+            Refund.objects.filter(pk=refund.pk).update(state="approved", approved_by=frank())
+
+    def test_somebody_else_may_propose_a_sum_instead(self):
+        refund = propose(refund=cast.refund_requested(), basis="none", ground="x", by=cast.staff("finance"), now=NOW)
+        assert propose(refund=refund, basis="unused", by=frank(), now=NOW).amount == cast.euros("20")
+
+    def test_an_unknown_basis_is_refused(self):
+        with pytest.raises(RefundRefused, match="Choose the basis"):
+            propose(refund=cast.refund_requested(), basis="all", by=cast.staff("finance"), now=NOW)
+
+
+class TestMoneyThatIsNotThere:
+    @pytest.mark.parametrize("dispute", ["open", "lost"])
+    def test_a_disputed_payment_is_not_returned(self, dispute):
+        refund = cast.refund_requested()
+        refund.subscription.payments.update(dispute=dispute)
+        assert quoted_total(quote(refund.subscription, ended_on=refund.ended_on)) == cast.euros("0")
+        with pytest.raises(RefundRefused, match="Nothing can be returned"):
+            propose(refund=refund, basis="full", by=cast.staff("finance"), now=NOW)
+        with pytest.raises(IntegrityError, match="disputed"), transaction.atomic():
+            refund.lines.create(payment=refund.subscription.payments.get(), amount=1, unused_days=1, period_days=30)
+
+    def test_a_dispute_that_was_won_changes_nothing(self):
+        refund = cast.refund_requested()
+        refund.subscription.payments.update(dispute="won")
+        assert propose(refund=refund, basis="unused", by=cast.staff("finance"), now=NOW).amount == cast.euros("20")
+
+    def test_a_dispute_that_arises_stops_approval_and_sending(self):
+        proposal = propose(refund=cast.refund_requested(), basis="unused", by=cast.staff("finance"), now=NOW)
+        proposal.subscription.payments.update(dispute="open")
+        with pytest.raises(RefundRefused, match="under dispute"):
+            approve(refund=proposal, by=frank(), now=NOW)
+        proposal.subscription.payments.update(dispute="")
+        done = approve(refund=proposal, by=frank(), now=NOW)
+        proposal.subscription.payments.update(dispute="lost")
+        with pytest.raises(RefundRefused, match="charged back"):
+            send(refund=done, by=frank(), now=NOW)
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Refund.objects.filter(pk=done.pk).update(state="sending")
+        with pytest.raises(RefundRefused):
+            settle(refund=done, by=frank(), reference="SEPA 1", paid_on=TODAY, now=NOW)
+        assert fresh(done).state == "approved"
+
+
+class TestByHand:
+    def test_ordered_then_paid(self):
+        refund = send(refund=approved(), by=frank(), now=NOW)
+        assert (refund.state, refund.gateway, refund.attempt_due_at) == ("sending", "manual", None)
+        assert send_due(now=NOW) == 0
+        assert settle(refund=refund, by=frank(), reference="SEPA 1", paid_on=TODAY, now=NOW).state == "paid"
+
+    def test_failed_sent_again_and_paid(self):
+        refund = send(refund=approved(), by=frank(), now=NOW)
+        with pytest.raises(RefundRefused, match="went wrong"):
+            fail(refund=refund, by=frank(), ground=" ", now=NOW)
+        refund = fail(refund=refund, by=frank(), ground="Account closed", now=NOW)
+        assert (refund.state, refund.failure) == ("failed", "Account closed")
+        assert "did not arrive" in OutgoingMessage.objects.get(kind="refund_failed").text
+        send(refund=refund, by=frank(), now=NOW)
+        assert settle(refund=refund, by=frank(), reference="SEPA 2", paid_on=TODAY, now=NOW).failure == ""
+
+    def test_the_day_of_payment_is_plausible(self):
+        with pytest.raises(RefundRefused, match="before the refund was asked for"):
+            settle(refund=approved(), by=frank(), reference="SEPA 1", paid_on=date(2020, 1, 1), now=NOW)
+
+    @pytest.mark.parametrize("verb", [send, settle, fail])
+    def test_not_before_it_is_approved(self, verb):
+        refund = cast.refund_requested()
+        told = {settle: {"reference": "x", "paid_on": TODAY}, fail: {"ground": "x"}, send: {}}[verb]
+        with pytest.raises(IllegalTransition) as refused:
+            verb(refund=refund, by=frank(), now=NOW, **told)
+        assert (refused.value.reference, refused.value.state) == (refund.reference, "requested")
+
+
+class TestVoid:
+    def test_a_refund_that_lost_its_cause_frees_its_sum(self):
+        refund = void(refund=approved(), by=frank(), ground="Taken back", now=NOW)
+        assert refund.state == "void"
+        assert "Taken back" in OutgoingMessage.objects.get(kind="refund_void").text
+        assert quoted_total(quote(refund.subscription, ended_on=refund.ended_on)) == cast.euros("20")
+
+    def test_not_once_money_moves(self):
+        with pytest.raises(IllegalTransition, match="sending"):
+            void(refund=send(refund=approved(), by=frank(), now=NOW), ground="x", now=NOW)
+
+
+class TestCreditNotes:
+    def pay(self, refund):
+        return settle(refund=refund, by=frank(), reference="SEPA 1", paid_on=TODAY, now=NOW)
+
+    def test_paid_refunds_are_numbered_without_gaps_in_the_order_of_payment(self):
+        refunds = [approved() for _ in range(3)]
+        void(refund=approved(), by=frank(), ground="x", now=NOW)
+        paid = [self.pay(refunds[n]) for n in (2, 0, 1)]
+        assert [one.credit_note for one in paid] == ["CN-000001", "CN-000002", "CN-000003"]
+        for one in paid:
+            assert one.credit_note in OutgoingMessage.objects.get(kind="refund_paid", recipient=one.notify).text
+
+    def test_a_payment_that_was_rolled_back_leaves_no_gap(self):
+        first, second = approved(), approved()
+        with transaction.atomic():
+            self.pay(first)
+            transaction.set_rollback(True)
+        assert (self.pay(second).credit_note_number, self.pay(first).credit_note_number) == (1, 2)
+
+    def test_nobody_gives_or_takes_a_number_by_hand(self):
+        first, second = self.pay(approved()), approved()
+        Refund.objects.filter(pk=first.pk).update(credit_note_number=77)
+        Refund.objects.filter(pk=second.pk).update(credit_note_number=5)
+        assert (fresh(first).credit_note_number, fresh(second).credit_note_number) == (1, None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_payments_at_the_same_moment_are_numbered_without_gaps(roles):
+    refunds = [approved() for _ in range(8)]
+    frank()
+
+    def pay(refund):
+        try:
+            return settle(refund=refund, by=frank(), reference="X", paid_on=TODAY, now=NOW).credit_note_number
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(pay, refunds)) == list(range(1, 9))
+
+
+class Bank:
+    """A gateway of ours for the worker's side of the matter: it answers as it is told, and remembers its keys."""
+
+    def __init__(self, *answers):
+        self.answers, self.keys = list(answers), []
+
+    def send(self, key, parts):
+        self.keys.append((key, [(part.payment, part.amount) for part in parts]))
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class TestThroughAGateway:
+    @pytest.fixture
+    def bank(self, monkeypatch):
+        bank = Bank()
+        monkeypatch.setattr(sending, "gateway_name", lambda refund: "bank")
+        monkeypatch.setattr(sending, "gateway_called", lambda name: bank)
+        return bank
+
+    def test_the_state_is_committed_before_the_gateway_is_called(self, bank):
+        refund = send(refund=approved(), by=frank(), now=NOW)
+        assert (fresh(refund).state, bank.keys) == ("sending", [])
+        bank.answers = [Answer("paid", "re_1")]
+        assert send_due(now=NOW) == 1
+        refund = fresh(refund)
+        assert (refund.state, refund.settlement_reference, refund.settled_by) == ("paid", "re_1", None)
+        assert bank.keys[0][0] == refund.pk
+
+    @pytest.mark.parametrize("unclear", [Answer("unclear", detail="time-out"), RuntimeError("broken")])
+    def test_an_unclear_answer_is_asked_again_with_the_same_key_and_never_assumed(self, bank, unclear):
+        refund = send(refund=approved(), by=frank(), now=NOW)
+        bank.answers = [unclear, Answer("paid", "re_1")]
+        assert send_due(now=NOW) == 0
+        assert fresh(refund).state == "sending"
+        assert fresh(refund).failure
+        assert send_due(now=NOW + timedelta(seconds=30)) == 0
+        assert len(bank.keys) == 1
+        with pytest.raises(RefundRefused, match="Wait for its answer"):
+            settle(refund=refund, by=frank(), reference="x", paid_on=TODAY, now=NOW)
+        assert send_due(now=NOW + timedelta(minutes=2)) == 1
+        assert bank.keys[0] == bank.keys[1]
+        assert letters().count("refund_paid") == 1
+
+    def test_a_worker_that_died_while_calling_leaves_it_to_the_next(self, bank):
+        refund = send(refund=approved(), by=frank(), now=NOW)
+        assert sending._claim(NOW).pk == refund.pk  # and is killed
+        bank.answers = [Answer("paid", "re_1")]
+        assert send_due(now=NOW + timedelta(minutes=1)) == 0
+        assert send_due(now=NOW + timedelta(minutes=6)) == 1
+
+    def test_an_answer_that_comes_after_the_lease_is_not_written_twice(self, bank):
+        send(refund=approved(), by=frank(), now=NOW)
+        slow = sending._claim(NOW)
+        bank.answers = [Answer("paid", "re_1")]
+        send_due(now=NOW + timedelta(minutes=6))
+        assert sending._record(slow, Answer("failed", detail="late"), NOW) is False
+        assert fresh(slow).state == "paid"
+
+    def test_failed_is_sent_again_or_settled_by_hand(self, bank):
+        refund = send(refund=approved(), by=frank(), now=NOW)
+        bank.answers = [Answer("failed", detail="Card expired")]
+        send_due(now=NOW)
+        assert (fresh(refund).state, fresh(refund).failure) == ("failed", "Card expired")
+        done = settle(refund=refund, by=frank(), reference="SEPA 9", paid_on=TODAY, now=NOW)
+        assert (done.state, done.settlement_reference, done.failure) == ("paid", "SEPA 9", "")
+
+    def test_two_workers_call_it_once(self, bank):
+        for _ in range(3):
+            send(refund=approved(), by=frank(), now=NOW)
+        bank.answers = 3 * [Answer("paid", "re_1")]
+        assert (send_due(now=NOW), send_due(now=NOW)) == (3, 0)
+        assert len(bank.keys) == 3
