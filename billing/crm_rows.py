@@ -84,7 +84,8 @@ def payment_values(row: Row) -> dict[str, Any]:
     amount, refunded = _money(row, "amount"), _money(row, "amount_refunded")
     if refunded > amount:
         raise RowRejected(f"amount_refunded {refunded.amount} is more than the amount {amount.amount}")
-    return {
+    dispute = {"dispute": _dispute(row)} if "dispute" in row else {}
+    return dispute | {
         "reference": text(row, "payment_ref", 40),
         "period_start": start,
         "period_end": end,
@@ -95,6 +96,13 @@ def payment_values(row: Row) -> dict[str, Any]:
         "gateway": optional_text(row, "gateway", 40),
         "gateway_reference": optional_text(row, "gateway_reference", 120),
     }
+
+
+def _dispute(row: Row) -> str:
+    known = {"", "open", "lost", "won"}
+    if (value := row["dispute"].strip()) not in known:
+        raise RowRejected(f"dispute {value!r} is no known state of a dispute: open, lost, won, or empty")
+    return value
 
 
 def optional_text(row: Row, column: str, longest: int) -> str:

@@ -8,5 +8,6 @@ def portal(request: HttpRequest) -> dict[str, object]:
         "brand": settings.BRAND_NAME,
         "brand_accent": settings.BRAND_ACCENT,
         "support_email": settings.SUPPORT_EMAIL,
+        "site_url": settings.SITE_URL,
         "local_run": settings.LOCAL_RUN,
     }

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -16,16 +17,18 @@ from dateutil.relativedelta import relativedelta
 from django.conf import settings
 from django.contrib.auth.models import Group
 
-from accounts.models import User
+from accounts.models import Account, User
 from billing import crm_rows
-from billing.models import Subscription
+from billing.models import Refund, Subscription
 from billing.periods import Interval, billing_date
-from cancellations.models import CancellationRequest, PolicyVersion
+from billing.services.review import propose
+from cancellations.models import CancellationRequest, Kind, PolicyVersion, TerminationGround
 from cancellations.policy_text import FIRST_TEXT
 from cancellations.services.enforcement import enforce
 from cancellations.services.policies import publish
 from cancellations.services.review import schedule, waive_notice
 from cancellations.services.submission import Declaration, submit_as_guest, submit_for
+from cancellations.services.termination import Case, terminate
 
 STAFF_PASSWORD = "try-the-portal-locally"  # of a local run only; load_demo refuses to run elsewhere
 STAFF = {"support": "Sam Support", "finance": "Fiona Finance", "manager": "Mara Manager"}
@@ -67,6 +70,10 @@ SOLD = (
     Sold("AT-104282", "lordhowe", "Howe Island Divers", "divers@customer.example", "AU", "Australia/Lord_Howe", "AUD", "Team", "119.00", MONTH, 11, 1),
     Sold("AT-104289", "trial", "Try First GmbH", "trial@customer.example", "AT", "Europe/Vienna", "EUR", "Business", "249.00", MONTH, 0, 9, 1, True),
     Sold("AT-104296", "free", "Freya Free", "freya@customer.example", "SE", "Europe/Stockholm", "EUR", "Free", "0.00", MONTH, 6, 2),
+    Sold("AT-104310", "nordlicht", "Nordlicht Energie GmbH", "nordlicht@customer.example", "DE", "Europe/Berlin", "EUR", "Business", "249.00", MONTH, 18, 8),
+    Sold("AT-104310", "nordlicht", "Nordlicht Energie GmbH", "nordlicht@customer.example", "DE", "Europe/Berlin", "EUR", "Dialer add-on", "16.20", WEEKS, 6, 11),
+    Sold("AT-104317", "newcomer", "Nina Newcomer", "nina@customer.example", "FR", "Europe/Paris", "EUR", "Team", "79.00", MONTH, 1, 25),
+    Sold("AT-104324", "mailblast", "Mailblast Ltd", "mailblast@customer.example", "GB", "Europe/London", "GBP", "Business, yearly", "2390.00", YEAR, 14, 3),
     Sold("AT-104303", "thirtyfirst", "Ultimo Ltd", "ultimo@customer.example", "GB", "Europe/London", "GBP", "Team", "63.20", MONTH, 10, 31),
 )  # fmt: skip
 
@@ -111,12 +118,20 @@ def load_policies(now: datetime) -> None:
     publish(version=first, change_summary="The first version.", effective_from=long_ago, now=long_ago)
     text = Path(__file__).with_name("second_policy.md").read_text(encoding="utf-8")
     second = PolicyVersion.objects.create(
-        number=2, text=text, notice_days=7, refund_decision_days=3, approval_limits=LIMITS
+        number=2,
+        text=text,
+        notice_days=7,
+        refund_decision_days=3,
+        termination_needs_two=True,
+        approval_limits=LIMITS,
     )
     soon = datetime.combine(
         (now + relativedelta(months=2)).replace(day=1).date(), time.min, tzinfo=ZoneInfo(settings.COMPANY_TIME_ZONE)
     )
-    summary = "Notice is 7 days instead of 10, and refunds are decided within 3 working days instead of 5."
+    summary = (
+        "Notice is 7 days instead of 10, refunds are decided within 3 working days instead of 5, and two managers "
+        "have to agree before we end an account."
+    )
     publish(version=second, change_summary=summary, effective_from=soon, now=now)
 
 
@@ -144,18 +159,45 @@ def load_requests(staff: dict[str, User], now: datetime) -> None:
     waive_notice(request=waived, by=staff["support"], ground="In hospital, proof seen", now=asked_at)
     guest = Declaration("AT-104275", "markup", "markup@customer.example", "low_quality", "It is <b>slow</b>.")
     submit_as_guest(declaration=guest, submission_key=uuid4(), received_at=now - timedelta(hours=6), now=now)
+    several = list(Subscription.objects.filter(account__username="nordlicht").select_related("account"))
+    _submit(several, now - timedelta(hours=20), now, reason="switched_service", words="We leave with everything.")
+    lost = "Since the update of last week our contacts are gone, and support could not bring them back."
+    _submit([by_plan["formula"]], now - timedelta(hours=9), now, kind=Kind.FOR_CAUSE, cause=lost)
+    _submit([by_plan["newcomer"]], now - timedelta(days=1), now, kind=Kind.COOLING_OFF)
     enforce(now=now)
+    refund = Refund.objects.get(subscription=by_plan["newcomer"])
+    propose(refund=refund, basis=refund.computed_basis, by=staff["finance"], now=now)
+    terminate(case=_breach(by_plan["mailblast"].account), by=staff["manager"], now=now - timedelta(days=1))
+
+
+def _breach(account: Account) -> Case:
+    return Case(
+        account=account,
+        ground=TerminationGround.HARMFUL_ACTIVITY,
+        description="On three days of last week, 214,000 unwanted messages went out from this account.",
+        evidence="Abuse reports 8841 to 8876; log of the mail gateway.",
+        refund_proposed=True,
+        refund_ground="Most of the year is unused, and no damage is left with us.",
+        revoke_sign_in=True,
+    )
 
 
 def _ask(
     subscription: Subscription, received_at: datetime, now: datetime, reason: str, words: str, *, refund: bool = False
 ) -> CancellationRequest:
-    account = subscription.account
-    declaration = Declaration(
-        account.account_number, account.username, account.email, reason, words, None, refund, words if refund else ""
+    why = words if refund else ""
+    return _submit(
+        [subscription], received_at, now, reason=reason, words=words, refund_wanted=refund, refund_reason=why
     )
+
+
+def _submit(
+    subscriptions: list[Subscription], received_at: datetime, now: datetime, **given: Any
+) -> CancellationRequest:
+    account = subscriptions[0].account
+    declaration = Declaration(account.account_number, account.username, account.email, **given)
     return submit_for(
-        subscriptions=[subscription],
+        subscriptions=subscriptions,
         declaration=declaration,
         submission_key=uuid4(),
         received_at=received_at,
