@@ -20,6 +20,7 @@ from cancellations.services.enforcement import enforce
 from cancellations.services.termination import confirm, discard, rehearse, terminate
 from cancellations.services.termination import reverse as take_back
 from messaging.models import OutgoingMessage
+from messaging.rendering import markdown_to_html
 from tests import cast
 from tests.cast import NOW, fresh
 
@@ -61,6 +62,9 @@ class TestItsEffect:
         letter = OutgoingMessage.objects.get()
         for part in ("Activity that harms others", "Mass mailings on 3 February", "appeals@atntcrm.example", "3.1"):
             assert part in letter.text, part
+
+    def test_its_history_tells_each_deed_once(self, bob):
+        assert [entry.verb for entry in timeline(cast.terminated(bob))] == ["terminate"]
 
     def test_open_requests_are_settled_and_their_refunds_void(self, bob):
         request = cast.scheduled(bob.subscriptions.first(), refund_wanted=True, refund_reason="Did not work")
@@ -129,7 +133,8 @@ class TestItsEffect:
         assert (OutgoingMessage.objects.count(), ends(bob)) == (before, [None, None])
         termination = terminate(case=cast.case(bob), by=mara, now=NOW)
         letter = OutgoingMessage.objects.get(about=termination.reference).text
-        assert told.letter[: told.letter.index("The reference")] == letter[: letter.index("The reference")]
+        begins = letter[: letter.index("The reference")]
+        assert markdown_to_html(begins).split("</p>")[0].strip() in told.letter_html
 
 
 class TestTwoManagers:

@@ -97,26 +97,6 @@ class ChangeKindForm(VerbForm):
         field.choices = [choice for choice in Kind.choices if choice[0] != self.row.kind]
 
 
-DONE = {
-    "submit": "Submitted",
-    "verify": "Address proven",
-    "schedule": "Scheduled",
-    "decline": "Declined",
-    "waive": "Late notice waived",
-    "change_kind": "Kind changed",
-    "terminate": "Settled by a termination",
-    "confirm": "Settled by a termination",
-    "reverse": "Taken up again: the termination was reversed",
-    "withdraw": "Withdrawn",
-    "take_effect": "Taken into effect",
-    "expire": "Expired",
-    "supersede": "Superseded",
-    "set_aside": "Set aside",
-    "reopen": "Reopened",
-    "try_again": "Given back to the worker",
-}
-
-
 def _named_account(request: CancellationRequest) -> Any:
     return account_given(account_number=request.account_number_given, username=request.username_given)
 
@@ -233,10 +213,7 @@ class CancellationRequestAdmin(FilesAdmin, VerbAdmin):
             "difference": difference_since(row) if row.is_open else None,
             "payments": payments_with_returned(row.subscription)[:6] if row.subscription else [],
             "others": self._others(row),
-            "entries": [
-                (DONE.get(entry.verb, entry.verb), entry, names.get(entry.by or 0, entry.actor))
-                for entry in timeline(row)
-            ],
+            "entries": [(entry, names.get(entry.by or 0, entry.actor)) for entry in timeline(row)],
             "letters": OutgoingMessage.objects.filter(about=row.declaration).order_by("created_at"),
             "files": attachments_of(row),
             "siblings": declared(row.reference).exclude(pk=row.pk).select_related("subscription"),

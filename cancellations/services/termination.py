@@ -28,6 +28,7 @@ from cancellations.services.common import RequestRefused, match, move, unmatch
 from cancellations.services.refunds import void_refund
 from cancellations.states import OPEN, RequestState, TerminationState
 from messaging.models import OutgoingMessage
+from messaging.rendering import markdown_to_html
 from messaging.waking import wake
 
 
@@ -55,7 +56,7 @@ class Rehearsal:
     subscriptions: list[tuple[Subscription, Money | None]]
     requests: list[CancellationRequest]
     subject: str
-    letter: str
+    letter_html: str
 
 
 @transaction.atomic
@@ -64,9 +65,10 @@ def terminate(*, case: Case, by: User, now: datetime) -> Termination:
 
     Raises RequestRefused.
     """
-    termination = _begin(case, by, now)
-    if not termination.needs_confirmation:
-        with recorded("terminate", actor="staff", by=by.pk, why=termination.get_ground_display()):
+    _refuse_what_lacks_words(case)
+    with recorded("terminate", actor="staff", by=by.pk, why=TerminationGround(case.ground).label):
+        termination = _begin(case, by, now)
+        if not termination.needs_confirmation:
             _take_effect(termination, now)
     return termination
 
@@ -76,6 +78,7 @@ def rehearse(*, case: Case, by: User, now: datetime) -> Rehearsal:
 
     Raises RequestRefused where it would.
     """
+    _refuse_what_lacks_words(case)
     with transaction.atomic():
         undo = transaction.savepoint()
         termination = _begin(case, by, now, rehearsed=True)
@@ -87,7 +90,7 @@ def rehearse(*, case: Case, by: User, now: datetime) -> Rehearsal:
             subscriptions=[(one.subscription, _computed(one.refund)) for one in done],
             requests=list(termination.superseded_requests.select_related("subscription").order_by("reference")),
             subject=letter.subject,
-            letter=letter.text,
+            letter_html=markdown_to_html(letter.text),
         )
         transaction.savepoint_rollback(undo)
     return found
@@ -99,14 +102,17 @@ def _computed(refund: Refund | None) -> Money | None:
     return quoted_total(quote(refund.subscription, ended_on=refund.ended_on, basis=refund.computed_basis))
 
 
-def _begin(case: Case, by: User, now: datetime, *, rehearsed: bool = False) -> Termination:
-    """Saves the case, with the account locked. Raises RequestRefused where something is missing or one stands."""
+def _refuse_what_lacks_words(case: Case) -> None:
     if case.ground not in TerminationGround.values:
         raise RequestRefused("Choose the ground: an account is terminated on one of these and on no other.")
     if not case.description.strip():
         raise RequestRefused("Describe what happened: the customer reads it, and may appeal against it.")
     if not case.refund_ground.strip():
         raise RequestRefused("Say why a refund is proposed, or why not: finance reads it.")
+
+
+def _begin(case: Case, by: User, now: datetime, *, rehearsed: bool = False) -> Termination:
+    """Saves the case, with the account locked. Raises RequestRefused where a termination stands already."""
     policy = policy_in_force(now)
     termination = Termination(
         account=Account.objects.select_for_update().get(pk=case.account.pk),
@@ -124,7 +130,7 @@ def _begin(case: Case, by: User, now: datetime, *, rehearsed: bool = False) -> T
         needs_confirmation=policy.termination_needs_two and not rehearsed,
     )
     try:
-        with transaction.atomic(), recorded("terminate", actor="staff", by=by.pk, why=termination.get_ground_display()):
+        with transaction.atomic():
             termination.save(force_insert=True)
     except IntegrityError as error:
         raise RequestRefused("This account is terminated already, or its termination waits.") from error

@@ -4,12 +4,38 @@ from typing import Any
 
 from django import template
 
-from accounts.models import Account
+from accounts.models import Account, User
 from billing.models import Refund
 from cancellations.models import CancellationRequest, TerminatedSubscription
-from cancellations.queries import timeline
+from cancellations.queries import Entry, timeline
 
 register = template.Library()
+
+DONE = {
+    "submit": "Submitted",
+    "verify": "Address proven",
+    "schedule": "Scheduled",
+    "decline": "Declined",
+    "waive": "Late notice waived",
+    "change_kind": "Kind changed",
+    "terminate": "Terminated",
+    "confirm": "Termination confirmed",
+    "discard": "Termination discarded",
+    "reverse": "Termination reversed",
+    "withdraw": "Withdrawn",
+    "take_effect": "Taken into effect",
+    "expire": "Expired",
+    "supersede": "Superseded",
+    "set_aside": "Set aside",
+    "reopen": "Reopened",
+    "try_again": "Given back to the worker",
+}
+
+
+@register.filter
+def deed(verb: str) -> str:
+    """What was done, for staff."""
+    return DONE.get(verb, verb)
 
 
 @register.simple_tag
@@ -25,9 +51,14 @@ def case_behind(refund: Refund) -> dict[str, Any]:
     return {
         "request": request,
         "termination": done.termination if done else None,
-        "entries": timeline(case) if case else [],
+        "entries": [(entry, _who(entry)) for entry in timeline(case)] if case else [],
         "policy_version": case.policy_version if case else None,
     }
+
+
+def _who(entry: Entry) -> str:
+    person = User.objects.filter(pk=entry.by).first() if entry.by else None
+    return str(person) if person else entry.actor
 
 
 @register.simple_tag

@@ -1,6 +1,7 @@
 """Support and finance at the desk: pages, verbs, permissions, forged requests."""
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
@@ -174,7 +175,9 @@ def test_staff_never_see_a_proving_link(sam):
 
 
 MATRIX = {
-    ("support", "schedule"), ("support", "decline"), ("support", "propose"),
+    ("support", "schedule"), ("support", "decline"), ("support", "propose"), ("support", "change-kind"),
+    ("support", "add-files"), ("finance", "send"), ("finance", "fail"), ("finance", "void"), ("manager", "change-kind"),
+    ("manager", "add-files"), ("manager", "send"), ("manager", "fail"), ("manager", "void"), ("manager", "announce"),
     ("finance", "propose"), ("finance", "approve"), ("finance", "decline_refund"), ("finance", "settle"),
     ("manager", "schedule"), ("manager", "decline"), ("manager", "propose"), ("manager", "approve"),
     ("manager", "decline_refund"), ("manager", "settle"), ("manager", "publish"),
@@ -182,14 +185,18 @@ MATRIX = {
 
 
 @pytest.mark.parametrize("role", ["support", "finance", "manager", None])
-@pytest.mark.parametrize("verb", ["schedule", "decline", "propose", "approve", "decline_refund", "settle", "publish"])
+@pytest.mark.parametrize(
+    "verb",
+    ["schedule", "decline", "change-kind", "add-files", "propose", "approve", "decline_refund", "settle", "send",
+     "fail", "void", "publish", "announce"],
+)  # fmt: skip
 def test_a_forged_post_is_refused_just_where_the_role_lacks_the_verb(role, verb):
     person = (
         cast.staff(role) if role else User.objects.create_user("x@atntcrm.example", "a-long-password", is_staff=True)
     )
-    if verb == "publish":
+    if verb in ("publish", "announce"):
         row = PolicyVersion.objects.create(number=7, text="x")
-    elif verb in ("schedule", "decline"):
+    elif verb in ("schedule", "decline", "change-kind", "add-files"):
         row = cast.in_review()
     else:
         row = cast.refund_requested()
@@ -210,6 +217,56 @@ def test_rows_are_never_edited_in_a_form(sam):
     sam.post(url(request), {"state": "scheduled", "words": "forged"})
     assert fresh(request).state == "in_review"
     assert sam.get(reverse("admin:cancellations_cancellationrequest_add")).status_code == 403
+
+
+def test_a_ground_for_leaving_at_once_is_accepted_or_made_ordinary(sam):
+    accepted, ordinary = (cast.in_review(kind="for_cause", reason="", cause="Data lost") for _ in range(2))
+    page = sam.get(url(accepted)).content.decode()
+    assert ">Schedule<" not in page
+    assert "the ground waits for you" in page
+    assert "Data lost" in page
+    sam.post(url(accepted, "accept-ground"), {"words": "Sorry."})
+    assert (fresh(accepted).state, fresh(accepted).effective_at) == ("scheduled", NOW)
+    assert "other-kind" not in sam.get(url(ordinary, "change-kind")).content.decode()
+    assert sam.post(url(ordinary, "change-kind"), {"kind": "for_cause", "ground": "x"}).status_code == 422
+    refused = sam.post(url(ordinary, "change-kind"), {"kind": "cooling_off", "ground": "kept words"})
+    assert "were over" in refused.content.decode()
+    assert "kept words" in refused.content.decode()
+    sam.post(url(ordinary, "change-kind"), {"kind": "ordinary", "ground": "No trace of it"})
+    assert ">Schedule<" in sam.get(url(ordinary)).content.decode()
+
+
+def test_support_adds_files_that_came_another_way(sam):
+    request = cast.in_review()
+    bad = sam.post(url(request, "add-files"), {"file": SimpleUploadedFile("x.exe", b"MZ\x00")})
+    assert "of a type that we cannot take" in bad.content.decode()
+    assert "Choose a file." in sam.post(url(request, "add-files"), {}).content.decode()
+    sam.post(url(request, "add-files"), {"file": SimpleUploadedFile("brief.txt", b"By post.")})
+    kept = request.attachments.get()
+    page = sam.get(url(request)).content.decode()
+    address = reverse("admin:cancellations_cancellationrequest_file", args=[request.pk, kept.pk])
+    assert address in page
+    got = sam.get(address)
+    assert (got.content, got["Content-Security-Policy"]) == (b"By post.", "sandbox; default-src 'none'")
+
+
+def test_finance_sees_the_case_beside_the_sum():
+    request = cast.scheduled(words="My words.", refund_wanted=True, refund_reason="It never worked")
+    page = at_desk(cast.staff("finance")).get(url(request.refund)).content.decode()
+    for part in (request.reference, "It never worked", "My words.", "Scheduled", "Sam", "Policy version 1"):
+        assert part in page, part
+
+
+def test_nothing_is_proposed_with_a_ground_and_declined():
+    refund = cast.refund_requested()
+    fiona, frank = at_desk(cast.staff("finance")), at_desk(cast.staff("finance", "Frank"))
+    assert "State the ground" in fiona.post(url(refund, "propose"), {"basis": "none"}).content.decode()
+    fiona.post(url(refund, "propose"), {"basis": "none", "ground": "All was used"})
+    page = frank.get(url(refund)).content.decode()
+    assert "All was used" in page
+    assert ">Approve<" not in page
+    frank.post(url(refund, "decline"), {"ground": "All was used"})
+    assert fresh(refund).state == "declined"
 
 
 def test_the_refund_desk_from_proposal_to_payment():
