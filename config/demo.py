@@ -4,10 +4,12 @@ All of it goes through the same import and the same services as real data; only 
 """
 
 import csv
+from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -38,7 +40,9 @@ LIMITS = {"EUR": "500", "USD": "500", "GBP": "450", "JPY": "80000", "BHD": "200"
 
 @dataclass(frozen=True)
 class Sold:
-    """One subscription of the demo: `months_ago` it started, plus `days_off`."""
+    """One subscription of the demo. Its anchor lies `months_ago`, plus `days_off`, or on the day `on_day` of a month,
+    or on a day that is `anchored`; it started `days_before` that.
+    """
 
     number: str
     username: str
@@ -54,6 +58,9 @@ class Sold:
     days_off: int = 0
     quantity: int = 1
     trial: bool = False
+    on_day: int = 0
+    anchored: date | None = None
+    days_before: int = 0
 
 
 MONTH, YEAR, WEEKS = Interval("month"), Interval("year"), Interval("week", 2)
@@ -68,13 +75,17 @@ SOLD = (
     Sold("AT-104268", "formula", "=SUM(A1:A9) Consulting", "formula@customer.example", "US", "America/New_York", "USD", "Starter", "19.00", MONTH, 3, 15),
     Sold("AT-104275", "markup", "<b>Bold</b> Ideas Inc.", "markup@customer.example", "US", "America/Los_Angeles", "USD", "Business", "249.00", MONTH, 7, 4),
     Sold("AT-104282", "lordhowe", "Howe Island Divers", "divers@customer.example", "AU", "Australia/Lord_Howe", "AUD", "Team", "119.00", MONTH, 11, 1),
-    Sold("AT-104289", "trial", "Try First GmbH", "trial@customer.example", "AT", "Europe/Vienna", "EUR", "Business", "249.00", MONTH, 0, 9, 1, True),
+    Sold("AT-104289", "trial", "Try First GmbH", "trial@customer.example", "AT", "Europe/Vienna", "EUR", "Business", "249.00", MONTH, 0, 9, 1, True, days_before=14),
     Sold("AT-104296", "free", "Freya Free", "freya@customer.example", "SE", "Europe/Stockholm", "EUR", "Free", "0.00", MONTH, 6, 2),
     Sold("AT-104310", "nordlicht", "Nordlicht Energie GmbH", "nordlicht@customer.example", "DE", "Europe/Berlin", "EUR", "Business", "249.00", MONTH, 18, 8),
     Sold("AT-104310", "nordlicht", "Nordlicht Energie GmbH", "nordlicht@customer.example", "DE", "Europe/Berlin", "EUR", "Dialer add-on", "16.20", WEEKS, 6, 11),
     Sold("AT-104317", "newcomer", "Nina Newcomer", "nina@customer.example", "FR", "Europe/Paris", "EUR", "Team", "79.00", MONTH, 1, 25),
     Sold("AT-104324", "mailblast", "Mailblast Ltd", "mailblast@customer.example", "GB", "Europe/London", "GBP", "Business, yearly", "2390.00", YEAR, 14, 3),
-    Sold("AT-104303", "thirtyfirst", "Ultimo Ltd", "ultimo@customer.example", "GB", "Europe/London", "GBP", "Team", "63.20", MONTH, 10, 31),
+    Sold("AT-104303", "thirtyfirst", "Ultimo Ltd", "ultimo@customer.example", "GB", "Europe/London", "GBP", "Team", "63.20", MONTH, 10, on_day=31),
+    Sold("AT-104331", "leapling", "Leap Day Travel", "leap@customer.example", "IN", "Asia/Kolkata", "INR", "Team, yearly", "28800.00", YEAR, 33, anchored=date(2024, 2, 29)),
+    Sold("AT-104338", "quarterly", "Quartal AG", "quartal@customer.example", "CH", "Europe/Zurich", "CHF", "Business, quarterly", "690.00", Interval("month", 3), 9, on_day=30, days_before=11),
+    Sold("AT-104345", "tendays", "Chatham Weekly News", "news@customer.example", "NZ", "Pacific/Chatham", "NZD", "Team", "39.00", Interval("day", 10), 2, 2),
+    Sold("AT-104352", "niue", "Niue Post", "post@customer.example", "NU", "Pacific/Niue", "NZD", "Team", "119.00", MONTH, 8, on_day=29),
 )  # fmt: skip
 
 
@@ -101,7 +112,7 @@ def write_export(folder: Path, today: date) -> None:
         anchor = _anchor(sold, today)
         reference = f"SUB-{index:04}"
         trial_end = anchor.isoformat() if sold.trial else ""
-        started = anchor - timedelta(days=14) if sold.trial else anchor
+        started = anchor - timedelta(days=sold.days_before)
         terms = [sold.quantity, sold.price, sold.currency, sold.interval.unit, sold.interval.count]
         subscriptions.append(
             [reference, sold.number, sold.plan.lower(), sold.plan, *terms, started, anchor, trial_end, ""]
@@ -209,19 +220,31 @@ def _anchor(sold: Sold, today: date) -> date:
     """So many months ago, and some days later: billing dates then lie both before and after today."""
     if sold.trial:
         return today + timedelta(days=sold.days_off)
+    if sold.anchored:
+        return sold.anchored
+    if sold.on_day:
+        month = (today - relativedelta(months=sold.months_ago)).replace(day=1)
+        while monthrange(month.year, month.month)[1] < sold.on_day:
+            month -= relativedelta(months=1)
+        return month.replace(day=sold.on_day)
     return today - relativedelta(months=sold.months_ago) + relativedelta(days=sold.days_off % 28)
 
 
 def _payments(sold: Sold, reference: str, anchor: date, today: date, before: int) -> Iterator[list[object]]:
     if Decimal(sold.price) == 0:
         return
+    first = [(anchor - timedelta(days=sold.days_before), anchor)] if sold.days_before and not sold.trial else []
+    for number, (start, end) in enumerate(chain(first, _periods(sold, anchor, today)), 1):
+        paid_at = datetime.combine(start, time(6, 30), tzinfo=UTC).isoformat()
+        key = f"PAY-{before + number:06}"
+        yield [key, reference, start, end, sold.price, sold.currency, paid_at, "card", "manual", "", "0"]
+
+
+def _periods(sold: Sold, anchor: date, today: date) -> Iterator[tuple[date, date]]:
     k = 0
     while (start := billing_date(anchor, sold.interval, k)) <= today:
         k += 1
-        end = billing_date(anchor, sold.interval, k)
-        paid_at = datetime.combine(start, time(6, 30), tzinfo=UTC).isoformat()
-        key = f"PAY-{before + k:06}"
-        yield [key, reference, start, end, sold.price, sold.currency, paid_at, "card", "manual", "", "0"]
+        yield start, billing_date(anchor, sold.interval, k)
 
 
 def _write(path: Path, columns: tuple[str, ...], rows: list[list[object]]) -> None:
