@@ -12,7 +12,7 @@ from billing.periods import local_date
 from billing.states import RELEASED, VOIDABLE
 from billing.wording import day_words, instant_words
 from cancellations.models import CancellationRequest, PolicyVersion, Termination
-from cancellations.queries import declared, published_versions
+from cancellations.queries import published_versions
 from messaging.rendering import Value
 from messaging.services import queue_message
 
@@ -34,12 +34,7 @@ def read_proof_token(token: str) -> tuple[str, str]:
 def send_letter(
     kind: str, request: CancellationRequest, *, now: datetime, parts: Sequence[CancellationRequest] | None = None
 ) -> None:
-    """Queues the message of this kind to the customer; it tells of `parts`, or else of the request alone.
-
-    The receipt is one for the whole declaration.
-    """
-    if kind == "received":
-        parts = list(declared(request.reference).select_related("subscription"))
+    """Queues the message of this kind to the customer, about `parts` of the declaration or the request alone."""
     queue_message(
         kind=kind,
         recipient=request.email_given,

@@ -74,7 +74,7 @@ def submit_for(
                 for request in requests:
                     request.save(force_insert=True)
                     _queue_refund(request, now)
-                send_letter("received", requests[0], now=now)
+                send_letter("received", requests[0], now=now, parts=requests)
             return requests[0]
         except IntegrityError:
             twin = CancellationRequest.objects.filter(submission_key=submission_key).order_by("part").first()
@@ -171,13 +171,8 @@ def verify(*, request: CancellationRequest, now: datetime, subscriptions: Sequen
     request.account, request.verified_at = matching_account(request), now
     rows = [request, *(_copy(request, part) for part in range(2, len(chosen) + 1))]
     with recorded("verify", actor="customer"):
-        for row, subscription in zip_longest(rows, chosen):
-            if subscription is not None:
-                match(row, subscription)
-            move(row, _state_once_proven(row), now)
-            if _save_proven(row, now):
-                _queue_refund(row, now)
-        send_letter("received", request, now=now)
+        kept = [row for row, subscription in zip_longest(rows, chosen) if _prove(row, subscription, now)]
+        send_letter("received", request, now=now, parts=kept)
 
 
 @transaction.atomic
@@ -214,13 +209,17 @@ def _copy(request: CancellationRequest, part: int) -> CancellationRequest:
     return CancellationRequest(reference=_part_reference(request.reference, part), part=part, **copied)
 
 
-def _save_proven(request: CancellationRequest, now: datetime) -> bool:
-    """Saves it. Where another request for the subscription came in between, support decides between the two; a
-    further part of a declaration is then left out: its subscription is cancelled by that other request.
+def _prove(request: CancellationRequest, subscription: Subscription | None, now: datetime) -> bool:
+    """Matches and saves it. Where another request for the subscription came in between, support decides between the
+    two; a further part of a declaration is then left out: its subscription is cancelled by that other request.
     """
+    if subscription is not None:
+        match(request, subscription)
+    move(request, _state_once_proven(request), now)
     try:
         with transaction.atomic():
             request.save()
+            _queue_refund(request, now)
     except IntegrityError:
         if request.part > 1:
             return False
