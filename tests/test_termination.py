@@ -8,6 +8,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import IntegrityError, InternalError, connection, transaction
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from billing.models import Refund
 from billing.services.review import approve, propose
@@ -17,6 +18,7 @@ from cancellations.models import CancellationRequest, Termination
 from cancellations.queries import timeline
 from cancellations.services.common import RequestRefused
 from cancellations.services.enforcement import enforce
+from cancellations.services.review import waive_notice
 from cancellations.services.termination import confirm, discard, rehearse, terminate
 from cancellations.services.termination import reverse as take_back
 from messaging.models import OutgoingMessage
@@ -74,6 +76,12 @@ class TestItsEffect:
         assert request.refund.state == "void"
         assert [entry.verb for entry in timeline(request)] == ["submit", "schedule", "terminate"]
         assert Refund.objects.exclude(state="void").get().about == termination.reference
+
+    def test_who_had_left_before_is_not_superseded(self, bob):
+        request = cast.scheduled(bob.subscriptions.first())
+        cast.terminated(bob, at=request.effective_at + timedelta(days=2))  # the worker has not come by
+        assert fresh(request).state == "effective"
+        assert ends(bob) == [date(2026, 2, 28), date(2026, 3, 2)]
 
     def test_the_refund_review_starts_from_what_the_manager_proposes(self, bob):
         cast.terminated(bob, refund_proposed=False, refund_ground="The damage is larger.")
@@ -201,6 +209,13 @@ class TestReversal:
         enforce(now=NOW + timedelta(days=30))
         assert date(2026, 2, 28) in ends(bob)
 
+    def test_a_waived_notice_is_not_lost(self, bob, max_):
+        request = cast.in_review(bob.subscriptions.first(), at=NOW.replace(day=20))
+        waive_notice(request=request, by=cast.staff("support"), ground="In hospital", now=NOW.replace(day=20))
+        termination = cast.terminated(bob, at=NOW.replace(day=21))
+        take_back(termination=termination, by=max_, ground="A mistake", now=NOW.replace(day=22))
+        assert (fresh(request).state, fresh(request).effective_on) == ("in_review", date(2026, 2, 28))
+
     def test_money_that_moves_already_stays_and_is_named(self, bob, max_):
         termination = cast.terminated(bob)
         refund = propose(refund=Refund.objects.get(), basis="unused", by=cast.staff("finance"), now=NOW)
@@ -246,7 +261,7 @@ class TestAtTheDesk:
         return told | {"revoke_sign_in": "on"} | changes
 
     def test_what_will_happen_is_shown_before_it_does(self, desk, bob):
-        cast.in_review(bob.subscriptions.first())
+        cast.in_review(bob.subscriptions.first(), at=timezone.now())
         page = desk.post(self.add, self.form(bob)).content.decode()
         for part in (
             "This is what will happen",
@@ -348,8 +363,10 @@ def test_two_managers_at_the_same_moment_make_one_termination(roles):
 @pytest.mark.django_db(transaction=True)
 def test_a_termination_and_the_worker_at_the_same_moment_end_it_once(roles):
     cast.policy()
-    for _ in range(4):
-        request = cast.scheduled()
+    for _ in range(6):
+        of = cast.subscription()
+        cast.payment(of, date(2026, 2, 28), date(2026, 3, 31))
+        request = cast.scheduled(of)
         holder = request.account
 
         def act(first, request=request, holder=holder):
@@ -365,6 +382,6 @@ def test_a_termination_and_the_worker_at_the_same_moment_end_it_once(roles):
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(act, [True, False]))
         assert fresh(request).state in ("effective", "superseded")
-        letters = OutgoingMessage.objects.filter(about=request.declaration, kind="ended").count()
+        letters = OutgoingMessage.objects.filter(about=request.declaration, kind="ended_with_review").count()
         assert letters == (fresh(request).state == "effective")
         assert CancellationRequest.objects.filter(pk=request.pk, enforcement_error="").exists()

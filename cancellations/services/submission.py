@@ -27,6 +27,7 @@ from cancellations.services.common import (
 from cancellations.services.refunds import queue_refund_asked_for, refuse_while_refunded, void_refund
 from cancellations.states import OPEN, RequestState
 from messaging.models import OutgoingMessage
+from messaging.waking import wake
 
 LINK_PAUSE = timedelta(minutes=1)
 
@@ -75,6 +76,7 @@ def submit_for(
                     request.save(force_insert=True)
                     _queue_refund(request, now)
                 send_letter("received", requests[0], now=now, parts=requests)
+                wake("cancellations.enforce")  # what ends at once is due
             return requests[0]
         except IntegrityError:
             twin = CancellationRequest.objects.filter(submission_key=submission_key).order_by("part").first()
@@ -84,8 +86,9 @@ def submit_for(
             if not taken:
                 raise
             left = [one for one in left if one not in taken]
-    elsewhere = open_request_for(subscriptions[0])
-    assert elsewhere is not None
+    elsewhere = next(filter(None, map(open_request_for, subscriptions)), None)
+    if elsewhere is None:  # it was there a moment ago, and has been settled since
+        raise RequestRefused("Another page of yours changed this in the same moment. Please look, and try again.")
     return elsewhere
 
 
@@ -173,6 +176,7 @@ def verify(*, request: CancellationRequest, now: datetime, subscriptions: Sequen
     with recorded("verify", actor="customer"):
         kept = [row for row, subscription in zip_longest(rows, chosen) if _prove(row, subscription, now)]
         send_letter("received", request, now=now, parts=kept)
+    wake("cancellations.enforce")
 
 
 @transaction.atomic

@@ -24,7 +24,8 @@ from cancellations.models import (
     TerminationGround,
 )
 from cancellations.queries import has_ended, policy_in_force
-from cancellations.services.common import RequestRefused, match, move, unmatch
+from cancellations.services.common import RequestRefused, move, unmatch
+from cancellations.services.enforcement import take_effect
 from cancellations.services.refunds import void_refund
 from cancellations.states import OPEN, RequestState, TerminationState
 from messaging.models import OutgoingMessage
@@ -115,7 +116,8 @@ def _begin(case: Case, by: User, now: datetime, *, rehearsed: bool = False) -> T
     """Saves the case, with the account locked. Raises RequestRefused where a termination stands already."""
     policy = policy_in_force(now)
     termination = Termination(
-        account=Account.objects.select_for_update().get(pk=case.account.pk),
+        # Not its key: whoever writes a row that points at the account does not wait for this
+        account=Account.objects.select_for_update(no_key=True).get(pk=case.account.pk),
         state=TerminationState.PROPOSED,
         state_changed_at=now,
         policy_version=policy,
@@ -208,9 +210,16 @@ def _take_effect(termination: Termination, now: datetime) -> None:
 
 
 def _settle_requests(termination: Termination, now: datetime) -> None:
-    """Open requests are superseded, and their refunds void: the termination has a review of its own."""
-    rows = CancellationRequest.objects.select_for_update(of=("self",)).order_by("pk")
+    """Open requests are superseded, and their refunds void: the termination has a review of its own.
+
+    One whose date has come takes effect as it would have by itself: the customer left before we ended anything.
+    """
+    rows = CancellationRequest.objects.select_related("policy_version", "subscription__account", "refund")
+    rows = rows.select_for_update(of=("self",)).order_by("pk")
     for request in rows.filter(account=termination.account, state__in=OPEN):
+        if request.effective_at is not None and request.effective_at <= now and not request.enforcement_error:
+            take_effect(request, now)
+            continue
         void_refund(request, "The account was terminated, and the refund is reviewed with that.", now)
         request.superseded_by = termination
         move(request, RequestState.SUPERSEDED, now)
@@ -260,9 +269,7 @@ def _void(refund: Refund, ground: str, now: datetime, by: User) -> None:
 
 
 def _take_up_again(request: CancellationRequest, now: datetime) -> None:
-    """From the same time of receipt; where a newer request for the subscription is open, staff match anew."""
-    if request.subscription is not None:
-        match(request, request.subscription)
+    """With all that it rested on; where a newer request for the subscription is open, staff match it anew."""
     move(request, RequestState.IN_REVIEW, now)
     try:
         with transaction.atomic():
