@@ -297,11 +297,13 @@ class TestAtTheDesk:
             assert "Ticket 9" in answer.content.decode()
         assert not Termination.objects.exists()
 
-    def test_a_second_click_is_told_that_it_is_done(self, desk, bob):
-        desk.post(self.add, self.form(bob, step="confirm"))
-        answer = desk.post(self.add, self.form(bob, step="confirm"))
-        assert "terminated already" in answer.content.decode()
+    def test_a_second_click_leads_to_the_same_page_and_another_manager_is_told(self, desk, bob):
+        first, second = (desk.post(self.add, self.form(bob, step="confirm")) for _ in range(2))
+        assert first.url == second.url
         assert Termination.objects.count() == 1
+        other = Client()
+        other.force_login(cast.staff("manager", "Max"))
+        assert "terminated already" in other.post(self.add, self.form(bob)).content.decode()
 
     def test_from_the_account_to_the_reversal(self, desk, bob, max_):
         account_page = desk.get(reverse("admin:accounts_account_change", args=[bob.pk])).content.decode()

@@ -158,6 +158,8 @@ class TerminationAdmin(FilesAdmin, VerbAdmin):
                     return self._terminated(request, terminate(case=form.case(), by=request.user, now=now))
                 rehearsal = rehearse(case=form.case(), by=request.user, now=now)
             except RequestRefused as error:
+                if (standing := self._of_ones_own(form.case().account, request.user)) is not None:
+                    return self._terminated(request, standing)  # a double click
                 form.add_error(None, str(error))
         context = {
             **self.admin_site.each_context(request),
@@ -169,6 +171,10 @@ class TerminationAdmin(FilesAdmin, VerbAdmin):
         }
         failed = form.is_bound and rehearsal is None and request.POST.get("step") != "edit"
         return render(request, "desk/terminate.html", context, status=422 if failed else 200)
+
+    def _of_ones_own(self, account: Account, user: User) -> Termination | None:
+        standing = Termination.objects.filter(account=account, state__in=(S.PROPOSED, S.EFFECTIVE))
+        return standing.filter(proposed_by=user).first()
 
     def _initial(self, request: HttpRequest, now: datetime) -> dict[str, Any]:
         proposes = policy_in_force(now).termination_basis != RefundBasis.NONE
