@@ -226,7 +226,9 @@ def _proof_page(
 def _verify(http: HttpRequest, request: CancellationRequest, chosen: list[Subscription], now: datetime) -> HttpResponse:
     try:
         verify(request=request, subscriptions=chosen, now=now)
-    except (IllegalTransition, RequestRefused) as error:
+    except IllegalTransition:
+        messages.warning(http, "This request was settled in the meantime, so there is nothing left to confirm.")
+    except RequestRefused as error:
         messages.warning(http, str(error))
     response = redirect("request_received", reference=request.declaration)
     access.grant(http, response, request.declaration, "proven")

@@ -8,6 +8,8 @@ from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 
+from billing.models import Refund
+from billing.states import RefundState
 from cancellations.queries import due_requests
 from messaging.models import MessageState, OutgoingMessage
 
@@ -49,4 +51,5 @@ def _broker() -> bool:
 def _overdue() -> bool:
     since = timezone.now() - OVERDUE
     waiting = OutgoingMessage.objects.filter(state=MessageState.PENDING, due_at__lt=since)
-    return waiting.exists() or due_requests(since).exists()
+    to_send = Refund.objects.filter(state=RefundState.SENDING, attempt_due_at__lt=since)
+    return waiting.exists() or due_requests(since).exists() or to_send.exists()

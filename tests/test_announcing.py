@@ -82,6 +82,15 @@ def test_publishing_announces_where_wanted_and_the_page_shows_how_far_it_has_com
     assert "not open to it now" in again.content.decode()
 
 
+def test_an_account_that_cannot_be_told_does_not_hold_up_the_others():
+    holders = [cast.account() for _ in range(4)]
+    type(holders[1]).objects.filter(pk=holders[1].pk).update(time_zone="No/Where")
+    announcement = announce(version=cast.policy(), by=None, now=NOW)
+    announce_due(now=NOW)
+    assert (fresh(announcement).told, fresh(announcement).total, len(told())) == (3, 4, 3)
+    assert fresh(announcement).finished_at == NOW
+
+
 def test_neither_a_draft_nor_the_same_version_twice():
     with pytest.raises(RequestRefused, match="Publish it first"):
         announce(version=PolicyVersion.objects.create(number=9, text="x"), by=None, now=NOW)

@@ -84,7 +84,11 @@ def send_due(*, now: datetime) -> int:
     """
     ended = 0
     while (refund := _claim(now)) is not None:
-        ended += _record(refund, _ask(refund), now)
+        answer = _ask(refund)
+        try:
+            ended += _record(refund, answer, now)
+        except RefundRefused:  # what the gateway did stands; once the lease is over it is asked again
+            log.exception("The answer %s about refund %s could not be written", answer, refund.reference)
     return ended
 
 

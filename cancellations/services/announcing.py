@@ -1,8 +1,9 @@
 """Telling account holders of a published policy version (policy 4.1): in batches, resumable, nobody twice."""
 
+import logging
 from datetime import datetime
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Upper
 
@@ -13,6 +14,7 @@ from cancellations.services.common import RequestRefused
 from cancellations.states import PolicyState
 from messaging.waking import wake
 
+log = logging.getLogger(__name__)
 BATCH = 100
 
 
@@ -51,15 +53,25 @@ def _next_batch(now: datetime) -> int | None:
         if announcement is None:
             return None
         batch = list(_holders().filter(pk__gt=announcement.reached).order_by("pk")[:BATCH])
-        for account in batch:
-            send_policy_letter(announcement.policy_version, account, now=now)
-        announcement.told += len(batch)
+        announcement.told += sum(_tell(announcement.policy_version, account, now) for account in batch)
         if batch:
             announcement.reached = batch[-1].pk
         if len(batch) < BATCH:
             announcement.finished_at = now
         announcement.save()
         return len(batch)
+
+
+def _tell(version: PolicyVersion, account: Account, now: datetime) -> bool:
+    try:
+        with transaction.atomic():
+            send_policy_letter(version, account, now=now)
+    except OperationalError:
+        raise  # the database's trouble, not the account's: the batch is due again
+    except Exception:  # one account must not hold up those behind it
+        log.exception("Account %s could not be told of policy %s", account.account_number, version)
+        return False
+    return True
 
 
 def _holders() -> QuerySet[Account]:

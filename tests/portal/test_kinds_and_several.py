@@ -404,6 +404,13 @@ class TestFiles:
         assert sentence in answer.content.decode()
         assert not Attachment.objects.exists()
 
+    def test_more_than_one_form_may_send_is_refused_before_it_is_kept(self, policy, monkeypatch):
+        monkeypatch.setattr("config.uploads.MOST_AT_ONCE", 2000)
+        request = self.cause()
+        answer = self.upload(signed_in(request.account), request, ("a.pdf", PDF + 3000 * b"x"))
+        assert answer.status_code == 400
+        assert "more than we can take" in answer.content.decode()
+
     def test_at_most_ten_and_at_least_one(self, policy):
         request = self.cause()
         client = signed_in(request.account)

@@ -3,9 +3,11 @@
 from datetime import timedelta
 from xml.etree import ElementTree
 
+import pgtrigger
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import User
 from cancellations.models import PolicyVersion
@@ -102,6 +104,15 @@ def test_a_message_that_lies_for_long_makes_it_unready(client, policy):
 
     queue_message(kind="withdrawn", recipient="a@customer.example", context={"reference": "CR-1"}, now=cast.NOW)
     assert client.get("/readyz").status_code == 503
+
+
+def test_a_refund_that_no_worker_sends_makes_it_unready(client, policy):
+    refund = cast.refund_requested()
+    with pgtrigger.ignore("billing.Refund:refund_state", "billing.Refund:refund_guard"):
+        whole = {"amount": 20, "amount_currency": "EUR", "basis": "unused", "proposed_by": cast.staff("finance")}
+        whole |= {"approved_by": cast.staff("finance", "Frank"), "attempt_due_at": timezone.now() - timedelta(hours=1)}
+        type(refund).objects.filter(pk=refund.pk).update(state="sending", **whole)
+    assert client.get("/readyz").json()["workers_keep_up"] is False
 
 
 def test_demo_data_is_refused_outside_a_local_run(settings):
