@@ -93,29 +93,41 @@ def outcome(
         notice_days=policy.notice_days,
         requested_end=requested_end,
     )
-    found, counts_as, at_once = ordinary, kind, False
-    if kind == Kind.COOLING_OFF:
-        within = _cooling_off(subscription, received_on, policy)
-        found, at_once = within or _too_late_to_cool_off(ordinary, subscription, policy), within is not None
-        counts_as = kind if at_once else Kind.ORDINARY
-    elif kind == Kind.FOR_CAUSE and ground_accepted:
-        found, at_once = assess_for_cause(ordinary, received_on=received_on), True
+    at_once = _at_once(subscription, received_on, policy, kind, ordinary, ground_accepted)
+    if kind == Kind.COOLING_OFF and at_once is None:
+        kind, ordinary = Kind.ORDINARY, _too_late_to_cool_off(ordinary, subscription, policy)
+    found = at_once or ordinary
+    lines = quote(
+        subscription,
+        ended_on=found.effective_on,
+        basis=computed_basis(kind),
+        whole_contract=kind == Kind.COOLING_OFF,
+    )
     return Outcome(
         subscription=subscription,
         policy_version=policy,
-        kind=counts_as,
+        kind=kind,
         assessment=found,
         received_on=received_on,
         effective_at=received_at if at_once else start_of_day(found.effective_on, zone),
-        refund=quoted_total(
-            quote(
-                subscription,
-                ended_on=found.effective_on,
-                basis=computed_basis(counts_as),
-                whole_contract=counts_as == Kind.COOLING_OFF,
-            )
-        ),
+        refund=quoted_total(lines),
     )
+
+
+def _at_once(
+    subscription: Subscription,
+    received_on: date,
+    policy: PolicyVersion,
+    kind: Kind,
+    ordinary: NoticeAssessment,
+    ground_accepted: bool,
+) -> NoticeAssessment | None:
+    """The assessment of what ends by its receipt; None where it waits for its date."""
+    if kind == Kind.COOLING_OFF:
+        return _cooling_off(subscription, received_on, policy)
+    if kind == Kind.FOR_CAUSE and ground_accepted:
+        return assess_for_cause(ordinary, received_on=received_on)
+    return None
 
 
 def computed_basis(kind: Kind) -> RefundBasis:
