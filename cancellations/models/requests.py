@@ -160,6 +160,7 @@ class CancellationRequest(models.Model):
                 Lower("account_number_given"),
                 Lower("username_given"),
                 Lower("email_given"),
+                F("kind_declared"),
                 condition=Q(state=RequestState.UNVERIFIED),
                 name="one_unproven_request_a_sender",
             ),

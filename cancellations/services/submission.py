@@ -292,6 +292,7 @@ def _state_once_proven(request: CancellationRequest) -> RequestState:
 def _waiting_twin(declaration: Declaration) -> CancellationRequest | None:
     return CancellationRequest.objects.filter(
         state=RequestState.UNVERIFIED,
+        kind_declared=declaration.kind,
         account_number_given__iexact=declaration.account_number,
         username_given__iexact=declaration.username,
         email_given__iexact=declaration.email,

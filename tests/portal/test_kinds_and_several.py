@@ -202,6 +202,13 @@ class TestCoolingOff:
             "The cooling-off days were over when it was received",
         )
 
+    def test_an_ordinary_one_that_waits_for_proof_does_not_swallow_it(self, policy, new, client):
+        cast.unverified(new.account)
+        request = cast.unverified(new.account, kind=Kind.COOLING_OFF, reason="")
+        assert request.kind_declared == "cooling_off"
+        client.post(reverse("request_proof", args=[proof_token(request)]))
+        assert fresh(request).state == "scheduled"
+
     def test_late_proof_keeps_the_time_of_receipt(self, policy, new, client, moment):
         request = cast.unverified(new.account, kind=Kind.COOLING_OFF, reason="")
         moment.shift(timedelta(days=6))  # the 18th: the cooling-off days are over by now
