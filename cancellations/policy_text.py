@@ -1,5 +1,6 @@
 """A policy version's text with its own figures filled in, as sanitised HTML."""
 
+import re
 from pathlib import Path
 
 from django.conf import settings
@@ -36,6 +37,11 @@ def plain(version: PolicyVersion) -> str:
     for name, words in figures(version).items():
         text = text.replace("{" + name + "}", words)
     return text
+
+
+def unknown_figures(version: PolicyVersion) -> list[str]:
+    """Names in braces that stay as they are when the text is shown: slips of whoever wrote it."""
+    return sorted(set(re.findall(r"\{\w+\}", plain(version))))
 
 
 def filled_in(version: PolicyVersion) -> str:

@@ -1,13 +1,33 @@
 """Policy versions: the text and the figures that bind a request (policy 4.1)."""
 
+from decimal import Decimal, InvalidOperation
+
 import pghistory
 import pgtrigger
+from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
+from moneyed import CURRENCIES
 
 from accounts.models import User
 from billing.models import RefundBasis
 from cancellations.states import POLICY_TRANSITIONS, PolicyState
+
+
+def limits_are_sums(limits: object) -> None:
+    """Raises ValidationError unless it maps currencies (ISO 4217) to sums of zero or more, such as {"EUR": "500"}."""
+    if not isinstance(limits, dict):
+        raise ValidationError('Write the limits by currency, like {"EUR": "500", "JPY": "80000"}.')
+    for code, limit in limits.items():
+        if code not in CURRENCIES:
+            raise ValidationError(f"{code} is no currency code, such as EUR.")
+        try:
+            sum_ = Decimal(limit) if isinstance(limit, str) else Decimal("NaN")
+        except InvalidOperation:
+            sum_ = Decimal("NaN")
+        if not sum_.is_finite() or sum_ < 0:
+            raise ValidationError(f'The limit for {code} is no sum of zero or more; write it in quotes, like "500.00".')
 
 
 class ReviewMode(models.TextChoices):
@@ -30,7 +50,9 @@ class PolicyVersion(models.Model):
     notice_days = models.PositiveSmallIntegerField("notice (days)", default=10)
     trial_notice_days = models.PositiveSmallIntegerField("notice within a trial (days)", default=0)
     cooling_off_days = models.PositiveSmallIntegerField("cooling-off (days)", default=14)
-    verification_days = models.PositiveSmallIntegerField("time to prove the address (days)", default=30)
+    verification_days = models.PositiveSmallIntegerField(
+        "time to prove the address (days)", default=30, validators=[MinValueValidator(1)]
+    )
     review_mode = models.CharField("review", max_length=10, choices=ReviewMode.choices, default=ReviewMode.EVERY)
     refund_decision_days = models.PositiveSmallIntegerField("refund decided within (working days)", default=5)
     refund_payment_days = models.PositiveSmallIntegerField("refund paid within (working days)", default=10)
@@ -38,6 +60,7 @@ class PolicyVersion(models.Model):
         "one approver up to",
         default=dict,
         blank=True,
+        validators=[limits_are_sums],
         help_text='By currency, for example {"EUR": "500"}. Above it, and in any other currency, two people approve',
     )
     termination_basis = models.CharField(

@@ -2,12 +2,14 @@
 
 from datetime import datetime
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from accounts.history import recorded
 from accounts.models import User
 from billing.states import IllegalTransition
 from cancellations.models import PolicyVersion
+from cancellations.policy_text import unknown_figures
 from cancellations.services.announcing import announce
 from cancellations.services.common import RequestRefused
 from cancellations.states import PolicyState
@@ -35,6 +37,12 @@ def publish(
         raise RequestRefused("Say in a sentence what changes: customers read it in the policy's history.")
     if effective_from < now:
         raise RequestRefused("A version cannot come into force in the past. Choose now or a later time.")
+    try:
+        version.full_clean()
+    except ValidationError as error:
+        raise RequestRefused(f"Correct the draft first. {' '.join(error.messages)}") from error
+    if unknown := unknown_figures(version):
+        raise RequestRefused(f"The text names figures that do not exist: {', '.join(unknown)}. Correct it first.")
     version.change_summary, version.effective_from = change_summary.strip(), effective_from
     version.state, version.published_at, version.published_by = PolicyState.PUBLISHED, now, by
     with recorded("publish", actor="staff", by=by.pk if by else None, why=change_summary):

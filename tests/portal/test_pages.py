@@ -12,6 +12,7 @@ from django.utils import timezone
 from accounts.models import User
 from cancellations.models import PolicyVersion
 from cancellations.queries import policy_in_force
+from cancellations.services.common import RequestRefused
 from cancellations.services.policies import publish
 from messaging.models import OutgoingMessage
 from tests import cast
@@ -199,3 +200,30 @@ def test_the_newest_published_version_whose_time_has_come_is_in_force(policy):
     assert policy_in_force(cast.NOW + 2 * day) == sooner
     assert policy_in_force(cast.NOW + 90 * day) == sooner  # published after the one that was announced
     assert announced.number == 2
+
+
+@pytest.mark.parametrize(
+    ("figures", "sentence"),
+    [
+        ({"approval_limits": {"EUR": "much"}}, "no sum of zero or more"),
+        ({"approval_limits": {"EUR": 500}}, "write it in quotes"),
+        ({"approval_limits": {"EUR": "-1"}}, "no sum of zero or more"),
+        ({"approval_limits": {"EUR": "NaN"}}, "no sum of zero or more"),
+        ({"approval_limits": {"XX": "5"}}, "no currency code"),
+        ({"approval_limits": ["EUR"]}, "by currency"),
+        ({"verification_days": 0}, "greater than or equal to 1"),
+        ({"text": "We ask for {notice_day} of notice."}, "{notice_day}"),
+        ({"text": ""}, "cannot be blank"),
+    ],
+)
+def test_a_draft_with_a_slip_is_not_published_and_says_what_to_correct(figures, sentence):
+    draft = PolicyVersion.objects.create(**({"number": 9, "text": "x"} | figures))
+    now = timezone.now()
+    with pytest.raises(RequestRefused) as refused:
+        publish(version=draft, change_summary="x", effective_from=now, now=now)
+    assert sentence in str(refused.value)
+    assert not policy_is_published(draft)
+
+
+def policy_is_published(version):
+    return PolicyVersion.objects.get(pk=version.pk).state == "published"
