@@ -268,3 +268,45 @@ class FilesForm(CrispyForm):
         widget=SeveralFiles(attrs={"accept": ".pdf,.jpg,.jpeg,.png,.webp,.txt", "class": "form-control"}),
         error_messages={"required": "Choose a file", "max_length": "Choose a file with a shorter name"},
     )
+
+
+class VerifyForm(CrispyForm):
+    """A receipt in hand: its file, or its reference and seal."""
+
+    file = forms.FileField(
+        label="The receipt’s file",
+        required=False,
+        help_text="The PDF as you got it. It is only checked, and not kept.",
+        widget=forms.FileInput(attrs={"accept": ".pdf", "class": "form-control"}),
+        error_messages={"empty": "This file is empty. Choose the receipt’s PDF"},
+    )
+    reference = forms.CharField(
+        label="Reference",
+        required=False,
+        max_length=20,
+        help_text="Like CR-7KQ4-M9XT.",
+        widget=forms.TextInput(attrs={"class": "short", "autocomplete": "off"}),
+    )
+    seal = forms.CharField(
+        label="Seal",
+        required=False,
+        max_length=200,
+        help_text="64 digits and letters, at the end of the receipt.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        error_messages={"max_length": "The seal has 64 digits and letters. Please copy it once more"},
+    )
+
+    def clean_file(self) -> Any:
+        file = self.cleaned_data["file"]
+        if file is not None and file.size > MOST_BYTES:
+            raise forms.ValidationError("This file is too large to be a receipt of ours. Choose the receipt’s PDF")
+        return file
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if not self.errors and not given.get("file"):
+            if not given.get("reference"):
+                self.add_error("reference", "Choose the file, or enter the reference and the seal")
+            elif not given.get("seal"):
+                self.add_error("seal", "Enter the seal, too: it stands at the end of the receipt")
+        return given

@@ -11,7 +11,7 @@ from accounts.models import Account
 from billing.periods import local_date
 from billing.states import RELEASED, VOIDABLE
 from billing.wording import day_words, instant_words
-from cancellations.models import CancellationRequest, PolicyVersion, Termination
+from cancellations.models import CancellationRequest, PolicyVersion, Receipt, Termination
 from cancellations.queries import published_versions
 from messaging.rendering import Value
 from messaging.services import queue_message
@@ -96,8 +96,12 @@ def _context(request: CancellationRequest, parts: Sequence[CancellationRequest])
     zone = request.time_zone or settings.COMPANY_TIME_ZONE
     expires = request.verification_expires_at
     link = reverse("request_proof", args=[proof_token(request)])
+    receipt = Receipt.objects.filter(declaration=request.declaration).defer("pdf", "content").first()
     return {
         **_part(request),
+        "seal": receipt.seal if receipt else "",
+        "receipt_url": settings.SITE_URL + reverse("request_receipt", args=[request.declaration]),
+        "verify_url": settings.SITE_URL + reverse("verify"),
         "parts": [_part(part) for part in parts],
         "several": len(parts) > 1,
         "reference": request.declaration,

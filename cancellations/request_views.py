@@ -20,12 +20,13 @@ from cancellations import access
 from cancellations.downloads import handed_out
 from cancellations.forms import FilesForm, FollowForm, ProveForm, TakeBackForm
 from cancellations.letters import proof_token, read_proof_token
-from cancellations.models import CancellationRequest, Kind
+from cancellations.models import CancellationRequest, Kind, Receipt
 from cancellations.picture import points
 from cancellations.policy_text import filled_in
 from cancellations.queries import attachments_of, declared, outcome_of, timeline
 from cancellations.services.attachments import attach_to_request
 from cancellations.services.common import RequestRefused, choices_of
+from cancellations.services.receipts import pdf_of
 from cancellations.services.submission import (
     send_follow_link,
     send_proof_again,
@@ -150,6 +151,19 @@ def file(http: HttpRequest, reference: str, key: UUID) -> HttpResponse:
     return handed_out(get_object_or_404(attachments_of(parts[0]).defer(None), pk=key))
 
 
+@never_cache
+@require_safe
+def receipt(http: HttpRequest, reference: str) -> HttpResponse:
+    """The sealed receipt as a PDF: the same bytes whenever it is fetched."""
+    parts = _visible(http, reference)
+    if not parts or access.level_of(http, parts[0]) != "proven":
+        return _ask_for_proof(http, reference)
+    found = get_object_or_404(Receipt, declaration=parts[0].declaration)
+    response = HttpResponse(pdf_of(found), content_type="application/pdf")
+    response.headers["Content-Disposition"] = f'attachment; filename="{found.declaration}.pdf"'
+    return response
+
+
 def _posted(http: HttpRequest) -> Any:
     """What was posted, also when that is nothing; None for a page that is only opened."""
     return http.POST if http.method == "POST" else None
@@ -196,6 +210,7 @@ def _request_context(http: HttpRequest, parts: list[CancellationRequest]) -> dic
         context["takes_files"] = request.kind_declared == Kind.FOR_CAUSE or request.refund_wanted
         context["takes_files"] &= any(part.is_open for part in parts)
         context["attachments"] = attachments_of(request)
+        context["receipt"] = Receipt.objects.filter(declaration=request.declaration).defer("pdf").first()
         context["policy_text"] = filled_in(request.policy_version)
     return context
 

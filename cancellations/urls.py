@@ -1,6 +1,6 @@
 from django.urls import path
 
-from cancellations import cancel_views, pages, policy_pages, request_views
+from cancellations import cancel_views, pages, policy_pages, request_views, verify_pages
 
 urlpatterns = [
     path("", pages.entry, name="entry"),
@@ -12,6 +12,8 @@ urlpatterns = [
     path("requests/<slug:reference>/received/", request_views.received, name="request_received"),
     path("requests/<slug:reference>/link/", request_views.prove_again, name="request_link"),
     path("requests/<slug:reference>/take-back/", request_views.take_back, name="request_take_back"),
+    path("requests/<slug:reference>/receipt.pdf", request_views.receipt, name="request_receipt"),
+    path("verify/", verify_pages.check, name="verify"),
     path("requests/<slug:reference>/files/", request_views.files, name="request_files"),
     path("requests/<slug:reference>/files/<uuid:key>/", request_views.file, name="request_file"),
     path("policy/", policy_pages.policy, name="policy"),

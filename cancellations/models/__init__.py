@@ -1,6 +1,7 @@
 from cancellations.models.announcements import Announcement
 from cancellations.models.attachments import Attachment
 from cancellations.models.policy import PolicyVersion, ReviewMode
+from cancellations.models.receipts import Receipt
 from cancellations.models.requests import (
     REFERENCE_LENGTH,
     CancellationRequest,
@@ -22,6 +23,7 @@ __all__ = [
     "Kind",
     "PolicyVersion",
     "Reason",
+    "Receipt",
     "ReviewMode",
     "TerminatedSubscription",
     "Termination",

@@ -24,6 +24,7 @@ from cancellations.services.common import (
     move,
     unmatch,
 )
+from cancellations.services.receipts import issue_receipt
 from cancellations.services.refunds import queue_refund_asked_for, refuse_while_refunded, void_refund
 from cancellations.states import OPEN, RequestState
 from messaging.models import OutgoingMessage
@@ -75,6 +76,7 @@ def submit_for(
                 for request in requests:
                     request.save(force_insert=True)
                     _queue_refund(request, now)
+                issue_receipt(requests[0], requests, now)
                 send_letter("received", requests[0], now=now, parts=requests)
                 wake("cancellations.enforce")  # what ends at once is due
             return requests[0]
@@ -175,6 +177,7 @@ def verify(*, request: CancellationRequest, now: datetime, subscriptions: Sequen
     rows = [request, *(_copy(request, part) for part in range(2, len(chosen) + 1))]
     with recorded("verify", actor="customer"):
         kept = [row for row, subscription in zip_longest(rows, chosen) if _prove(row, subscription, now)]
+        issue_receipt(request, kept, now)
         send_letter("received", request, now=now, parts=kept)
     wake("cancellations.enforce")
 

@@ -83,6 +83,21 @@ def test_a_guest_cancels_and_everybody_does_their_part(phone: BrowserContext, de
     accessible(guest)
     assert "Keep this message: it is your receipt." in mailbox(holder.email)
 
+    # The receipt, checked by anybody
+    with guest.expect_download() as download:
+        guest.click("text=Keep the receipt (PDF)")
+    kept = download.value.path()
+    guest.goto("/verify/")
+    guest.click("text=Check it")
+    expect(guest.locator(".trouble")).to_contain_text("Choose the file")
+    shoot(guest, "verify-error-phone")
+    accessible(guest)
+    guest.set_input_files("#id_file", str(kept))
+    guest.click("text=Check it")
+    expect(guest.locator("main")).to_contain_text("This receipt is genuine")
+    shoot(guest, "verify-phone")
+    accessible(guest)
+
     # Support
     sam = desk.new_page()
     sign_in_staff(sam, "sam@atntcrm.example")

@@ -1,0 +1,103 @@
+"""Issuing receipts, making their PDF once, and checking what somebody holds in hand."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from hashlib import sha256
+
+from django.conf import settings
+from django.db import transaction
+
+from billing.wording import day_words, instant_words
+from cancellations.models import CancellationRequest, Receipt
+from cancellations.receipt_pdf import receipt_pdf
+from cancellations.seal import FIRST, canonical, seal_of
+
+
+def issue_receipt(request: CancellationRequest, parts: Sequence[CancellationRequest], now: datetime) -> Receipt:
+    """Seals what was declared, when it was received, and the end dates with their working. Once a declaration."""
+    receipt = Receipt.objects.create(
+        request=request, declaration=request.declaration, issued_at=now, content=canonical(_content(request, parts))
+    )
+    receipt.refresh_from_db(fields=["number", "previous_seal", "seal"])
+    return receipt
+
+
+def _content(request: CancellationRequest, parts: Sequence[CancellationRequest]) -> dict[str, object]:
+    zone = request.time_zone or settings.COMPANY_TIME_ZONE
+    return {
+        "company": settings.BRAND_NAME,
+        "reference": request.declaration,
+        "received_at": request.received_at.isoformat(),
+        "received": instant_words(request.received_at, zone),
+        "account_number": request.account_number_given,
+        "username": request.username_given,
+        "email": request.email_given,
+        "kind": request.kind_declared,
+        "reason": request.get_reason_display() if request.reason else "",
+        "cause": request.cause,
+        "words": request.words,
+        "requested_end": request.requested_end.isoformat() if request.requested_end else "",
+        "refund_reason": request.refund_reason,
+        "policy_version": request.policy_version.number,
+        "subscriptions": [
+            {
+                "subscription": str(part.subscription),
+                "ends_on": part.effective_on.isoformat() if part.effective_on else "",
+                "ends": day_words(part.effective_on),
+                "at_once": part.at_once,
+                "ground_is_open": part.ground_is_open,
+                "explanation": list(part.explanation),
+            }
+            for part in parts
+            if part.subscription is not None
+        ],
+    }
+
+
+def pdf_of(receipt: Receipt) -> bytes:
+    """The PDF, made when it is first asked for; from then on the same bytes."""
+    if receipt.pdf is None:
+        made = receipt_pdf(receipt.content, number=receipt.number or 0, seal=receipt.seal, issued=receipt.issued_at)
+        with transaction.atomic():
+            row = Receipt.objects.select_for_update().get(pk=receipt.pk)
+            if row.pdf is None:  # somebody else asked in the same moment
+                row.pdf, row.pdf_sha256 = made, sha256(made).hexdigest()
+                row.save(update_fields=["pdf", "pdf_sha256"])
+        receipt = row
+    return bytes(receipt.pdf or b"")
+
+
+def is_genuine(*, reference: str = "", seal: str = "", file: bytes | None = None) -> bool:
+    """Whether it is a receipt of ours, unchanged, and in its place in the chain: by its file, or reference and seal."""
+    if file is not None:
+        found = Receipt.objects.filter(pdf_sha256=sha256(file).hexdigest()).first()
+    else:
+        found = Receipt.objects.filter(declaration=reference.strip().upper(), seal=_tidy(seal)).first()
+    return found is not None and is_intact(found)
+
+
+def is_intact(receipt: Receipt) -> bool:
+    """Whether the seal still fits the content, and the chain before and behind it."""
+    fits = receipt.seal == seal_of(receipt.previous_seal, receipt.content)
+    number = receipt.number or 0
+    before = Receipt.objects.filter(number=number - 1).values_list("seal", flat=True).first()
+    behind = Receipt.objects.filter(number=number + 1).values_list("previous_seal", flat=True).first()
+    chained = receipt.previous_seal == (FIRST if number == 1 else before)
+    return fits and chained and behind in (None, receipt.seal)
+
+
+def _tidy(seal: str) -> str:
+    return "".join(seal.split()).lower()
+
+
+def broken_receipts() -> Iterator[str]:
+    """What is wrong with the chain, receipt by receipt: changed behind the portal's back, or missing."""
+    expected, seal = 1, FIRST
+    for receipt in Receipt.objects.order_by("number").defer("pdf").iterator(chunk_size=500):
+        if receipt.number != expected:
+            yield f"Receipts {expected} to {(receipt.number or 0) - 1} are missing."
+        elif receipt.previous_seal != seal:
+            yield f"Receipt {receipt.number} ({receipt.declaration}) does not follow the one before it."
+        if receipt.seal != seal_of(receipt.previous_seal, receipt.content):
+            yield f"Receipt {receipt.number} ({receipt.declaration}) was changed: its seal does not fit its content."
+        expected, seal = (receipt.number or 0) + 1, receipt.seal
