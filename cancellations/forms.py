@@ -296,6 +296,11 @@ class VerifyForm(CrispyForm):
         error_messages={"max_length": "The seal has 64 digits and letters. Please copy it once more"},
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.conditional = True  # type: ignore[attr-defined]  # one way or the other is needed
+
     def clean_file(self) -> Any:
         file = self.cleaned_data["file"]
         if file is not None and file.size > MOST_BYTES:

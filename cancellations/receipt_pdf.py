@@ -48,7 +48,12 @@ def _compile(content: str, number: int, seal: str, issued: datetime, standards: 
         "policy": settings.SITE_URL + reverse("policy"),
     }
     made = typst.compile(
-        str(TEMPLATE), format="pdf", sys_inputs=told, pdf_standards=standards, font_paths=_fonts(), timestamp=issued
+        str(TEMPLATE),
+        format="pdf",
+        sys_inputs=told,
+        pdf_standards=standards,
+        font_paths=_fonts(),
+        timestamp=issued.replace(microsecond=0),  # as fine as a PDF tells it
     )
     assert isinstance(made, bytes)
     return made

@@ -137,7 +137,7 @@ def test_receipts_of_the_same_moment_make_one_chain(roles):
 
 class TestThePdf:
     def test_it_is_the_same_to_the_byte_whenever_it_is_fetched(self, policy):
-        request = cast.in_review(words=WORDS)
+        request = cast.in_review(words=WORDS, at=NOW.replace(microsecond=123456))
         client = Client()
         client.force_login(cast.customer(request.account))
         address = reverse("request_receipt", args=[request.reference])
