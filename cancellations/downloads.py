@@ -1,9 +1,15 @@
-"""Handing a kept file out: to be saved, never to be opened as a page of ours."""
+"""Handing files out: to be saved, never to be opened as a page of ours."""
 
 from django.http import HttpResponse
 from django.utils.http import content_disposition_header
 
 from cancellations.models import Attachment
+
+
+def calendar_file(content: bytes, name: str) -> HttpResponse:
+    response = HttpResponse(content, content_type="text/calendar; charset=utf-8")
+    response.headers["Content-Disposition"] = content_disposition_header(True, name) or "attachment"
+    return response
 
 
 def handed_out(attachment: Attachment) -> HttpResponse:

@@ -2,12 +2,13 @@
 
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
@@ -15,6 +16,9 @@ from accounts.models import Account, User
 from accounts.queries import accounts_of
 from billing.models import Subscription
 from billing.periods import local_date
+from billing.wording import day_words
+from cancellations.calendar import day_to_keep
+from cancellations.downloads import calendar_file
 from cancellations.models import PolicyVersion
 from cancellations.picture import points_of
 from cancellations.queries import has_ended, may_cool_off, open_request_for, outcome, policy_in_force
@@ -35,6 +39,30 @@ def subscriptions(http: HttpRequest) -> HttpResponse:
     policy = policy_in_force(now)
     held = [_held(account, policy, now) for account in accounts_of(http.user)]
     return render(http, "portal/subscriptions.html", {"held": held})
+
+
+@require_safe
+@login_required
+def cancel_by(http: HttpRequest) -> HttpResponse:
+    """The last day to cancel for the next billing date, for the calendar."""
+    assert isinstance(http.user, User)
+    mine = Subscription.objects.filter(account__in=accounts_of(http.user)).select_related("account")
+    subscription: Subscription = get_object_or_404(mine, reference=http.GET.get("subscription", ""))
+    now = timezone.now()
+    told = outcome(subscription, received_at=now, policy=policy_in_force(now)).assessment
+    today = local_date(now, subscription.account.time_zone)
+    if has_ended(subscription, on=today) or told.deadline_on < today:
+        raise Http404
+    made = day_to_keep(
+        uid=f"{subscription.reference}-cancel-by@{urlsplit(settings.SITE_URL).hostname}",
+        day=told.deadline_on,
+        summary=f"Last day to cancel {subscription.plan_name} for {day_words(told.next_billing_on)}",
+        description="\n".join(told.explanation[1:3]),
+        url=settings.SITE_URL + reverse("cancel"),
+        remind_days=2,
+        made_at=now,
+    )
+    return calendar_file(made, f"{subscription.reference}.ics")
 
 
 def brand_style(http: HttpRequest) -> HttpResponse:

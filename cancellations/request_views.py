@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
@@ -9,6 +10,7 @@ from django.contrib import messages
 from django.core.signing import BadSignature
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
@@ -17,7 +19,8 @@ from billing.models import Subscription
 from billing.periods import local_date
 from billing.states import IllegalTransition
 from cancellations import access
-from cancellations.downloads import handed_out
+from cancellations.calendar import day_to_keep
+from cancellations.downloads import calendar_file, handed_out
 from cancellations.forms import FilesForm, FollowForm, ProveForm, TakeBackForm
 from cancellations.letters import proof_token, read_proof_token
 from cancellations.models import CancellationRequest, Kind, Receipt
@@ -162,6 +165,28 @@ def receipt(http: HttpRequest, reference: str) -> HttpResponse:
     response = HttpResponse(pdf_of(found), content_type="application/pdf")
     response.headers["Content-Disposition"] = f'attachment; filename="{found.declaration}.pdf"'
     return response
+
+
+@never_cache
+@require_safe
+def ends(http: HttpRequest, reference: str, part: int) -> HttpResponse:
+    """The end date of one subscription, for the calendar."""
+    parts = _visible(http, reference)
+    if not parts or access.level_of(http, parts[0]) != "proven":
+        return _ask_for_proof(http, reference)
+    found = next((one for one in parts if one.part == part and one.subscription and one.effective_on), None)
+    if found is None or found.subscription is None or found.effective_on is None:
+        raise Http404
+    made = day_to_keep(
+        uid=f"{found.reference}-end@{urlsplit(settings.SITE_URL).hostname}",
+        day=found.effective_on,
+        summary=f"{found.subscription.plan_name} has ended ({settings.BRAND_NAME})",
+        description="\n".join(found.explanation),
+        url=settings.SITE_URL + reverse("request_status", args=[found.declaration]),
+        remind_days=1,
+        made_at=found.state_changed_at,
+    )
+    return calendar_file(made, f"{found.reference}.ics")
 
 
 def _posted(http: HttpRequest) -> Any:

@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template import loader
@@ -14,8 +15,19 @@ log = logging.getLogger(__name__)
 
 
 def bad_request(http: HttpRequest, exception: Exception) -> HttpResponse:
-    what = "The page sent more than we can take, or something that we cannot read. Go back, shorten it, and try again."
+    if isinstance(exception, RequestDataTooBig | TooManyFilesSent | TooManyFieldsSent):
+        what = "The page sent more than we can take. Go back, shorten it or leave files out, and try again."
+        return _page(http, 413, "That was too much at once", what)
+    what = "The page sent something that we cannot read. Go back, look it over, and try again."
     return _page(http, 400, "We could not read that", what)
+
+
+def not_allowed(http: HttpRequest, allowed: str) -> HttpResponse:
+    """A page that is opened in a way that it does not know, such as a form's address after a reload."""
+    what = "This address takes what a form sends, or only shows something. Go back, and use the page's own buttons."
+    response = _page(http, 405, "That is not how this page works", what)
+    response.headers["Allow"] = allowed
+    return response
 
 
 def forbidden(http: HttpRequest, exception: Exception) -> HttpResponse:

@@ -5,7 +5,7 @@ from csp.middleware import CSPMiddleware
 from django.http import HttpRequest, HttpResponse
 
 from cancellations.queries import NoPolicyInForce
-from config.errors import not_open_yet
+from config.errors import not_allowed, not_open_yet
 
 # The staff interface is django-unfold's, whose scripts (Alpine.js) evaluate the attributes of its own pages.
 STAFF_POLICY = {
@@ -32,6 +32,19 @@ class NoPolicyYet:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         return not_open_yet(request) if isinstance(exception, NoPolicyInForce) else None
+
+
+class PageForBareAnswers:
+    """Django answers a method that a page does not know with nothing at all; a person gets a page."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if response.status_code == 405 and not response.streaming and not response.content:
+            return not_allowed(request, response.headers.get("Allow", ""))
+        return response
 
 
 def content_security_policy(get_response: Callable[[HttpRequest], HttpResponse]) -> CSPMiddleware:

@@ -79,6 +79,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "pghistory.middleware.HistoryMiddleware",
     "config.middleware.NoPolicyYet",
+    "config.middleware.PageForBareAnswers",
 ]
 
 ROOT_URLCONF = "config.urls"

@@ -301,7 +301,7 @@ class TestBadInput:
 
     def test_ten_megabytes_are_refused_in_words(self, client, policy):
         answer = client.post("/cancel/", guest_form(cast.account(), words="x" * 10_000_000))
-        assert answer.status_code == 400
+        assert answer.status_code == 413
         assert "more than we can take" in answer.content.decode()
 
     def test_what_is_typed_is_shown_as_text(self, client, policy):

@@ -415,7 +415,7 @@ class TestFiles:
         monkeypatch.setattr("config.uploads.MOST_AT_ONCE", 2000)
         request = self.cause()
         answer = self.upload(signed_in(request.account), request, ("a.pdf", PDF + 3000 * b"x"))
-        assert answer.status_code == 400
+        assert answer.status_code == 413
         assert "more than we can take" in answer.content.decode()
 
     def test_at_most_ten_and_at_least_one(self, policy):

@@ -88,6 +88,13 @@ def test_errors_say_what_to_do(client, policy):
     assert "too old" in stale.content.decode()
 
 
+def test_a_method_that_a_page_does_not_know_gets_a_page(client, policy):
+    answer = client.post("/policy/")
+    assert (answer.status_code, answer["Allow"]) == (405, "GET, HEAD")
+    assert "not how this page works" in answer.content.decode()
+    assert client.put("/cancel/").status_code == 405
+
+
 def test_the_content_policy_is_strict_for_customers(client, policy):
     header = client.get("/")["Content-Security-Policy"]
     assert "default-src 'none'" in header
