@@ -1,15 +1,18 @@
 """The pages that change nothing: entry, and the customer's subscriptions."""
 
+import json
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
+from django.core.serializers.json import DjangoJSONEncoder
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.models import Account, User
@@ -20,6 +23,7 @@ from billing.wording import day_words
 from cancellations.calendar import day_to_keep
 from cancellations.downloads import calendar_file
 from cancellations.models import PolicyVersion
+from cancellations.own_data import own_data
 from cancellations.picture import points_of
 from cancellations.queries import has_ended, may_cool_off, open_request_for, outcome, policy_in_force
 
@@ -63,6 +67,31 @@ def cancel_by(http: HttpRequest) -> HttpResponse:
         made_at=now,
     )
     return calendar_file(made, f"{subscription.reference}.ics")
+
+
+@never_cache
+@require_safe
+@login_required
+def your_data(http: HttpRequest) -> HttpResponse:
+    """All that is kept on the person's accounts, to be read."""
+    return render(http, "portal/your_data.html", {"accounts": _own_data(http)})
+
+
+@never_cache
+@require_safe
+@login_required
+def your_data_file(http: HttpRequest) -> HttpResponse:
+    """The same for machines (GDPR, article 20)."""
+    made = json.dumps({"accounts": _own_data(http)}, cls=DjangoJSONEncoder, ensure_ascii=False, indent=1)
+    response = HttpResponse(made, content_type="application/json")
+    response.headers["Content-Disposition"] = 'attachment; filename="your-data.json"'
+    return response
+
+
+def _own_data(http: HttpRequest) -> list[dict[str, Any]]:
+    assert isinstance(http.user, User)
+    now = timezone.now()
+    return [own_data(account, now=now) for account in accounts_of(http.user)]
 
 
 def brand_style(http: HttpRequest) -> HttpResponse:

@@ -51,6 +51,27 @@ def on_day(instant: datetime, zone: str) -> str:
 
 
 @register.filter
+def words_of(name: str) -> str:
+    """Like «Received at» for `received_at`."""
+    return name.replace("_", " ").capitalize()
+
+
+@register.filter
+def is_table(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+@register.filter
+def is_list(value: object) -> bool:
+    return isinstance(value, list | tuple)
+
+
+@register.filter
+def is_instant(value: object) -> bool:
+    return isinstance(value, datetime)
+
+
+@register.filter
 def told(entry: Entry) -> str:
     """The line of the timeline in the customer's words; empty for what concerns only staff."""
     return TOLD.get((entry.verb, entry.actor), "")

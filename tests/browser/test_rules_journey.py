@@ -68,6 +68,15 @@ def test_several_subscriptions_in_one_declaration(phone: BrowserContext, mailbox
     page.click("main >> button:has-text('Take it back')")
     expect(page.locator("main")).to_contain_text("taken back")
     assert sorted(CancellationRequest.objects.values_list("state", flat=True)) == ["in_review", "withdrawn"]
+    page.goto("/subscriptions/")
+    page.click("text=All that we keep on you here")
+    page.click("summary:has-text('Cancellation requests')")
+    expect(page.locator("main")).to_contain_text("switched_service")
+    shoot(page, "your-data-phone")
+    accessible(page)
+    with page.expect_download() as download:
+        page.click("text=Download as JSON")
+    assert download.value.suggested_filename == "your-data.json"
 
 
 def test_for_cause_with_a_file_and_support_decides(desk: BrowserContext, mailbox, roles, shoot, tmp_path):
