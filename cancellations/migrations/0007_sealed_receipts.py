@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
                 ('seal', models.CharField(editable=False, max_length=64, unique=True)),
                 ('pdf', models.BinaryField(null=True)),
                 ('pdf_sha256', models.CharField(max_length=64, null=True, unique=True)),
-                ('request', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='receipt', to='cancellations.cancellationrequest')),
+                ('request', models.OneToOneField(on_delete=django.db.models.deletion.DO_NOTHING, related_name='receipt', to='cancellations.cancellationrequest')),
             ],
             options={
                 'ordering': ['number'],

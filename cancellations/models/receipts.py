@@ -24,7 +24,8 @@ class Receipt(models.Model):
     that it is the same to the byte for ever.
     """
 
-    request = models.OneToOneField(CancellationRequest, models.PROTECT, related_name="receipt")
+    # The database never lets a request be deleted (its trigger `request_stays`), whoever asks and in whatever way
+    request = models.OneToOneField(CancellationRequest, models.DO_NOTHING, related_name="receipt")
     declaration = models.CharField(max_length=REFERENCE_LENGTH, unique=True)
     issued_at = models.DateTimeField()
     content = models.TextField()
