@@ -31,7 +31,8 @@ def send(*, refund: Refund, by: User, now: datetime) -> Refund:
         refund = locked(refund, "send", RefundState.APPROVED, RefundState.FAILED)
         refuse_disputed(refund)
         refund.gateway, refund.failure = gateway_name(refund), ""
-        refund.attempts, refund.attempt_due_at = 0, None if refund.gateway == MANUAL else now
+        # The count of attempts goes on, so that the answer of an earlier call is told apart
+        refund.attempt_due_at = None if refund.gateway == MANUAL else now
         move(refund, RefundState.SENDING, now)
         save_guarded(refund)
     wake("billing.send")

@@ -240,6 +240,17 @@ class TestThroughAGateway:
         assert sending._record(slow, Answer("failed", detail="late"), NOW) is False
         assert fresh(slow).state == "paid"
 
+    def test_the_answer_of_a_call_before_it_was_sent_again_is_not_taken_for_the_new_one(self, bank):
+        refund = send(refund=approved(), by=frank(), now=NOW)
+        slow = sending._claim(NOW)
+        bank.answers = [Answer("failed", detail="Card expired"), Answer("paid", "re_2")]
+        send_due(now=NOW + timedelta(minutes=6))
+        send(refund=refund, by=frank(), now=NOW + timedelta(minutes=7))
+        assert sending._claim(NOW + timedelta(minutes=7)).attempts == 3
+        assert sending._record(slow, Answer("failed", detail="late"), NOW) is False
+        assert send_due(now=NOW + timedelta(minutes=20)) == 1
+        assert fresh(refund).state == "paid"
+
     def test_failed_is_sent_again_or_settled_by_hand(self, bank):
         refund = send(refund=approved(), by=frank(), now=NOW)
         bank.answers = [Answer("failed", detail="Card expired")]
