@@ -30,7 +30,8 @@ TRANSITIONS = (
     (S.PROPOSED, S.VOID),
     (S.APPROVED, S.VOID),
 )
-VOIDABLE = (S.REQUESTED, S.PROPOSED, S.APPROVED)  # no money has moved yet
+UNDECIDED = (S.REQUESTED, S.PROPOSED)
+VOIDABLE = (*UNDECIDED, S.APPROVED)  # no money has moved yet
 RELEASED = (S.DECLINED, S.VOID, S.FAILED)  # states whose money does not count against the payments
 
 

@@ -3,7 +3,7 @@
 import json
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
@@ -58,7 +58,7 @@ def cancel_by(http: HttpRequest) -> HttpResponse:
     if has_ended(subscription, on=today) or told.deadline_on < today:
         raise Http404
     made = day_to_keep(
-        uid=f"{subscription.reference}-cancel-by@{urlsplit(settings.SITE_URL).hostname}",
+        name=f"{subscription.reference}-cancel-by",
         day=told.deadline_on,
         summary=f"Last day to cancel {subscription.plan_name} for {day_words(told.next_billing_on)}",
         description="\n".join(told.explanation[1:3]),

@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
@@ -178,7 +177,7 @@ def ends(http: HttpRequest, reference: str, part: int) -> HttpResponse:
     if found is None or found.subscription is None or found.effective_on is None:
         raise Http404
     made = day_to_keep(
-        uid=f"{found.reference}-end@{urlsplit(settings.SITE_URL).hostname}",
+        name=f"{found.reference}-end",
         day=found.effective_on,
         summary=f"{found.subscription.plan_name} has ended ({settings.BRAND_NAME})",
         description="\n".join(found.explanation),

@@ -17,7 +17,7 @@ from billing.periods import local_date
 from billing.proration import minor_unit_digits
 from billing.queries import QuotedLine, approvals_needed, quote, quoted_total
 from billing.services.common import RefundRefused, locked, move, refuse_disputed, save_guarded, tell
-from billing.states import VOIDABLE, RefundState
+from billing.states import UNDECIDED, VOIDABLE, RefundState
 from billing.wording import money_words
 
 
@@ -72,7 +72,7 @@ def propose(
     if basis not in RefundBasis.values:
         raise RefundRefused("Choose the basis: nothing, the unused part, the full amount, or another amount.")
     with recorded("propose", actor="staff", by=by.pk, why=ground):
-        refund = locked(refund, "propose", RefundState.REQUESTED, RefundState.PROPOSED)
+        refund = locked(refund, "propose", *UNDECIDED)
         if refund.state == RefundState.PROPOSED:
             move(refund, RefundState.REQUESTED, now)
             refund.approved_by = None
@@ -131,7 +131,7 @@ def decline(*, refund: Refund, by: User, ground: str, now: datetime) -> Refund:
     if not ground.strip():
         raise RefundRefused("State the ground: the customer reads it.")
     with recorded("decline", actor="staff", by=by.pk, why=ground):
-        refund = locked(refund, "decline", RefundState.REQUESTED, RefundState.PROPOSED)
+        refund = locked(refund, "decline", *UNDECIDED)
         refund.declined_by, refund.decision_ground = by, ground.strip()
         move(refund, RefundState.DECLINED, now)
         refund.save()
@@ -140,14 +140,14 @@ def decline(*, refund: Refund, by: User, ground: str, now: datetime) -> Refund:
 
 
 @transaction.atomic
-def redate(*, refund: Refund, ended_on: date, now: datetime) -> Refund:
-    """The end that the refund follows from moved: what was proposed for the old day falls away.
+def redate(*, refund: Refund, ended_on: date, computed_basis: str, whole_contract: bool, now: datetime) -> Refund:
+    """What the refund follows from moved or changed its kind: what was proposed before falls away.
 
     Raises IllegalTransition.
     """
     with recorded("redate", actor="system"):
-        refund = locked(refund, "redate", RefundState.REQUESTED, RefundState.PROPOSED)
-        refund.ended_on = ended_on
+        refund = locked(refund, "redate", *UNDECIDED)
+        refund.ended_on, refund.computed_basis, refund.whole_contract = ended_on, computed_basis, whole_contract
         if refund.state == RefundState.PROPOSED:
             move(refund, RefundState.REQUESTED, now)
             refund.approved_by = None

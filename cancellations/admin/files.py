@@ -12,7 +12,7 @@ from accounts.desk import VerbForm
 from cancellations.downloads import handed_out
 from cancellations.forms import FilesField, SeveralFiles
 from cancellations.media import ACCEPTED, MOST_BYTES
-from cancellations.models import Attachment
+from cancellations.queries import attachments_of
 
 
 class AddFilesForm(VerbForm):
@@ -43,4 +43,4 @@ class FilesAdmin:
 
     def files_of(self, row: Any) -> Any:
         """The files that belong to the row, with their content."""
-        return Attachment.objects.filter(request__declaration=row.declaration)
+        return attachments_of(row).defer(None)

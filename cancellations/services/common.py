@@ -1,12 +1,13 @@
 """What the verbs share: locking with a check of the state, and freezing what a request rests on."""
 
 from datetime import datetime
+from typing import Any
 
 from accounts.models import Account
 from accounts.queries import account_given
 from billing.models import Subscription
 from billing.states import IllegalTransition
-from cancellations.models import CancellationRequest
+from cancellations.models import CancellationRequest, PolicyVersion
 from cancellations.queries import cancellable, outcome_of
 from cancellations.states import RequestState
 
@@ -34,6 +35,15 @@ def matching_account(request: CancellationRequest) -> Account | None:
     """The account that the sender named and whose address is the sender's: theirs, once that is proven."""
     account = account_given(account_number=request.account_number_given, username=request.username_given)
     return account if account and account.email.lower() == request.email_given.lower() else None
+
+
+def review_terms(policy: PolicyVersion) -> dict[str, Any]:
+    """What a refund review takes over from the policy version that binds its case."""
+    return {
+        "decision_days": policy.refund_decision_days,
+        "payment_days": policy.refund_payment_days,
+        "approval_limits": policy.approval_limits,
+    }
 
 
 def choices_of(request: CancellationRequest, now: datetime) -> list[Subscription]:

@@ -13,7 +13,7 @@ from django.db.models import F, Q
 
 from accounts.history import recorded
 from billing.services.subscriptions import end_subscription
-from billing.states import RefundState
+from billing.states import UNDECIDED
 from cancellations.letters import send_letter
 from cancellations.models import CancellationRequest
 from cancellations.queries import due_requests
@@ -83,7 +83,7 @@ def take_effect(request: CancellationRequest, now: datetime) -> Done:
     move(request, RequestState.EFFECTIVE, now)
     with recorded("take_effect", actor="system"):
         request.save(update_fields=["state", "state_changed_at", "refund"])
-        reviewed = request.refund is not None and request.refund.state in (RefundState.REQUESTED, RefundState.PROPOSED)
+        reviewed = request.refund is not None and request.refund.state in UNDECIDED
         send_letter("ended_with_review" if reviewed else "ended", request, now=now)
     detail = f"ended on {request.effective_on}" + (", undecided" if silent else "")
     return Done(request.reference, "effective", detail + (", refund queued" if reviewed else ""))

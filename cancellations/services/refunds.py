@@ -1,15 +1,16 @@
 """The refund that a request leads to: queued, moved with its end date, and void with it."""
 
 from datetime import datetime
+from typing import Any
 
 from billing.models import Refund
 from billing.queries import prepaid_beyond, was_ever_paid
 from billing.services.review import redate, request_refund, void
-from billing.states import VOIDABLE, RefundState
+from billing.states import UNDECIDED, VOIDABLE, RefundState
 from billing.wording import day_words
 from cancellations.models import CancellationRequest, Kind
 from cancellations.queries import computed_basis
-from cancellations.services.common import RequestRefused
+from cancellations.services.common import RequestRefused, review_terms
 
 UNDER_WAY = (RefundState.SENDING, RefundState.PAID, RefundState.FAILED)
 
@@ -26,25 +27,26 @@ def queue_refund(request: CancellationRequest, now: datetime) -> None:
     assert request.effective_on is not None
     special = request.kind != Kind.ORDINARY or request.kind_declared != Kind.ORDINARY
     asked, since = request.refund_wanted or (special and was_ever_paid(subscription)), None
-    if earlier is not None and earlier.state in (RefundState.REQUESTED, RefundState.PROPOSED):
+    if earlier is not None and earlier.state in UNDECIDED:
         return
     if earlier is not None and earlier.state != RefundState.VOID:
         asked, since = False, earlier.requested_at
     if asked or prepaid_beyond(subscription, request.effective_on, received_after=since):
-        policy = request.policy_version
         request.refund = request_refund(
             subscription=subscription,
             ended_on=request.effective_on,
             about=request.declaration,
             notify=request.email_given,
             customer_reason=request.refund_reason or request.cause,
-            computed_basis=computed_basis(Kind(request.kind)),
-            whole_contract=request.kind == Kind.COOLING_OFF,
-            decision_days=policy.refund_decision_days,
-            payment_days=policy.refund_payment_days,
-            approval_limits=policy.approval_limits,
             now=now,
+            **_computed_from(request),
+            **review_terms(request.policy_version),
         )
+
+
+def _computed_from(request: CancellationRequest) -> dict[str, Any]:
+    kind = Kind(request.kind)
+    return {"computed_basis": computed_basis(kind), "whole_contract": kind == Kind.COOLING_OFF}
 
 
 def queue_refund_asked_for(request: CancellationRequest, now: datetime) -> None:
@@ -54,18 +56,18 @@ def queue_refund_asked_for(request: CancellationRequest, now: datetime) -> None:
 
 
 def move_refund(request: CancellationRequest, now: datetime) -> None:
-    """The request's end date was changed: a review that is open starts anew from the new date.
+    """The request's end date or kind was changed: a review that is open starts anew from the new one.
 
     Raises RequestRefused where a sum was approved for the old one.
     """
     refund = _locked_refund(request)
     if refund is None or request.effective_on is None or refund.state in (RefundState.DECLINED, RefundState.VOID):
         return
-    if refund.state not in (RefundState.REQUESTED, RefundState.PROPOSED):
+    if refund.state not in UNDECIDED:
         raise RequestRefused(
             f"The refund {refund} was approved for {day_words(refund.ended_on)}. Have finance void it first."
         )
-    redate(refund=refund, ended_on=request.effective_on, now=now)
+    redate(refund=refund, ended_on=request.effective_on, now=now, **_computed_from(request))
 
 
 def void_refund(request: CancellationRequest, ground: str, now: datetime) -> None:

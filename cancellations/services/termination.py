@@ -24,7 +24,7 @@ from cancellations.models import (
     TerminationGround,
 )
 from cancellations.queries import has_ended, policy_in_force
-from cancellations.services.common import RequestRefused, move, unmatch
+from cancellations.services.common import RequestRefused, move, review_terms, unmatch
 from cancellations.services.enforcement import take_effect
 from cancellations.services.refunds import void_refund
 from cancellations.states import OPEN, RequestState, TerminationState
@@ -249,10 +249,8 @@ def _queue_refund(termination: Termination, subscription: Subscription, now: dat
         customer_reason="",
         computed_basis=termination_basis(policy) if termination.refund_proposed else RefundBasis.NONE,
         computed_ground=termination.refund_ground,
-        decision_days=policy.refund_decision_days,
-        payment_days=policy.refund_payment_days,
-        approval_limits=policy.approval_limits,
         now=now,
+        **review_terms(policy),
     )
 
 

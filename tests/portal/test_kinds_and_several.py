@@ -357,6 +357,16 @@ class TestItsRefund:
         refund = fresh(refund)
         assert (refund.ended_on, refund.state, refund.lines.count()) == (date(2026, 2, 28), "requested", 0)
 
+    def test_another_kind_starts_its_review_anew_from_that_kinds_basis(self, policy):
+        of = cast.subscription(started_on=date(2026, 2, 1), billing_anchor=date(2026, 2, 1))
+        cast.payment(of, date(2026, 2, 1), date(2026, 3, 1))
+        request = cast.scheduled(of, refund_wanted=True, refund_reason="Did not work")
+        assert request.refund.computed_basis == "unused"
+        sam = cast.staff("support")
+        change_kind(request=request, by=sam, kind="cooling_off", ground="Wrote within 14 days", now=NOW)
+        refund = fresh(request.refund)
+        assert (refund.computed_basis, refund.whole_contract, refund.ended_on) == ("full", True, date(2026, 2, 12))
+
     def test_money_that_comes_in_after_the_decision_is_reviewed_at_the_end(self, policy):
         request = self.asked()
         fiona, frank = cast.staff("finance"), cast.staff("finance", "Frank")
