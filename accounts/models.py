@@ -7,6 +7,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.db.models.functions import Lower, Upper
+from django.utils.translation import gettext_lazy as _
 
 
 class UserManager(BaseUserManager["User"]):
@@ -50,8 +51,8 @@ class User(AbstractBaseUser, PermissionsMixin):
 
 
 class AccountStatus(models.TextChoices):
-    ACTIVE = "active", "active"
-    CLOSED = "closed", "closed"
+    ACTIVE = "active", _("active")
+    CLOSED = "closed", _("closed")
 
 
 @pghistory.track(pghistory.UpdateEvent(), pghistory.DeleteEvent(), level=pghistory.Statement)

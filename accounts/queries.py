@@ -20,7 +20,6 @@ def open_to_sign_in(email: str) -> QuerySet[Account]:
 
 
 def account_given(*, account_number: str, username: str) -> Account | None:
-    """The account with both this number and this username, however they were typed."""
-    return Account.objects.filter(
-        account_number__iexact=account_number.strip(), username__iexact=username.strip()
-    ).first()
+    """The account with this number, and with this username where one was asked for, however they were typed."""
+    found = Account.objects.filter(account_number__iexact=account_number.strip())
+    return (found.filter(username__iexact=username.strip()) if username.strip() else found).first()

@@ -19,7 +19,7 @@ from billing.services.common import RefundRefused
 from billing.services.review import approve, decline, propose, void
 from billing.services.sending import fail, send, settle
 from billing.states import IllegalTransition, RefundState
-from billing.wording import money_words
+from messaging.wording import money_words
 
 S = RefundState
 

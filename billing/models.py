@@ -9,6 +9,7 @@ import pghistory
 import pgtrigger
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
 from djmoney.models.fields import MoneyField
 from moneyed import Money
 
@@ -29,9 +30,9 @@ class IntervalUnit(models.TextChoices):
 
 
 class EndedBy(models.TextChoices):
-    NOT_ENDED = "", "not ended"
-    CRM = "crm", "the company's own system"
-    PORTAL = "portal", "this portal"
+    NOT_ENDED = "", _("not ended")
+    CRM = "crm", _("the company's own system")
+    PORTAL = "portal", _("this portal")
 
 
 @pghistory.track(pghistory.UpdateEvent(), pghistory.DeleteEvent(), level=pghistory.Statement)
@@ -82,10 +83,10 @@ class Subscription(models.Model):
 class Dispute(models.TextChoices):
     """Whether the customer's bank asks for the money back, or has taken it (a chargeback)."""
 
-    NONE = "", "none"
-    OPEN = "open", "under dispute"
-    LOST = "lost", "charged back"
-    WON = "won", "settled for us"
+    NONE = "", _("none")
+    OPEN = "open", _("under dispute")
+    LOST = "lost", _("charged back")
+    WON = "won", _("settled for us")
 
 
 @pghistory.track(pghistory.UpdateEvent(), pghistory.DeleteEvent(), level=pghistory.Statement)
@@ -136,10 +137,10 @@ class Payment(models.Model):
 
 
 class RefundBasis(models.TextChoices):
-    NONE = "none", "nothing"
-    UNUSED = "unused", "unused part (pro rata)"
-    FULL = "full", "full amount"
-    CUSTOM = "custom", "other amount"
+    NONE = "none", _("nothing")
+    UNUSED = "unused", _("unused part (pro rata)")
+    FULL = "full", _("full amount")
+    CUSTOM = "custom", _("other amount")
 
 
 def refund_reference() -> str:
@@ -164,6 +165,7 @@ class Refund(models.Model):
     ended_on = models.DateField(help_text="First day without service; what lies after it is unused")
     customer_reason = models.TextField(blank=True)
     notify = models.EmailField(max_length=254, help_text="Where the customer hears of it")
+    language = models.CharField(max_length=12, default="en", help_text="BCP 47; in which the customer hears of it")
     computed_basis = models.CharField(
         max_length=6, choices=RefundBasis.choices, default=RefundBasis.UNUSED, help_text="What a proposal starts from"
     )
@@ -198,6 +200,9 @@ class Refund(models.Model):
     decision_due_on = models.DateField()
     payment_days = models.PositiveSmallIntegerField(help_text="Working days from approval to payment")
     payment_due_on = models.DateField(null=True, blank=True)
+    pay_by_on = models.DateField(
+        null=True, blank=True, help_text="The last day by law; decision and payment fall due no later"
+    )
 
     class Meta:
         ordering = ["decision_due_on", "requested_at"]

@@ -1,17 +1,18 @@
 """The states of a refund, and the one error that every illegal transition raises."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class RefundState(models.TextChoices):
-    REQUESTED = "requested", "requested"
-    PROPOSED = "proposed", "proposed"
-    APPROVED = "approved", "approved"
-    SENDING = "sending", "sending"
-    PAID = "paid", "paid"
-    FAILED = "failed", "failed"
-    DECLINED = "declined", "declined"
-    VOID = "void", "void"
+    REQUESTED = "requested", _("requested")
+    PROPOSED = "proposed", _("proposed")
+    APPROVED = "approved", _("approved")
+    SENDING = "sending", _("sending")
+    PAID = "paid", _("paid")
+    FAILED = "failed", _("failed")
+    DECLINED = "declined", _("declined")
+    VOID = "void", _("void")
 
 
 S = RefundState

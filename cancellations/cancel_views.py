@@ -7,12 +7,14 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_http_methods
 
 from accounts.models import User
 from accounts.queries import accounts_of
+from accounts.visits import account_of, remember_language
 from billing.models import Subscription
 from billing.periods import local_date
 from cancellations import access, draft
@@ -20,33 +22,69 @@ from cancellations.draft import Draft
 from cancellations.forms import CancelForm, GuestCancelForm, SignedInCancelForm
 from cancellations.models import CancellationRequest, Kind
 from cancellations.picture import points_of
+from cancellations.places import profile_of, remember_country
 from cancellations.queries import cancellable, may_cool_off, open_request_for, outcome, policy_in_force
 from cancellations.services.common import RequestRefused
 from cancellations.services.submission import submit_as_guest, submit_for
+from messaging.wording import active_language
 
 
 @cache_control(private=True, max_age=0)  # stored, so that the back button shows a posted page again
 @require_http_methods(["GET", "HEAD", "POST"])
 def cancel(http: HttpRequest) -> HttpResponse:
-    """Form, check answers, confirm: three steps of one address, told apart by the button pressed."""
+    """Form, check answers, confirm: three steps of one address, told apart by the button pressed.
+
+    Where the law of the place wants one page, its button confirms.
+    """
     now = timezone.now()
-    step = http.POST.get("step", "")
     if http.method != "POST":
         form = _form(http, None, now)
-        return _form_page(http, form, "") if form else _nothing_to_cancel(http, _kind(http, None))
-    user = http.user.pk if http.user.is_authenticated else None
+        response = _form_page(http, form, "") if form else _nothing_to_cancel(http, _kind(http, None))
+        remember_country(http, response)
+        return response
+    if (language := http.POST.get("language", "")) in dict(settings.LANGUAGES):
+        return _in_language(http, language, now)
+    return _step(http, now)
+
+
+def _step(http: HttpRequest, now: datetime) -> HttpResponse:
+    step, user = http.POST.get("step", ""), _user(http)
+    carried = draft.unseal(http.POST.get("draft", ""), user=user)
+    if step == "confirm" and "kind" in http.POST:  # the page itself was the declaration
+        return _confirm(http, draft.start(http.POST, user=user, now=now).received_anew(now), now)
     if step in ("edit", "confirm"):
-        carried = draft.unseal(http.POST.get("draft", ""), user=user)
         if carried is None:
             return _begin_anew(http, draft.typed(http.POST.get("draft", ""), user=user), now)
         return _confirm(http, carried, now) if step == "confirm" else _edit(http, carried, now)
-    started = draft.start(http.POST, user=user, now=now)
-    return _check(http, started, now)
+    return _check(http, draft.start(http.POST, user=user, now=now), now)
+
+
+def _in_language(http: HttpRequest, language: str, now: datetime) -> HttpResponse:
+    """The same page in another language. What was typed stays, and is not judged yet."""
+    user = _user(http)
+    carried = draft.unseal(http.POST.get("draft", ""), user=user)
+    with translation.override(language):
+        if http.POST.get("step") == "edit" and carried is not None:
+            response = _check(http, carried, now)
+        else:
+            started = draft.start(http.POST, user=user, now=now)
+            form = _form(http, started.answers, now)
+            if form is None:
+                return _nothing_to_cancel(http, _kind(http, started.answers))
+            form.errors.clear()
+            response = _form_page(http, form, carried.sealed() if carried else "")
+        response.headers["Content-Language"] = language
+    remember_language(response, language)
+    return response
+
+
+def _user(http: HttpRequest) -> int | None:
+    return http.user.pk if http.user.is_authenticated else None
 
 
 def _begin_anew(http: HttpRequest, typed: QueryDict, now: datetime) -> HttpResponse:
     """The page was too old, or the person signed in or out in between: what can be kept is kept."""
-    messages.warning(http, "That page was too old, or you signed in or out in between. Please check it once more.")
+    messages.warning(http, _("That page was too old, or you signed in or out in between. Please check it once more."))
     form = _form(http, typed, now) if typed else None
     return _form_page(http, form, "") if form else redirect("cancel")
 
@@ -59,8 +97,10 @@ def _kind(http: HttpRequest, data: QueryDict | None) -> Kind:
 def _form(http: HttpRequest, data: QueryDict | None, now: datetime) -> CancelForm | None:
     """The form for this person; None where a signed-in customer has nothing to cancel in this way."""
     kind = _kind(http, data)
+    profile = profile_of(http, data.get("law", "") if data else "")
     if not http.user.is_authenticated:
-        return GuestCancelForm(data, kind=kind, today=local_date(now, settings.COMPANY_TIME_ZONE))
+        today = local_date(now, settings.COMPANY_TIME_ZONE)
+        return GuestCancelForm(data, kind=kind, profile=profile, today=today)
     assert isinstance(http.user, User)
     choices = [found for account in accounts_of(http.user) for found in cancellable(account, now=now)]
     if kind == Kind.COOLING_OFF:
@@ -71,13 +111,20 @@ def _form(http: HttpRequest, data: QueryDict | None, now: datetime) -> CancelFor
     wanted = http.GET.getlist("subscription") or [found.reference for found in choices if len(choices) == 1]
     today = local_date(now, choices[0].account.time_zone)
     return SignedInCancelForm(
-        data, kind=kind, today=today, subscriptions=choices, initial={"subscription": wanted, "kind": kind}
+        data, kind=kind, profile=profile, today=today, subscriptions=choices, initial={"subscription": wanted}
     )
 
 
 def _form_page(http: HttpRequest, form: CancelForm, sealed: str, status: int = 200) -> HttpResponse:
-    policy = policy_in_force(timezone.now())
-    return render(http, "portal/cancel.html", {"form": form, "draft": sealed, "policy": policy}, status=status)
+    now = timezone.now()
+    context: dict[str, Any] = {"form": form, "draft": sealed, "policy": policy_in_force(now), "profile": form.profile}
+    if form.on_one_page:
+        # A key from the start: the button of this page declares, and a double click must not declare twice.
+        context["draft"] = sealed or draft.start(QueryDict(), user=_user(http), now=now).sealed()
+        account = account_of(http)
+        context["confirmation_to"] = account.email if account else ""
+        return render(http, "portal/one_page.html", context, status=status)
+    return render(http, "portal/cancel.html", context, status=status)
 
 
 def _edit(http: HttpRequest, carried: Draft, now: datetime) -> HttpResponse:
@@ -92,6 +139,7 @@ def _check(http: HttpRequest, started: Draft, now: datetime, moved: bool = False
     if not form.is_valid():
         return _form_page(http, form, started.sealed(), status=422)
     context: dict[str, Any] = {"form": form, "draft": started.sealed(), "moved": moved, "given": form.cleaned_data}
+    context["profile"] = form.profile
     policy = policy_in_force(started.received)
     wish = form.cleaned_data.get("requested_end")
     cards = []
@@ -133,11 +181,17 @@ def _submit(http: HttpRequest, form: CancelForm, carried: Draft, now: datetime) 
     if chosen := given.get("subscription"):
         account = chosen[0].account
         declared = form.declaration(
-            account_number=account.account_number, username=account.username, email=account.email
+            account_number=account.account_number,
+            username=account.username,
+            email=account.email,
+            language=active_language(),
         )
         return submit_for(subscriptions=chosen, declaration=declared, **moments)
     declared = form.declaration(
-        account_number=given["account_number"], username=given["username"], email=given["email"]
+        account_number=given["account_number"],
+        username=given.get("username", ""),
+        email=given["email"],
+        language=active_language(),
     )
     return submit_as_guest(declaration=declared, **moments)
 
@@ -170,7 +224,7 @@ def _nothing_left(http: HttpRequest, carried: Draft) -> HttpResponse:
 
 def _nothing_to_cancel(http: HttpRequest, kind: Kind) -> HttpResponse:
     if kind == Kind.COOLING_OFF:
-        messages.info(http, "None of your subscriptions is within its cooling-off days. You can cancel it as usual.")
+        messages.info(http, _("None of your subscriptions is within its cooling-off days. You can cancel it as usual."))
     else:
-        messages.info(http, "There is nothing left to cancel: each subscription has ended or is cancelled already.")
+        messages.info(http, _("There is nothing left to cancel: each subscription has ended or is cancelled already."))
     return redirect("subscriptions")

@@ -6,14 +6,14 @@ deadline, so that the end date shown is the end date decided) and a key that mak
 
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 from django.conf import settings
 from django.core import signing
 from django.http import QueryDict
 
 SALT = "cancellations.draft.answers"
-NOT_CARRIED = {"csrfmiddlewaretoken", "step", "draft"}
+NOT_CARRIED = {"csrfmiddlewaretoken", "step", "draft", "language"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Draft:
 
     @property
     def submission_key(self) -> UUID:
-        return UUID(self.key)
+        """The same page with the same answers makes one request; other answers, after a look back, another one."""
+        return uuid5(UUID(self.key), self.data)
 
     @property
     def received(self) -> datetime:

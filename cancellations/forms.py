@@ -7,9 +7,13 @@ from crispy_forms.helper import FormHelper
 from crispy_forms.layout import Layout
 from django import forms
 from django.conf import settings
+from django.utils.text import format_lazy
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from billing.models import Subscription
-from cancellations.media import ACCEPTED, MOST_BYTES
+from cancellations.jurisdictions import COOLING_OFF, Profile
+from cancellations.media import MOST_BYTES
 from cancellations.models import CancellationRequest, Kind, Reason
 from cancellations.services.submission import Declaration
 
@@ -33,15 +37,15 @@ class CrispyForm(forms.Form):
         self.helper.layout = Layout(*self.fields)
 
 
-def email_address(help_text: str) -> forms.EmailField:
+def email_address(help_text: Any) -> forms.EmailField:
     return forms.EmailField(
-        label="E-mail address",
+        label=_("E-mail address"),
         max_length=254,
         help_text=help_text,
         widget=forms.EmailInput(attrs={"autocomplete": "email", "class": "middle"}),
         error_messages={
-            "required": "Enter your e-mail address",
-            "invalid": "Enter an e-mail address, like name@example.com",
+            "required": _("Enter your e-mail address"),
+            "invalid": _("Enter an e-mail address, like name@example.com"),
         },
     )
 
@@ -51,13 +55,13 @@ class ChoiceOfSubscriptions(forms.ModelMultipleChoiceField):
 
     def __init__(self) -> None:
         super().__init__(
-            label="What do you want to cancel?",
+            label=_("What do you want to cancel?"),
             queryset=Subscription.objects.none(),
             widget=forms.CheckboxSelectMultiple,
             to_field_name="reference",
             error_messages={
-                "required": "Choose the subscription that you want to cancel",
-                "invalid_choice": "Choose one of the subscriptions shown",
+                "required": _("Choose the subscription that you want to cancel"),
+                "invalid_choice": _("Choose one of the subscriptions shown"),
             },
         )
 
@@ -65,132 +69,213 @@ class ChoiceOfSubscriptions(forms.ModelMultipleChoiceField):
         keys = [subscription.pk for subscription in subscriptions]
         accounts = {subscription.account_id for subscription in subscriptions}
         self.queryset = Subscription.objects.filter(pk__in=keys).select_related("account")
-        self.help_text = "You can choose several." if len(keys) > 1 else ""
+        self.help_text = _("You can choose several.") if len(keys) > 1 else ""
         self._names_account = len(accounts) > 1
 
     def label_from_instance(self, found: Any) -> str:
-        account = f" · account {found.account.account_number}" if self._names_account else ""
-        return f"{found.plan_name} · {found.reference}{account}"
+        if not self._names_account:
+            return f"{found.plan_name} · {found.reference}"
+        account = gettext("account %(number)s") % {"number": found.account.account_number}
+        return f"{found.plan_name} · {found.reference} · {account}"
 
     def clean(self, value: Any) -> Any:
         chosen = list(super().clean(value))
         if len({one.account_id for one in chosen}) > 1:
             raise forms.ValidationError(
-                "Choose subscriptions of one account; cancel those of another account by themselves"
+                _("Choose subscriptions of one account; cancel those of another account by themselves")
             )
         return chosen
 
 
 ASKED = {
-    Kind.ORDINARY: ("reason", "words", "requested_end", "refund_wanted", "refund_reason"),
+    Kind.ORDINARY: ("reason", "words", "requested_end", "refund_reason"),
     Kind.FOR_CAUSE: ("cause",),
     Kind.COOLING_OFF: (),
 }
+IDENTITY = {"name", "account_number", "username", "email"}
 
 
 class CancelForm(CrispyForm):
-    """What both a signed-in customer and a guest are asked; each kind of cancellation needs other answers."""
+    """What both a signed-in customer and a guest are asked: by the law of the place, and by the kind of cancellation.
+
+    `kind` is asked on the page itself where the law wants one page; elsewhere the address of the page says it.
+    """
 
     kind = forms.ChoiceField(choices=Kind.choices, required=False, widget=forms.HiddenInput)
+    law = forms.CharField(required=False, widget=forms.HiddenInput)
     cause = forms.CharField(
-        label="Why do you have to leave at once?",
+        label=_("Why do you have to leave at once?"),
         max_length=LONGEST_WORDS,
         widget=forms.Textarea(attrs={"rows": 6}),
-        help_text="What happened, and since when. We look at your ground. If we accept it, your subscription ends "
-        "by the time at which we received this; otherwise this counts as an ordinary cancellation from the same time. "
-        "You can add files on the next pages.",
+        help_text=_(
+            "What happened, and since when. We look at your ground. If we accept it, your subscription ends by the "
+            "time at which we received this; otherwise this counts as an ordinary cancellation from the same time. "
+            "You can add files on the next pages."
+        ),
         error_messages={
-            "required": "Say why you have to leave at once",
-            "max_length": f"Shorten your ground to {LONGEST_WORDS:,} characters",
+            "required": _("Say why you have to leave at once"),
+            "max_length": _("Shorten your ground to %(limit_value)s characters"),
         },
     )
     reason = forms.ChoiceField(
-        label="Why are you leaving?",
+        label=_("Why are you leaving?"),
         choices=Reason.choices,
         widget=forms.RadioSelect,
-        error_messages={"required": "Choose a reason; «Another reason» is one, too"},
+        error_messages={"required": _("Choose a reason; «Another reason» is one, too")},
     )
     words = forms.CharField(
-        label="In your own words",
-        required=False,
-        max_length=LONGEST_WORDS,
-        widget=forms.Textarea(attrs={"rows": 4}),
-        help_text="If you like. We keep your words just as you write them.",
-        error_messages={"max_length": f"Shorten your words to {LONGEST_WORDS:,} characters"},
-    )
-    requested_end = forms.DateField(
-        label="When should it end?",
-        required=False,
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-        help_text="Leave it empty for the earliest date.",
-        error_messages={"invalid": "Enter the date as day, month and year, like 28 February 2027"},
-    )
-    refund_wanted = forms.BooleanField(
-        label="I ask for a refund",
-        required=False,
-        help_text="Each refund is decided one by one. We tell you the sum and how it arose.",
-    )
-    refund_reason = forms.CharField(
-        label="Why should we refund you?",
+        label=_("In your own words"),
         required=False,
         max_length=LONGEST_WORDS,
         widget=forms.Textarea(attrs={"rows": 3}),
-        error_messages={"max_length": f"Shorten your reason to {LONGEST_WORDS:,} characters"},
+        help_text=_("If you like. We keep your words just as you write them."),
+        error_messages={"max_length": _("Shorten your words to %(limit_value)s characters")},
+    )
+    requested_end = forms.DateField(
+        label=_("When should it end?"),
+        required=False,
+        input_formats=["%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y"],
+        widget=forms.DateInput(attrs={"type": "date", "class": "short"}, format="%Y-%m-%d"),
+        help_text=_("Leave it empty for the earliest date."),
+        error_messages={"invalid": _("Enter the date as day, month and year, like 28 February 2027")},
+    )
+    refund_reason = forms.CharField(
+        label=_("Do you ask for a refund? Say why"),
+        required=False,
+        max_length=LONGEST_WORDS,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=_("Each refund is decided one by one. We tell you the sum and how it arose."),
+        error_messages={"max_length": _("Shorten your reason to %(limit_value)s characters")},
     )
 
-    def __init__(self, *args: Any, today: date, kind: Kind = Kind.ORDINARY, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, today: date, profile: Profile, kind: Kind = Kind.ORDINARY, **kwargs: Any) -> None:
+        kwargs["initial"] = {**kwargs.get("initial", {}), "kind": kind, "law": profile.code}
         super().__init__(*args, **kwargs)
-        self.today, self.of_kind = today, kind
-        self.fields["kind"].initial = kind
-        self.fields["refund_reason"].conditional = True  # type: ignore[attr-defined]  # asked with the tick, then needed
+        self.today, self.of_kind, self.profile = today, kind, profile
         self.fields["requested_end"].widget.attrs["min"] = (today + timedelta(days=1)).isoformat()
-        for name in {name for names in ASKED.values() for name in names} - set(ASKED[kind]):
+        if self.on_one_page:
+            self._ask_on_one_page()
+        self.fields["reason"].required = profile.reason == "needed"
+        for name in {name for names in ASKED.values() for name in names} - set(self._asked()):
+            del self.fields[name]
+        for name in set(self.fields) & IDENTITY - set(self._identity()):
             del self.fields[name]
         self.lay_out()
+
+    @property
+    def on_one_page(self) -> bool:
+        """Whether the page of this form is all that the law allows before the declaration."""
+        return self.profile.one_page and self.of_kind != Kind.COOLING_OFF
+
+    def _ask_on_one_page(self) -> None:
+        """The kind is a choice on the page, the ground belongs to one of its answers; everything else falls away."""
+        kinds = [(Kind.ORDINARY, _("Ordinary cancellation")), (Kind.FOR_CAUSE, _("Cancellation for cause"))]
+        self.fields["kind"] = forms.ChoiceField(
+            label=_("Kind of cancellation"),
+            choices=kinds,
+            widget=forms.RadioSelect,
+            initial=Kind.ORDINARY,
+            error_messages={
+                "required": _("Choose the kind of cancellation"),
+                "invalid_choice": _("Choose one of these"),
+            },
+        )
+        cause = self.fields["cause"]
+        cause.required, cause.help_text, cause.label = False, "", _("Ground for leaving at once")
+        cause.widget.attrs["rows"] = 2
+        cause.conditional = True  # type: ignore[attr-defined]
+        self.order_fields(["kind", "cause", "name", "account_number", "subscription", "requested_end", "email"])
+
+    def _asked(self) -> tuple[str, ...]:
+        if self.on_one_page:
+            return "cause", "requested_end"
+        asked = ASKED[self.of_kind]
+        if self.profile.reason == "never" and self.of_kind == Kind.ORDINARY:
+            return ("requested_end",)
+        return asked
+
+    def _identity(self) -> tuple[str, ...]:
+        return COOLING_OFF.identity if self.of_kind == Kind.COOLING_OFF else self.profile.identity
 
     def clean_requested_end(self) -> date | None:
         wish: date | None = self.cleaned_data["requested_end"]
         if wish is not None and wish <= self.today:
-            raise forms.ValidationError("Choose a day after today, or leave it empty for the earliest date")
+            raise forms.ValidationError(_("Choose a day after today, or leave it empty for the earliest date"))
         if wish is not None and wish > self.today + timedelta(days=LATEST_END_DAYS):
-            raise forms.ValidationError("Choose a day within the next five years")
+            raise forms.ValidationError(_("Choose a day within the next five years"))
         return wish
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
         if given.get("reason") == Reason.OTHER and not given.get("words", "").strip():
-            self.add_error("words", "Say in a few words why you are leaving")
-        if given.get("refund_wanted") and not given.get("refund_reason", "").strip():
-            self.add_error("refund_reason", "Say why we should refund you, or take the tick away")
+            self.add_error("words", _("Say in a few words why you are leaving"))
+        for_cause = (given.get("kind") or self.of_kind) == Kind.FOR_CAUSE
+        if "cause" in self.fields and for_cause and not self.errors.get("cause") and not given.get("cause", "").strip():
+            self.add_error("cause", _("Say why you have to leave at once"))
         return given
 
-    def declaration(self, *, account_number: str, username: str, email: str) -> Declaration:
-        given = {name: self.cleaned_data[name] for name in ASKED[self.of_kind]}
-        if not given.get("refund_wanted"):
-            given.pop("refund_reason", None)
-        return Declaration(account_number=account_number, username=username, email=email, kind=self.of_kind, **given)
+    @property
+    def declared_kind(self) -> Kind:
+        """The kind that was declared; where the page asks for it, by what was answered."""
+        return Kind(self.cleaned_data.get("kind") or self.of_kind)
+
+    def declaration(self, *, account_number: str, username: str, email: str, language: str) -> Declaration:
+        kind = self.declared_kind
+        names = [name for name in self._asked() if name in ASKED[kind]]
+        given = {name: self.cleaned_data[name] for name in names}
+        return Declaration(
+            account_number=account_number,
+            username=username,
+            email=email,
+            name=self.cleaned_data.get("name", ""),
+            kind=kind,
+            language=language,
+            jurisdiction=self.profile.code,
+            refund_wanted=bool(given.get("refund_reason", "").strip()),
+            **given,
+        )
 
 
 class GuestCancelForm(CancelForm):
-    account_number = forms.CharField(
-        label="Account number",
-        max_length=40,
-        help_text="It is on every invoice, top right.",
-        widget=forms.TextInput(attrs={"autocomplete": "off", "class": "short"}),
+    name = forms.CharField(
+        label=_("Name, or company"),
+        max_length=200,
+        widget=forms.TextInput(attrs={"autocomplete": "name", "class": "middle"}),
         error_messages={
-            "required": f"Enter your account number, like {settings.ACCOUNT_NUMBER_EXAMPLE}",
-            "max_length": f"Enter your account number, like {settings.ACCOUNT_NUMBER_EXAMPLE}",
+            "required": _("Enter your name, or that of the company"),
+            "max_length": _("Shorten the name to %(limit_value)s characters"),
         },
     )
-    username = forms.CharField(
-        label="Username",
-        max_length=150,
-        help_text="The name with which you sign in to the product.",
-        widget=forms.TextInput(attrs={"autocomplete": "username", "class": "middle"}),
-        error_messages={"required": "Enter your username"},
+    account_number = forms.CharField(
+        label=_("Account number"),
+        max_length=40,
+        help_text=_("It is on every invoice, top right."),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "class": "short"}),
     )
-    email = email_address("We send a link here that proves it is you, and the receipt.")
-    field_order = ["account_number", "username", "email"]
+    username = forms.CharField(
+        label=_("Username"),
+        max_length=150,
+        help_text=_("The name with which you sign in to the product."),
+        widget=forms.TextInput(attrs={"autocomplete": "username", "class": "middle"}),
+        error_messages={
+            "required": _("Enter your username"),
+            "max_length": _("Shorten the username to %(limit_value)s characters"),
+        },
+    )
+    email = email_address(_("We send a link here that proves it is you, and the receipt."))
+    field_order = ["name", "account_number", "username", "email"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        number = self.fields["account_number"]
+        wrong = _("Enter your account number, like %(example)s") % {"example": settings.ACCOUNT_NUMBER_EXAMPLE}
+        if "username" not in self.fields:  # whoever is not asked for it may know only the contract
+            number.label = _("Account or contract number")
+        number.error_messages |= {"required": wrong, "max_length": wrong}
+        if self.on_one_page:
+            number.help_text = ""
+            self.fields["email"].label = _("E-mail address for the confirmation")
+            self.fields["email"].help_text = ""
 
 
 class SignedInCancelForm(CancelForm):
@@ -202,15 +287,33 @@ class SignedInCancelForm(CancelForm):
         self.fields["subscription"].offer(subscriptions)  # type: ignore[attr-defined]
 
 
+class QuestionForm(CrispyForm):
+    """The one question after the declaration, never before it, and never needed."""
+
+    survey_reason = forms.ChoiceField(
+        label=_("Why did you leave?"),
+        choices=Reason.choices,
+        widget=forms.RadioSelect,
+        error_messages={"required": _("Choose a reason, or skip the question")},
+    )
+    survey_words = forms.CharField(
+        label=_("In your own words"),
+        required=False,
+        max_length=LONGEST_WORDS,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        error_messages={"max_length": _("Shorten your words to %(limit_value)s characters")},
+    )
+
+
 class FollowForm(CrispyForm):
     reference = forms.CharField(
-        label="Reference",
+        label=_("Reference"),
         max_length=20,
-        help_text="Like CR-7KQ4-M9XT. It is in every message about your request.",
+        help_text=_("Like CR-7KQ4-M9XT. It is in every message about your request."),
         widget=forms.TextInput(attrs={"class": "short", "autocomplete": "off"}),
-        error_messages={"required": "Enter the reference of your request, like CR-7KQ4-M9XT"},
+        error_messages={"required": _("Enter the reference of your request, like CR-7KQ4-M9XT")},
     )
-    email = email_address("The one that you gave with the request.")
+    email = email_address(_("The one that you gave with the request."))
 
     def clean_reference(self) -> str:
         return str(self.cleaned_data["reference"]).strip().upper()
@@ -230,13 +333,13 @@ class TakeBackForm(CrispyForm):
     """Which requests of a declaration are taken back, asked only where there are several."""
 
     request: Any = forms.ModelMultipleChoiceField(
-        label="Which cancellation do you take back?",
+        label=_("Which cancellation do you take back?"),
         queryset=CancellationRequest.objects.none(),
         widget=forms.CheckboxSelectMultiple,
         to_field_name="reference",
         error_messages={
-            "required": "Choose what you take back",
-            "invalid_choice": "Choose from those shown",
+            "required": _("Choose what you take back"),
+            "invalid_choice": _("Choose from those shown"),
         },
     )
 
@@ -263,10 +366,13 @@ class FilesField(forms.FileField):
 
 class FilesForm(CrispyForm):
     file = FilesField(
-        label="Add files",
-        help_text=f"{ACCEPTED}, up to {MOST_BYTES // 1_000_000} MB each. You can choose several.",
+        label=_("Add files"),
+        help_text=format_lazy(
+            _("PDF, JPEG, PNG, WebP or plain text, up to {limit} MB each. You can choose several."),
+            limit=MOST_BYTES // 1_000_000,
+        ),
         widget=SeveralFiles(attrs={"accept": ".pdf,.jpg,.jpeg,.png,.webp,.txt", "class": "form-control"}),
-        error_messages={"required": "Choose a file", "max_length": "Choose a file with a shorter name"},
+        error_messages={"required": _("Choose a file"), "max_length": _("Choose a file with a shorter name")},
     )
 
 
@@ -274,26 +380,26 @@ class VerifyForm(CrispyForm):
     """A receipt in hand: its file, or its reference and seal."""
 
     file = forms.FileField(
-        label="The receipt’s file",
+        label=_("The receipt’s file"),
         required=False,
-        help_text="The PDF as you got it. It is only checked, and not kept.",
+        help_text=_("The PDF as you got it. It is only checked, and not kept."),
         widget=forms.FileInput(attrs={"accept": ".pdf", "class": "form-control"}),
-        error_messages={"empty": "This file is empty. Choose the receipt’s PDF"},
+        error_messages={"empty": _("This file is empty. Choose the receipt’s PDF")},
     )
     reference = forms.CharField(
-        label="Reference",
+        label=_("Reference"),
         required=False,
         max_length=20,
-        help_text="Like CR-7KQ4-M9XT.",
+        help_text=_("Like CR-7KQ4-M9XT."),
         widget=forms.TextInput(attrs={"class": "short", "autocomplete": "off"}),
     )
     seal = forms.CharField(
-        label="Seal",
+        label=_("Seal"),
         required=False,
         max_length=200,
-        help_text="64 digits and letters, at the end of the receipt.",
+        help_text=_("64 digits and letters, at the end of the receipt."),
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
-        error_messages={"max_length": "The seal has 64 digits and letters. Please copy it once more"},
+        error_messages={"max_length": _("The seal has 64 digits and letters. Please copy it once more")},
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -304,14 +410,14 @@ class VerifyForm(CrispyForm):
     def clean_file(self) -> Any:
         file = self.cleaned_data["file"]
         if file is not None and file.size > MOST_BYTES:
-            raise forms.ValidationError("This file is too large to be a receipt of ours. Choose the receipt’s PDF")
+            raise forms.ValidationError(_("This file is too large to be a receipt of ours. Choose the receipt’s PDF"))
         return file
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
         if not self.errors and not given.get("file"):
             if not given.get("reference"):
-                self.add_error("reference", "Choose the file, or enter the reference and the seal")
+                self.add_error("reference", _("Choose the file, or enter the reference and the seal"))
             elif not given.get("seal"):
-                self.add_error("seal", "Enter the seal, too: it stands at the end of the receipt")
+                self.add_error("seal", _("Enter the seal, too: it stands at the end of the receipt"))
         return given

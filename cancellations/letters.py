@@ -6,15 +6,18 @@ from datetime import datetime
 from django.conf import settings
 from django.core import signing
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from accounts.models import Account
 from billing.periods import local_date
 from billing.states import RELEASED, VOIDABLE
-from billing.wording import day_words, instant_words
+from cancellations.explaining import sentences
+from cancellations.jurisdictions import PROFILES
 from cancellations.models import CancellationRequest, PolicyVersion, Receipt, Termination
 from cancellations.queries import published_versions
 from messaging.rendering import Value
 from messaging.services import queue_message
+from messaging.wording import day_words, instant_words, reading
 
 PROOF_SALT = "cancellations.proof"
 PROVING = {"prove_address", "follow_link"}  # whoever reads these proves the address: wiped once sent
@@ -35,18 +38,28 @@ def send_letter(
     kind: str, request: CancellationRequest, *, now: datetime, parts: Sequence[CancellationRequest] | None = None
 ) -> None:
     """Queues the message of this kind to the customer, about `parts` of the declaration or the request alone."""
-    queue_message(
-        kind=kind,
-        recipient=request.email_given,
-        context=_context(request, parts or [request]),
-        now=now,
-        about=request.declaration,
-        holds_secret=kind in PROVING,
-    )
+    with reading(request.language):
+        context = _context(request, parts or [request])
+        if kind == "prove_address" and not PROFILES[request.jurisdiction].one_page:
+            # Nobody has proven this address yet: what somebody typed goes to it only where the law says so.
+            context |= {"words": "", "cause": "", "refund_reason": "", "name": ""}
+        queue_message(
+            kind=kind,
+            recipient=request.email_given,
+            context=context,
+            now=now,
+            about=request.declaration,
+            holds_secret=kind in PROVING,
+        )
 
 
 def send_termination_letter(kind: str, termination: Termination, *, now: datetime) -> None:
     """Queues the letter of a termination, or of its reversal, with ground and appeal address."""
+    with reading(termination.account.language):
+        _send_termination_letter(kind, termination, now)
+
+
+def _send_termination_letter(kind: str, termination: Termination, now: datetime) -> None:
     account = termination.account
     done = termination.subscriptions.select_related("subscription", "refund").order_by("subscription__reference")
     requests = termination.superseded_requests.order_by("declaration").values_list("declaration", flat=True)
@@ -55,7 +68,7 @@ def send_termination_letter(kind: str, termination: Termination, *, now: datetim
         "reference": termination.reference,
         "account_number": account.account_number,
         "name": account.name,
-        "ground": termination.get_ground_display(),
+        "ground": str(termination.get_ground_display()),
         "description": termination.description,
         "effective": instant_words(termination.effective_at, account.time_zone) if termination.effective_at else "",
         "plans": [str(one.subscription) for one in done],
@@ -66,7 +79,7 @@ def send_termination_letter(kind: str, termination: Termination, *, now: datetim
         "revoked": termination.revoke_sign_in,
         "settled_ground": termination.settled_ground,
         "appeal_email": settings.APPEAL_EMAIL,
-        "policy": str(termination.policy_version),
+        "policy": str(termination.policy_version.number),
         "policy_url": settings.SITE_URL + reverse("policy_version", args=[termination.policy_version.number]),
     }
     queue_message(kind=kind, recipient=account.email, context=context, now=now, about=termination.reference)
@@ -74,13 +87,18 @@ def send_termination_letter(kind: str, termination: Termination, *, now: datetim
 
 def send_policy_letter(version: PolicyVersion, account: Account, *, now: datetime) -> None:
     """Queues the announcement of a new policy version to an account holder."""
+    with reading(account.language):
+        _send_policy_letter(version, account, now)
+
+
+def _send_policy_letter(version: PolicyVersion, account: Account, now: datetime) -> None:
     effective = version.effective_from
     assert effective is not None  # held by a constraint for published versions
     before = published_versions().filter(number__lt=version.number).first()
     compare = reverse("policy_compare", args=[before.number, version.number]) if before else ""
     context: dict[str, Value] = {
         "name": account.name,
-        "policy": str(version),
+        "policy": str(version.number),
         "summary": version.change_summary,
         "effective": instant_words(effective, account.time_zone),
         "in_force": effective <= now,
@@ -108,18 +126,21 @@ def _context(request: CancellationRequest, parts: Sequence[CancellationRequest])
         "status_url": settings.SITE_URL + link,
         "page_url": settings.SITE_URL + reverse("request_status", args=[request.declaration]),
         "account_number": request.account_number_given,
+        "username": request.username_given,
         "received": instant_words(request.received_at, zone),
         "kind": request.kind,
         "kind_declared": request.kind_declared,
         "cause": request.cause,
-        "reason": request.get_reason_display() if request.reason else "",
+        "reason": str(request.get_reason_display()) if request.reason else "",
+        "name": request.name_given,
+        "end_notice": PROFILES[request.jurisdiction].end_notice and request.effective_on is not None,
         "words": request.words,
         "wished": day_words(request.requested_end),
         "refund_reason": request.refund_reason,
         "refund_due": day_words(request.refund.decision_due_on if request.refund else None),
-        "policy": str(request.policy_version),
+        "policy": str(request.policy_version.number),
         "decision_words": request.decision_words,
-        "decline_ground": request.get_decline_ground_display() if request.decline_ground else "",
+        "decline_ground": str(request.get_decline_ground_display()) if request.decline_ground else "",
         "expires": day_words(expires and local_date(expires, zone)),
         "link_days": str(settings.PROOF_LINK_DAYS),
     }
@@ -130,8 +151,8 @@ def _part(request: CancellationRequest) -> dict[str, Value]:
     return {
         "plan": str(request.subscription) if request.subscription else "",
         "effective": day_words(request.effective_on),
-        "explanation": list(request.explanation),
+        "explanation": sentences(request.explanation),
         "at_once": request.at_once,
         "ground_is_open": request.ground_is_open,
-        "kind_ground": request.kind_ground,
+        "kind_ground": gettext(request.kind_ground) if request.kind_ground else "",
     }

@@ -5,7 +5,6 @@ Nothing of them is ever shown inside our own pages: they are only handed out to 
 
 MOST_BYTES = 5_000_000
 MOST_FILES = 10  # of one declaration or termination
-ACCEPTED = "PDF, JPEG, PNG, WebP or plain text"
 EXTENSIONS = {
     "application/pdf": ".pdf",
     "image/jpeg": ".jpg",

@@ -12,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -19,18 +20,38 @@ from accounts.models import Account, User
 from accounts.queries import accounts_of
 from billing.models import Subscription
 from billing.periods import local_date
-from billing.wording import day_words
 from cancellations.calendar import day_to_keep
 from cancellations.downloads import calendar_file
+from cancellations.explaining import sentences
+from cancellations.jurisdictions import COOLING_OFF, PROFILES
 from cancellations.models import PolicyVersion
 from cancellations.own_data import own_data
 from cancellations.picture import points_of
-from cancellations.queries import has_ended, may_cool_off, open_request_for, outcome, policy_in_force
+from cancellations.places import ELSEWHERE, countries, country_given, profile_of, remember_country
+from cancellations.queries import has_ended, may_cool_off, open_request_for, outcome, points_of_request, policy_in_force
+from messaging.wording import day_words
 
 
 @require_safe
 def entry(http: HttpRequest) -> HttpResponse:
-    return render(http, "portal/entry.html", {"policy": policy_in_force(timezone.now())})
+    profile = profile_of(http)
+    context = {
+        "policy": policy_in_force(timezone.now()),
+        "countries": countries(),
+        "country": country_given(http) or ELSEWHERE,
+        "offer": _offer() if profile.offers else None,
+    }
+    response = render(http, "portal/entry.html", context)
+    remember_country(http, response)
+    return response
+
+
+def _offer() -> dict[str, str] | None:
+    """The one offer to stay, where the settings hold one: a text and a link, and so nothing that could hold up."""
+    if not (settings.OFFER_TEXT and settings.OFFER_URL):
+        return None
+    label = settings.OFFER_LABEL or gettext("Look at the offer")
+    return {"text": settings.OFFER_TEXT, "url": settings.OFFER_URL, "label": label}
 
 
 @require_safe
@@ -60,8 +81,9 @@ def cancel_by(http: HttpRequest) -> HttpResponse:
     made = day_to_keep(
         name=f"{subscription.reference}-cancel-by",
         day=told.deadline_on,
-        summary=f"Last day to cancel {subscription.plan_name} for {day_words(told.next_billing_on)}",
-        description="\n".join(told.explanation[1:3]),
+        summary=gettext("Last day to cancel %(plan)s for %(day)s")
+        % {"plan": subscription.plan_name, "day": day_words(told.next_billing_on)},
+        description="\n".join(sentences(told.steps[1:3])),
         url=settings.SITE_URL + reverse("cancel"),
         remind_days=2,
         made_at=now,
@@ -94,10 +116,10 @@ def _own_data(http: HttpRequest) -> list[dict[str, Any]]:
     return [own_data(account, now=now) for account in accounts_of(http.user)]
 
 
-def brand_style(http: HttpRequest) -> HttpResponse:
-    """The brand's colour from the settings, as a style sheet: the content policy allows no style in the page."""
-    accent = settings.BRAND_ACCENT
-    return HttpResponse(f":root {{ --accent: {accent}; }}\n" if accent else "", content_type="text/css")
+@require_safe
+def law(http: HttpRequest) -> HttpResponse:
+    """What the law of each place makes different here, with its sources."""
+    return render(http, "portal/law.html", {"profiles": PROFILES.values(), "cooling_off": COOLING_OFF})
 
 
 def _held(account: Account, policy: PolicyVersion, now: datetime) -> dict[str, Any]:
@@ -117,7 +139,7 @@ def _card(subscription: Subscription, policy: PolicyVersion, now: datetime) -> d
     if has_ended(subscription, on=today):
         return {"subscription": subscription, "ended": True}
     if (request := open_request_for(subscription)) is not None:
-        return {"subscription": subscription, "request": request}
+        return {"subscription": subscription, "request": request, "points": points_of_request(request, today=today)}
     found = outcome(subscription, received_at=now, policy=policy)
     days_left = (found.assessment.deadline_on - today).days
     return {

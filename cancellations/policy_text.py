@@ -4,20 +4,22 @@ import re
 from pathlib import Path
 
 from django.conf import settings
-from django.template.defaultfilters import pluralize
 from django.utils.safestring import mark_safe
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from cancellations.models import PolicyVersion
 from messaging.rendering import markdown_to_html
+from messaging.wording import reading
 
 FIRST_TEXT = Path(__file__).with_name("first_policy.md")  # what a new version starts from
 DAY_FIGURES = {
-    "notice_days": "Notice",
-    "trial_notice_days": "Notice within a trial",
-    "cooling_off_days": "Cooling-off",
-    "verification_days": "Time to prove your address",
-    "refund_decision_days": "Refund decided within",
-    "refund_payment_days": "Refund paid within",
+    "notice_days": _("Notice"),
+    "trial_notice_days": _("Notice within a trial"),
+    "cooling_off_days": _("Cooling-off"),
+    "verification_days": _("Time to prove your address"),
+    "refund_decision_days": _("Refund decided within"),
+    "refund_payment_days": _("Refund paid within"),
 }
 
 
@@ -26,16 +28,23 @@ def figures(version: PolicyVersion) -> dict[str, str]:
     told = {}
     for name in DAY_FIGURES:
         days = getattr(version, name)
-        kind = "working day" if name.startswith("refund") else "day"
-        told[name] = f"{days} {kind}{pluralize(days)}"
+        if name.startswith("refund"):
+            words = ngettext("%(days)s working day", "%(days)s working days", days)
+        else:
+            words = ngettext("%(days)s day", "%(days)s days", days)
+        told[name] = words % {"days": days}
     return told
 
 
 def plain(version: PolicyVersion) -> str:
-    """The Markdown with the figures in place. A name in braces that is no figure stays, so that a slip is seen."""
+    """The Markdown with the figures in place. A name in braces that is no figure stays, so that a slip is seen.
+
+    A policy is binding in one language, the portal's own, and so are its figures in whatever frame it stands.
+    """
     text = version.text.replace("{brand}", settings.BRAND_NAME).replace("{support_email}", settings.SUPPORT_EMAIL)
-    for name, words in figures(version).items():
-        text = text.replace("{" + name + "}", words)
+    with reading(settings.LANGUAGE_CODE):
+        for name, words in figures(version).items():
+            text = text.replace("{" + name + "}", words)
     return text
 
 
@@ -50,10 +59,11 @@ def filled_in(version: PolicyVersion) -> str:
 
 def table(version: PolicyVersion) -> dict[str, str]:
     """All figures of the version by what they are called, for people."""
-    told = {DAY_FIGURES[name]: words for name, words in figures(version).items()}
-    told["Refund proposed on a termination"] = version.get_termination_basis_display()
-    told["A termination is decided by"] = "two managers" if version.termination_needs_two else "one manager"
-    told["Review"] = version.get_review_mode_display()
+    told = {str(DAY_FIGURES[name]): words for name, words in figures(version).items()}
+    told[gettext("Refund proposed on a termination")] = str(version.get_termination_basis_display())
+    deciders = gettext("two managers") if version.termination_needs_two else gettext("one manager")
+    told[gettext("A termination is decided by")] = deciders
+    told[gettext("Review")] = str(version.get_review_mode_display())
     limits = (f"{code} {limit}" for code, limit in sorted(version.approval_limits.items()))
-    told["Refund approved by one person up to"] = ", ".join(limits) or "always by two"
+    told[gettext("Refund approved by one person up to")] = ", ".join(limits) or gettext("always by two")
     return told

@@ -21,6 +21,7 @@ from cancellations.notice import (
     assess_trial,
     cooling_off_is_over,
 )
+from cancellations.picture import Point, points
 from cancellations.states import OPEN, PolicyState, RequestState
 
 
@@ -166,8 +167,8 @@ def _too_late_to_cool_off(
     ordinary: NoticeAssessment, subscription: Subscription, policy: PolicyVersion
 ) -> NoticeAssessment:
     last = subscription.started_on + timedelta(days=policy.cooling_off_days - 1)
-    received, *working = ordinary.explanation
-    return replace(ordinary, explanation=(received, cooling_off_is_over(last), *working))
+    received, *working = ordinary.steps
+    return replace(ordinary, steps=(received, cooling_off_is_over(last), *working))
 
 
 def _trial(
@@ -189,6 +190,15 @@ def difference_since(request: CancellationRequest) -> Outcome | None:
         return None
     fresh = outcome_of(request, request.subscription)
     return fresh if fresh.effective_on != request.effective_on else None
+
+
+def points_of_request(request: CancellationRequest, *, today: date) -> tuple[Point, ...]:
+    """The picture of an open request's dates; empty where no date is to come."""
+    if not request.is_open or request.effective_on is None or request.at_once:
+        return ()
+    return points(
+        today=today, deadline_on=None, next_billing_on=request.next_billing_on, effective_on=request.effective_on
+    )
 
 
 def has_ended(subscription: Subscription, *, on: date) -> bool:

@@ -1,5 +1,6 @@
 """The receipt as a PDF that archives and screen readers can use (PDF/A-2b, PDF/UA-1), by Typst."""
 
+import json
 import re
 from datetime import UTC, datetime
 from functools import cache
@@ -9,12 +10,49 @@ from typing import Any
 import typst
 from django.conf import settings
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from messaging.wording import reading
 
 TEMPLATE = Path(__file__).with_name("receipt.typ")
 FONTS = Path(__file__).with_name("fonts")
 STANDARDS: Any = ["a-2b", "ua-1"]
 _UNSHOWN = re.compile(r'the text `"(.+?)"` could not be displayed', re.DOTALL)
 TRIES = 25
+LABELS = {
+    "receipt": _("Receipt of a cancellation"),
+    "receipt_number": _("Receipt {number} of {reference}"),
+    "received": _("We received this declaration on {received}."),
+    "declared": _("What was declared"),
+    "account_number": _("Account or contract number"),
+    "username": _("Username"),
+    "name": _("Name"),
+    "email": _("E-mail address"),
+    "kind": _("Kind"),
+    "ordinary": _("cancellation"),
+    "cooling_off": _("withdrawal within the cooling-off days"),
+    "for_cause": _("cancellation for cause"),
+    "cause": _("Ground for leaving at once"),
+    "reason": _("Reason"),
+    "words": _("In the customer’s words"),
+    "requested_end": _("Wished end"),
+    "earliest": _("as early as possible"),
+    "refund_reason": _("Asks for a refund"),
+    "follows": _("What follows"),
+    "not_found": _(
+        "The contract was not found by itself; our support team looks for it. The time of receipt above counts, "
+        "however long that takes."
+    ),
+    "at_once": _("{subscription} ends at once, by the time of receipt."),
+    "ends": _("{subscription} ends on {ends}."),
+    "at_the_latest": _("{subscription} ends on {ends} at the latest; the ground for leaving at once is looked at."),
+    "rules": _("The rules are those of version {version} of the cancellation policy:"),
+    "seal": _("Seal"),
+    "sealed": _(
+        "This receipt is number {number}. Its seal covers all of the above, and the seal of the receipt before it:"
+    ),
+    "check": _("Anybody can check it, by this file or by reference and seal:"),
+}
 
 
 @cache
@@ -26,7 +64,7 @@ def _fonts() -> typst.Fonts:
 def receipt_pdf(content: str, *, number: int, seal: str, issued: datetime) -> bytes:
     """The file. A mark that no font of ours has is told by its Unicode number, since the standards allow no gap."""
     content = re.sub(r"[\U00010000-\U0010FFFF]", _named, content)
-    for _ in range(TRIES):
+    for _try in range(TRIES):
         try:
             return _compile(content, number, seal, issued, STANDARDS)
         except typst.TypstError as error:
@@ -39,8 +77,11 @@ def receipt_pdf(content: str, *, number: int, seal: str, issued: datetime) -> by
 
 
 def _compile(content: str, number: int, seal: str, issued: datetime, standards: Any) -> bytes:
+    with reading(json.loads(content).get("language", "en")):
+        labels = {name: str(words) for name, words in LABELS.items()}
     told = {
         "content": content,
+        "labels": json.dumps(labels),
         "number": str(number),
         "seal": seal,
         "issued": issued.astimezone(UTC).isoformat(),

@@ -9,8 +9,10 @@ from django.contrib import messages
 from django.core.signing import BadSignature
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -20,16 +22,18 @@ from billing.states import IllegalTransition
 from cancellations import access
 from cancellations.calendar import day_to_keep
 from cancellations.downloads import calendar_file, handed_out
-from cancellations.forms import FilesForm, FollowForm, ProveForm, TakeBackForm
+from cancellations.explaining import sentences
+from cancellations.forms import FilesForm, FollowForm, ProveForm, QuestionForm, TakeBackForm
 from cancellations.letters import proof_token, read_proof_token
 from cancellations.models import CancellationRequest, Kind, Receipt
-from cancellations.picture import points
+from cancellations.picture import points_of
 from cancellations.policy_text import filled_in
-from cancellations.queries import attachments_of, declared, outcome_of, timeline
+from cancellations.queries import attachments_of, declared, outcome_of, points_of_request, timeline
 from cancellations.services.attachments import attach_to_request
 from cancellations.services.common import RequestRefused, choices_of
 from cancellations.services.receipts import pdf_of
 from cancellations.services.submission import (
+    answer_question,
     send_follow_link,
     send_proof_again,
     verify,
@@ -94,10 +98,41 @@ def prove_again(http: HttpRequest, reference: str) -> HttpResponse:
     if http.method != "POST":  # a bookmark, or the address bar
         return redirect("request_received", reference=reference)
     if send_proof_again(request=parts[0], now=timezone.now()):
-        messages.success(http, f"We sent the link to {parts[0].email_given} again.")
+        messages.success(http, _("We sent the link to %(email)s again.") % {"email": parts[0].email_given})
     else:
-        messages.info(http, "The link was sent a moment ago. Please look into your mail, and into the spam folder.")
+        messages.info(http, _("The link was sent a moment ago. Please look into your mail, and into the spam folder."))
     return redirect("request_received", reference=reference)
+
+
+@never_cache
+@require_safe
+def declaration(http: HttpRequest, reference: str) -> HttpResponse:
+    """What was declared, with date and time, for whoever sent it: to be kept before the address is proven, too."""
+    parts = _visible(http, reference)
+    if not parts:
+        return _ask_for_proof(http, reference)
+    text = render_to_string("portal/declaration.txt", _request_context(http, parts), http)
+    response = HttpResponse(text, content_type="text/plain; charset=utf-8")
+    response.headers["Content-Disposition"] = f'attachment; filename="{parts[0].declaration}.txt"'
+    return response
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def question(http: HttpRequest, reference: str) -> HttpResponse:
+    """The one question after the declaration: answered, or skipped by leaving the page."""
+    parts = _visible(http, reference)
+    if not parts or access.level_of(http, parts[0]) != "proven":
+        return _ask_for_proof(http, reference)
+    if http.method != "POST" or not parts[0].may_be_asked_why:
+        return redirect("request_received", reference=reference)
+    form = QuestionForm(http.POST)
+    if not form.is_valid():
+        context = {**_request_context(http, parts), "question": form}
+        return render(http, "portal/received.html", context, status=422)
+    answer_question(request=parts[0], **form.cleaned_data)
+    messages.success(http, _("Thank you. We read each answer."))
+    return redirect("request_status", reference=reference)
 
 
 @never_cache
@@ -137,7 +172,7 @@ def files(http: HttpRequest, reference: str) -> HttpResponse:
         except RequestRefused as error:
             form.add_error("file", str(error))
         else:
-            messages.success(http, "We keep your files with the request.")
+            messages.success(http, _("We keep your files with the request."))
             return redirect("request_status", reference=reference)
     context = {**_request_context(http, parts), "form": form}
     return render(http, "portal/files.html", context, status=422 if form.is_bound else 200)
@@ -179,8 +214,9 @@ def ends(http: HttpRequest, reference: str, part: int) -> HttpResponse:
     made = day_to_keep(
         name=f"{found.reference}-end",
         day=found.effective_on,
-        summary=f"{found.subscription.plan_name} has ended ({settings.BRAND_NAME})",
-        description="\n".join(found.explanation),
+        summary=_("%(plan)s has ended (%(brand)s)")
+        % {"plan": found.subscription.plan_name, "brand": settings.BRAND_NAME},
+        description="\n".join(sentences(found.explanation)),
         url=settings.SITE_URL + reverse("request_status", args=[found.declaration]),
         remind_days=1,
         made_at=found.state_changed_at,
@@ -235,19 +271,15 @@ def _request_context(http: HttpRequest, parts: list[CancellationRequest]) -> dic
         context["takes_files"] &= any(part.is_open for part in parts)
         context["attachments"] = attachments_of(request)
         context["receipt"] = Receipt.objects.filter(declaration=request.declaration).defer("pdf").first()
+        context["question"] = QuestionForm() if request.may_be_asked_why else None
         context["policy_text"] = filled_in(request.policy_version)
     return context
 
 
 def _part_context(part: CancellationRequest, now: datetime) -> dict[str, Any]:
     told: dict[str, Any] = {"request_": part, "entries": timeline(part), "refund_lines": []}
-    if part.is_open and part.effective_on is not None and not part.at_once:
-        told["points"] = points(
-            today=local_date(now, part.time_zone),
-            deadline_on=None,
-            next_billing_on=part.next_billing_on,
-            effective_on=part.effective_on,
-        )
+    if part.time_zone:
+        told["points"] = points_of_request(part, today=local_date(now, part.time_zone))
     if part.refund is not None:
         told["refund_lines"] = part.refund.lines.select_related("payment").order_by("payment__period_start")
     return told
@@ -256,17 +288,23 @@ def _part_context(part: CancellationRequest, now: datetime) -> dict[str, Any]:
 def _proof_page(
     http: HttpRequest, request: CancellationRequest, choices: list[Subscription], form: ProveForm | None
 ) -> HttpResponse:
-    outcomes = [outcome_of(request, one) for one in choices]
-    context = {"request_": request, "outcomes": outcomes, "form": form, "zone": settings.COMPANY_TIME_ZONE}
+    cards = [_outcome_card(request, one) for one in choices]
+    context = {"request_": request, "cards": cards, "form": form, "zone": settings.COMPANY_TIME_ZONE}
     status = 422 if form is not None and form.is_bound else 200
     return render(http, "portal/prove.html", {**context, "token": proof_token(request)}, status=status)
+
+
+def _outcome_card(request: CancellationRequest, subscription: Subscription) -> dict[str, Any]:
+    found = outcome_of(request, subscription)
+    today = local_date(timezone.now(), subscription.account.time_zone)
+    return {"outcome": found, "points": () if found.at_once else points_of(found.assessment, today=today)}
 
 
 def _verify(http: HttpRequest, request: CancellationRequest, chosen: list[Subscription], now: datetime) -> HttpResponse:
     try:
         verify(request=request, subscriptions=chosen, now=now)
     except IllegalTransition:
-        messages.warning(http, "This request was settled in the meantime, so there is nothing left to confirm.")
+        messages.warning(http, _("This request was settled in the meantime, so there is nothing left to confirm."))
     except RequestRefused as error:
         messages.warning(http, str(error))
     response = redirect("request_received", reference=request.declaration)
@@ -276,5 +314,5 @@ def _verify(http: HttpRequest, request: CancellationRequest, chosen: list[Subscr
 
 def _too_late(error: IllegalTransition) -> str:
     if error.state == RequestState.EFFECTIVE:
-        return "Your subscription has ended already, so the cancellation cannot be taken back any more."
-    return "This request is settled already, so there is nothing to take back."
+        return _("Your subscription has ended already, so the cancellation cannot be taken back any more.")
+    return _("This request is settled already, so there is nothing to take back.")

@@ -1,17 +1,18 @@
 """The states of a cancellation request, a termination and a policy version. Data: the database holds the same table."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class RequestState(models.TextChoices):
-    UNVERIFIED = "unverified", "waiting for proof"
-    IN_REVIEW = "in_review", "in review"
-    SCHEDULED = "scheduled", "scheduled"
-    EFFECTIVE = "effective", "effective"
-    DECLINED = "declined", "declined"
-    EXPIRED = "expired", "expired"
-    WITHDRAWN = "withdrawn", "withdrawn"
-    SUPERSEDED = "superseded", "superseded"
+    UNVERIFIED = "unverified", _("waiting for proof")
+    IN_REVIEW = "in_review", _("in review")
+    SCHEDULED = "scheduled", _("scheduled")
+    EFFECTIVE = "effective", _("effective")
+    DECLINED = "declined", _("declined")
+    EXPIRED = "expired", _("expired")
+    WITHDRAWN = "withdrawn", _("withdrawn")
+    SUPERSEDED = "superseded", _("superseded")
 
 
 S = RequestState
@@ -45,10 +46,10 @@ POLICY_TRANSITIONS = ((PolicyState.DRAFT, PolicyState.PUBLISHED),)
 
 
 class TerminationState(models.TextChoices):
-    PROPOSED = "proposed", "waiting for a second manager"
-    EFFECTIVE = "effective", "effective"
-    DISCARDED = "discarded", "discarded"
-    REVERSED = "reversed", "reversed"
+    PROPOSED = "proposed", _("waiting for a second manager")
+    EFFECTIVE = "effective", _("effective")
+    DISCARDED = "discarded", _("discarded")
+    REVERSED = "reversed", _("reversed")
 
 
 TERMINATION_TRANSITIONS = (

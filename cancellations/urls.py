@@ -11,6 +11,8 @@ urlpatterns = [
     path("requests/<slug:reference>/", request_views.status, name="request_status"),
     path("requests/<slug:reference>/received/", request_views.received, name="request_received"),
     path("requests/<slug:reference>/link/", request_views.prove_again, name="request_link"),
+    path("requests/<slug:reference>/declaration.txt", request_views.declaration, name="request_declaration"),
+    path("requests/<slug:reference>/question/", request_views.question, name="request_question"),
     path("requests/<slug:reference>/take-back/", request_views.take_back, name="request_take_back"),
     path("your-data/", pages.your_data, name="your_data"),
     path("your-data.json", pages.your_data_file, name="your_data_file"),
@@ -26,5 +28,5 @@ urlpatterns = [
     path("policy/compare/", policy_pages.choose, name="policy_choose"),
     path("policy/compare/<int:before>/<int:after>/", policy_pages.compare, name="policy_compare"),
     path("policy/<int:number>/", policy_pages.policy, name="policy_version"),
-    path("brand.css", pages.brand_style, name="brand_style"),
+    path("law/", pages.law, name="law"),
 ]

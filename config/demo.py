@@ -25,6 +25,7 @@ from billing.models import Refund, Subscription
 from billing.periods import Interval, billing_date
 from billing.services.review import propose
 from cancellations.models import CancellationRequest, Kind, PolicyVersion, TerminationGround
+from cancellations.places import profile_of_account
 from cancellations.policy_text import FIRST_TEXT
 from cancellations.services.enforcement import enforce
 from cancellations.services.policies import publish
@@ -206,7 +207,8 @@ def _submit(
     subscriptions: list[Subscription], received_at: datetime, now: datetime, **given: Any
 ) -> CancellationRequest:
     account = subscriptions[0].account
-    declaration = Declaration(account.account_number, account.username, account.email, **given)
+    spoken: dict[str, Any] = {"language": account.language, "jurisdiction": profile_of_account(account).code}
+    declaration = Declaration(account.account_number, account.username, account.email, **spoken, **given)
     return submit_for(
         subscriptions=subscriptions,
         declaration=declaration,

@@ -8,55 +8,60 @@ from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooMany
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template import loader
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 
 from billing.references import new_reference
+from config.style import style_url
 
 log = logging.getLogger(__name__)
 
 
 def bad_request(http: HttpRequest, exception: Exception) -> HttpResponse:
     if isinstance(exception, RequestDataTooBig | TooManyFilesSent | TooManyFieldsSent):
-        what = "The page sent more than we can take. Go back, shorten it or leave files out, and try again."
-        return _page(http, 413, "That was too much at once", what)
-    what = "The page sent something that we cannot read. Go back, look it over, and try again."
-    return _page(http, 400, "We could not read that", what)
+        what = _("The page sent more than we can take. Go back, shorten it or leave files out, and try again.")
+        return _page(http, 413, _("That was too much at once"), what)
+    what = _("The page sent something that we cannot read. Go back, look it over, and try again.")
+    return _page(http, 400, _("We could not read that"), what)
 
 
 def not_allowed(http: HttpRequest, allowed: str) -> HttpResponse:
     """A page that is opened in a way that it does not know, such as a form's address after a reload."""
-    what = "This address takes what a form sends, or only shows something. Go back, and use the page's own buttons."
-    response = _page(http, 405, "That is not how this page works", what)
+    what = _("This address takes what a form sends, or only shows something. Go back, and use the page's own buttons.")
+    response = _page(http, 405, _("That is not how this page works"), what)
     response.headers["Allow"] = allowed
     return response
 
 
 def forbidden(http: HttpRequest, exception: Exception) -> HttpResponse:
-    return _page(http, 403, "This page is not open to you", "Sign in as somebody who may see it, or go back.")
+    return _page(http, 403, _("This page is not open to you"), _("Sign in as somebody who may see it, or go back."))
 
 
 def stale_form(http: HttpRequest, reason: str = "") -> HttpResponse:
     """Django's check against forged forms failed: mostly a page that was open too long, or cookies turned off."""
-    what = "The page was open for too long, or your browser does not keep cookies. Nothing was sent. Open it anew."
-    return _page(http, 403, "That page was too old", what)
+    what = _("The page was open for too long, or your browser does not keep cookies. Nothing was sent. Open it anew.")
+    return _page(http, 403, _("That page was too old"), what)
 
 
 def not_found(http: HttpRequest, exception: Exception) -> HttpResponse:
-    return _page(http, 404, "There is no such page", "Check the address, or begin at the first page.")
+    return _page(http, 404, _("There is no such page"), _("Check the address, or begin at the first page."))
 
 
 def not_open_yet(http: HttpRequest) -> HttpResponse:
-    what = "No cancellation policy is published here yet. If you want to cancel, write to us: that counts, too."
-    return _page(http, 503, "This portal is not open yet", what)
+    what = _("No cancellation policy is published here yet. If you want to cancel, write to us: that counts, too.")
+    return _page(http, 503, _("This portal is not open yet"), what)
 
 
 def server_error(http: HttpRequest) -> HttpResponse:
     reference = new_reference("ER")
     log.error("Error page %s shown for %s", reference, http.path)
     context = {
-        "heading": "Something broke on our side",
-        "what": "We have been told. What you sent may not have arrived: please try again in a moment.",
+        "heading": _("Something broke on our side"),
+        "what": _("We have been told. What you sent may not have arrived: please try again in a moment."),
         "error_reference": reference,
         "brand": settings.BRAND_NAME,
+        "style_url": style_url(),
+        "language": get_language() or settings.LANGUAGE_CODE,
         "support_email": settings.SUPPORT_EMAIL,
     }
     # Without the request: what the context processors need may be just what is broken.

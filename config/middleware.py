@@ -2,8 +2,12 @@ from collections.abc import Callable
 
 from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from csp.middleware import CSPMiddleware
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.utils import translation
+from django.utils.cache import patch_vary_headers
 
+from accounts.visits import language_of
 from cancellations.queries import NoPolicyInForce
 from config.errors import not_allowed, not_open_yet
 
@@ -19,6 +23,22 @@ STAFF_POLICY = {
     "base-uri": [NONE],
     "frame-ancestors": [NONE],
 }
+
+
+class Language:
+    """Customers' pages speak the visitor's language, the staff interface the portal's own."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        for_staff = request.path.startswith("/admin/")
+        language = settings.LANGUAGE_CODE if for_staff else language_of(request)
+        with translation.override(language):
+            response = self.get_response(request)
+        response.headers.setdefault("Content-Language", language)
+        patch_vary_headers(response, ("Accept-Language", "Cookie"))
+        return response
 
 
 class NoPolicyYet:

@@ -7,6 +7,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 
+from cancellations.jurisdictions import PROFILES
 from config import embedded
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -41,6 +42,16 @@ ACCOUNT_NUMBER_EXAMPLE = env.str("ACCOUNT_NUMBER_EXAMPLE", default="AT-104233")
 FORM_MINUTES = env.int("FORM_MINUTES", default=60)  # how long the first post of a form holds its time of receipt
 APPEAL_EMAIL = env.str("APPEAL_EMAIL", default=SUPPORT_EMAIL)  # stands in the letter of a termination
 PROOF_LINK_DAYS = env.int("PROOF_LINK_DAYS", default=7)
+BRAND_LOGO = env.str("BRAND_LOGO", default="")  # a file, SVG or PNG
+if BRAND_LOGO and (Path(BRAND_LOGO).suffix.lower() not in (".svg", ".png") or not Path(BRAND_LOGO).is_file()):
+    raise ImproperlyConfigured(f"BRAND_LOGO names a file that is there, SVG or PNG, not {BRAND_LOGO!r}.")
+JURISDICTION = env.str("JURISDICTION", default="default")  # the law for guests who name no country
+if JURISDICTION not in PROFILES:
+    raise ImproperlyConfigured(f"JURISDICTION is one of {', '.join(PROFILES)}, not {JURISDICTION!r}.")
+# One offer to stay, on the entry page only and where the law allows it; off without a text
+OFFER_TEXT = env.str("OFFER_TEXT", default="")
+OFFER_LABEL = env.str("OFFER_LABEL", default="")
+OFFER_URL = env.str("OFFER_URL", default="")
 
 INSTALLED_APPS = [
     "unfold",
@@ -74,6 +85,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "config.middleware.Language",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -193,9 +205,12 @@ FILE_UPLOAD_HANDLERS = [
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]
 
-# Language and time
+# Language and time. The staff interface speaks LANGUAGE_CODE; customers' pages and mails speak theirs.
 LANGUAGE_CODE = "en-gb"
-LANGUAGES = [("en-gb", "English")]
+LANGUAGES = [("en-gb", "English"), ("de", "Deutsch"), ("fr", "Français")]
+LOCALE_PATHS = [BASE_DIR / "config" / "locale"]
+LANGUAGE_COOKIE_NAME = f"portal_language{COOKIE_SUFFIX}"
+LANGUAGE_COOKIE_AGE = 31_536_000
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = COMPANY_TIME_ZONE

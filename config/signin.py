@@ -7,6 +7,7 @@ from allauth.account.forms import ConfirmLoginCodeForm, RequestLoginCodeForm
 from crispy_forms.helper import FormHelper
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.services import customer_who_may_sign_in
 from messaging.rendering import Rendered
@@ -54,8 +55,8 @@ class _Drawn:
 class SignInForm(_Drawn, RequestLoginCodeForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        wrong = "Enter an e-mail address, like name@example.com"
-        told: dict[str, Any] = {"label": "E-mail address", "help": "The one to which we send your invoices."}
+        wrong = _("Enter an e-mail address, like name@example.com")
+        told: dict[str, Any] = {"label": _("E-mail address"), "help": _("The one to which we send your invoices.")}
         told |= {"attrs": {"class": "middle", "autocomplete": "email"}, "errors": {"required": wrong, "invalid": wrong}}
         self.drawn({"email": told})
 
@@ -73,4 +74,6 @@ class CodeForm(_Drawn, ConfirmLoginCodeForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         attrs = {"class": "short", "autocomplete": "one-time-code", "autofocus": True}
-        self.drawn({"code": {"label": "Code", "attrs": attrs, "errors": {"required": "Enter the code from our mail"}}})
+        self.drawn(
+            {"code": {"label": _("Code"), "attrs": attrs, "errors": {"required": _("Enter the code from our mail")}}}
+        )

@@ -3,7 +3,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
-from config import health, local_mail
+from config import health, language, local_mail, style
 
 urlpatterns = [
     path("", include("cancellations.urls")),
@@ -13,6 +13,9 @@ urlpatterns = [
     # Names that allauth reverses; here there is one way to sign in, and no way to sign up.
     path("signin/", request_login_code, name="account_login"),
     path("signin/", request_login_code, name="account_signup"),
+    path("style-<str:digest>.css", style.style, name="style"),
+    path("logo", style.logo, name="brand_logo"),
+    path("language/", language.choose, name="choose_language"),
     path("admin/", admin.site.urls),
     path("healthz", health.alive, name="healthz"),
     path("readyz", health.ready, name="readyz"),

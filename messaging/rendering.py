@@ -7,9 +7,12 @@ from typing import Union
 
 import nh3
 from django.conf import settings
-from django.template.loader import render_to_string
+from django.template.loader import render_to_string, select_template
 from django.utils.safestring import mark_safe
+from django.utils.translation import get_language_bidi
 from markdown_it import MarkdownIt
+
+from messaging.wording import active_language
 
 Value = Union[str, bool, None, Sequence["Value"], Mapping[str, "Value"]]  # noqa: UP007 - it names itself
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
@@ -29,17 +32,19 @@ def markdown_to_html(source: str) -> str:
 
 
 def render(kind: str, context: Mapping[str, Value]) -> Rendered:
-    """Renders templates/messages/<kind>.md, whose first line is the subject.
+    """Renders templates/messages/<language>/<kind>.md in the active language; its first line is the subject.
 
     Values are texts, or lists and tables of them. In the HTML part they are escaped, so that what a person
     typed cannot become markup or a link; only values named `…_url` are taken as they are.
     """
     brand = {"brand": settings.BRAND_NAME, "support_email": settings.SUPPORT_EMAIL, "site_url": settings.SITE_URL}
     plain, escaped = _table(context, str), _table(context, _escape)
-    subject, text = _split(render_to_string(f"messages/{kind}.md", {**plain, **brand}))
-    _, source = _split(render_to_string(f"messages/{kind}.md", {**escaped, **brand}))
+    template = select_template([f"messages/{language}/{kind}.md" for language in (active_language(), "en")])
+    subject, text = _split(template.render({**plain, **brand}))
+    _, source = _split(template.render({**escaped, **brand}))
     body = markdown_to_html(source)
-    html = render_to_string("messages/frame.html", {"subject": subject, "body": body, **brand})
+    frame = {"subject": subject, "body": body, "language": active_language(), "rtl": get_language_bidi(), **brand}
+    html = render_to_string("messages/frame.html", frame)
     return Rendered(subject=subject, text=text, html=html)
 
 

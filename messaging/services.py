@@ -28,7 +28,7 @@ def queue_message(
     about: str = "",
     holds_secret: bool = False,
 ) -> OutgoingMessage:
-    """Writes one message of the kind (templates/messages/<kind>.md) into the outbox."""
+    """Writes one message of the kind (templates/messages/<language>/<kind>.md), in the active language."""
     rendered = render(kind, context)
     return queue_rendered(
         kind=kind, recipient=recipient, rendered=rendered, now=now, about=about, holds_secret=holds_secret

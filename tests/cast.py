@@ -50,9 +50,9 @@ def account(name: str = "Alice", **fields: Any) -> Account:
         "username": f"{name.lower()}{number}",
         "name": name,
         "email": f"{name.lower()}{number}@customer.example",
-        "country": "DE",
+        "country": "AT",
         "time_zone": "Europe/Berlin",
-        "language": "de",
+        "language": "en-GB",
         "currency": "EUR",
         "customer_since": date(2024, 1, 1),
     }

@@ -15,6 +15,7 @@ from django.db import connection
 
 from billing.models import Refund
 from billing.states import IllegalTransition
+from cancellations.explaining import sentences
 from cancellations.models import CancellationRequest, ReviewMode
 from cancellations.queries import timeline
 from cancellations.services.enforcement import enforce
@@ -52,7 +53,7 @@ def test_the_receipt_says_all_that_was_declared():
     text = OutgoingMessage.objects.get(about=request.reference).text
     for part in ("14:07:31 (Europe/Berlin)", "30 April 2026", "Two lines\nof words", "15 April 2026", "Paid twice."):
         assert part in text
-    assert all(sentence in text for sentence in request.explanation)
+    assert all(sentence in text for sentence in sentences(request.explanation))
 
 
 def test_a_second_run_changes_nothing():
@@ -87,7 +88,7 @@ def test_waiving_the_notice_moves_the_end_to_the_next_billing_date():
     request = cast.in_review(at=datetime(2026, 2, 20, 9, tzinfo=UTC))
     request = waive_notice(request=request, by=cast.staff("support"), ground="In hospital", now=NOW)
     assert (request.effective_on, request.effective_at) == (date(2026, 2, 28), EFFECTIVE_AT)
-    assert "waived" in request.explanation[-1]
+    assert "waived" in sentences(request.explanation)[-1]
     enforce(now=EFFECTIVE_AT)
     assert fresh(request.subscription).ended_on == date(2026, 2, 28)
 

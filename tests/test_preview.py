@@ -8,6 +8,7 @@ from django.db import transaction
 
 from billing.models import Subscription
 from billing.periods import local_date
+from cancellations.explaining import sentences
 from cancellations.models import CancellationRequest, PolicyVersion
 from cancellations.queries import difference_since, has_ended, outcome, policy_in_force
 from cancellations.services.enforcement import enforce
@@ -51,7 +52,7 @@ def test_for_each_day_of_a_year_the_shown_date_is_the_enforced_one(tmp_path):
                 for key, found in shown.items():
                     row = CancellationRequest.objects.get(subscription=key)
                     assert (row.effective_on, row.effective_at) == (found.effective_on, found.effective_at)
-                    assert row.explanation == list(found.assessment.explanation)
+                    assert sentences(row.explanation) == list(found.assessment.explanation)
                     assert row.refund_quoted == found.refund
                     assert difference_since(row) is None  # what staff see
                 enforce(now=now + timedelta(days=800))

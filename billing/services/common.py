@@ -3,11 +3,12 @@
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext
 
 from billing.models import Refund, RefundLine
 from billing.states import IllegalTransition, RefundState
-from billing.wording import day_words, money_words
 from messaging.services import queue_message
+from messaging.wording import day_words, money_words, reading
 
 
 class RefundRefused(Exception):
@@ -47,14 +48,19 @@ def save_guarded(refund: Refund) -> None:
 
 def tell(refund: Refund, kind: str, now: datetime) -> None:
     """Queues the message of this kind to the customer, with the sum and how it arose."""
+    with reading(refund.language):
+        _tell(refund, kind, now)
+
+
+def _tell(refund: Refund, kind: str, now: datetime) -> None:
     context = {
         "reference": refund.reference,
         "about": refund.about,
         "plan": refund.subscription.plan_name,
         "amount": money_words(refund.amount),
-        "basis": refund.get_basis_display() if refund.basis else "",
+        "basis": str(refund.get_basis_display()) if refund.basis else "",
         "breakdown": [_line_words(line) for line in refund.lines.select_related("payment").order_by("pk")],
-        "ground": refund.decision_ground,
+        "ground": gettext(refund.decision_ground) if refund.decision_ground else "",
         "decision_due": day_words(refund.decision_due_on),
         "payment_due": day_words(refund.payment_due_on),
         "paid_on": day_words(refund.paid_on),
@@ -65,6 +71,12 @@ def tell(refund: Refund, kind: str, now: datetime) -> None:
 
 
 def _line_words(line: RefundLine) -> str:
-    shares = f"{money_words(line.money)} of {money_words(line.payment.amount)}"
-    period = f"{day_words(line.payment.period_start)} to {day_words(line.payment.period_end)}"
-    return f"{line.payment.reference} ({period}): {shares}, {line.unused_days} of {line.period_days} days unused"
+    return gettext("%(payment)s (%(start)s to %(end)s): %(sum)s of %(paid)s, %(unused)s of %(days)s days unused") % {
+        "payment": line.payment.reference,
+        "start": day_words(line.payment.period_start),
+        "end": day_words(line.payment.period_end),
+        "sum": money_words(line.money),
+        "paid": money_words(line.payment.amount),
+        "unused": line.unused_days,
+        "days": line.period_days,
+    }

@@ -18,7 +18,7 @@ from billing.proration import minor_unit_digits
 from billing.queries import QuotedLine, approvals_needed, quote, quoted_total
 from billing.services.common import RefundRefused, locked, move, refuse_disputed, save_guarded, tell
 from billing.states import UNDECIDED, VOIDABLE, RefundState
-from billing.wording import money_words
+from messaging.wording import money_words
 
 
 def request_refund(
@@ -27,6 +27,7 @@ def request_refund(
     ended_on: date,
     about: str,
     notify: str,
+    language: str,
     customer_reason: str,
     decision_days: int,
     payment_days: int,
@@ -35,8 +36,11 @@ def request_refund(
     computed_basis: str = RefundBasis.UNUSED,
     computed_ground: str = "",
     whole_contract: bool = False,
+    pay_by_on: date | None = None,
 ) -> Refund:
     """Queues a refund review. The day counts are working days of the company's country (policy 2.2).
+
+    `language` (BCP 47) is the customer's. Where the law sets a last day (`pay_by_on`), nothing falls due after it.
 
     The proposal starts from `computed_basis`; with `whole_contract`, payments for periods that are over
     belong to the case as well.
@@ -47,6 +51,7 @@ def request_refund(
         subscription=subscription,
         about=about,
         notify=notify,
+        language=language,
         customer_reason=customer_reason,
         ended_on=ended_on,
         computed_basis=computed_basis,
@@ -55,7 +60,8 @@ def request_refund(
         requested_at=now,
         state_changed_at=now,
         approval_limits=dict(approval_limits),
-        decision_due_on=add_working_days(today, decision_days, settings.COMPANY_COUNTRY),
+        decision_due_on=_due(today, decision_days, pay_by_on),
+        pay_by_on=pay_by_on,
         payment_days=payment_days,
     )
 
@@ -117,7 +123,7 @@ def approve(*, refund: Refund, by: User, now: datetime, ground: str = "") -> Ref
         if refund.approvals_needed == 1 or refund.second_approved_by_id:
             move(refund, RefundState.APPROVED, now)
             today = local_date(now, settings.COMPANY_TIME_ZONE)
-            refund.payment_due_on = add_working_days(today, refund.payment_days, settings.COMPANY_COUNTRY)
+            refund.payment_due_on = _due(today, refund.payment_days, refund.pay_by_on)
         refund.decision_ground = ground
         save_guarded(refund)
         if refund.state == RefundState.APPROVED:
@@ -140,7 +146,15 @@ def decline(*, refund: Refund, by: User, ground: str, now: datetime) -> Refund:
 
 
 @transaction.atomic
-def redate(*, refund: Refund, ended_on: date, computed_basis: str, whole_contract: bool, now: datetime) -> Refund:
+def redate(
+    *,
+    refund: Refund,
+    ended_on: date,
+    computed_basis: str,
+    whole_contract: bool,
+    pay_by_on: date | None,
+    now: datetime,
+) -> Refund:
     """What the refund follows from moved or changed its kind: what was proposed before falls away.
 
     Raises IllegalTransition.
@@ -148,6 +162,8 @@ def redate(*, refund: Refund, ended_on: date, computed_basis: str, whole_contrac
     with recorded("redate", actor="system"):
         refund = locked(refund, "redate", *UNDECIDED)
         refund.ended_on, refund.computed_basis, refund.whole_contract = ended_on, computed_basis, whole_contract
+        refund.pay_by_on = pay_by_on
+        refund.decision_due_on = min(refund.decision_due_on, pay_by_on or date.max)
         if refund.state == RefundState.PROPOSED:
             move(refund, RefundState.REQUESTED, now)
             refund.approved_by = None
@@ -166,6 +182,11 @@ def void(*, refund: Refund, ground: str, now: datetime, by: User | None = None) 
         refund.save()
         tell(refund, "refund_void", now)
     return refund
+
+
+def _due(today: date, working_days: int, at_the_latest: date | None) -> date:
+    due = add_working_days(today, working_days, settings.COMPANY_COUNTRY)
+    return min(due, at_the_latest) if at_the_latest else due
 
 
 def _lines(refund: Refund, basis: str, amount: Decimal | None, ground: str) -> list[QuotedLine]:

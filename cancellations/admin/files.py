@@ -11,14 +11,14 @@ from django.urls import URLPattern, path
 from accounts.desk import VerbForm
 from cancellations.downloads import handed_out
 from cancellations.forms import FilesField, SeveralFiles
-from cancellations.media import ACCEPTED, MOST_BYTES
+from cancellations.media import MOST_BYTES
 from cancellations.queries import attachments_of
 
 
 class AddFilesForm(VerbForm):
     file = FilesField(
         label="Files",
-        help_text=f"{ACCEPTED}, up to {MOST_BYTES // 1_000_000} MB each. You can choose several.",
+        help_text=f"PDF, JPEG, PNG, WebP or plain text, up to {MOST_BYTES // 1_000_000} MB each; several at once.",
         widget=SeveralFiles,
         error_messages={"required": "Choose a file."},
     )

@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 from moneyed import CURRENCIES
 
 from accounts.models import User
@@ -31,8 +32,8 @@ def limits_are_sums(limits: object) -> None:
 
 
 class ReviewMode(models.TextChoices):
-    EVERY = "every", "support reviews every request"
-    EXCEPTIONS = "exceptions", "only requests that are not plain are reviewed"
+    EVERY = "every", _("support reviews every request")
+    EXCEPTIONS = "exceptions", _("only requests that are not plain are reviewed")
 
 
 @pghistory.track(pghistory.InsertEvent(), pghistory.UpdateEvent(), pghistory.DeleteEvent())

@@ -7,46 +7,48 @@ import pgtrigger
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Left, Lower
+from django.utils.translation import gettext_lazy as _
 from djmoney.models.fields import MoneyField
 
 from accounts.models import Account, User
 from billing.models import AMOUNT, Refund, Subscription
 from billing.references import new_reference
+from cancellations.jurisdictions import DEFAULT
 from cancellations.models.policy import PolicyVersion
 from cancellations.states import OPEN, TRANSITIONS, RequestState
 
 
 class Channel(models.TextChoices):
-    SIGNED_IN = "signed_in", "web, signed in"
-    GUEST = "guest", "web, as a guest"
+    SIGNED_IN = "signed_in", _("web, signed in")
+    GUEST = "guest", _("web, as a guest")
 
 
 class Kind(models.TextChoices):
-    ORDINARY = "ordinary", "ordinary"
-    COOLING_OFF = "cooling_off", "cooling-off"
-    FOR_CAUSE = "for_cause", "for cause"
+    ORDINARY = "ordinary", _("ordinary")
+    COOLING_OFF = "cooling_off", _("cooling-off")
+    FOR_CAUSE = "for_cause", _("for cause")
 
 
 class Reason(models.TextChoices):
     """The reason codes of the field, in the customer's words."""
 
-    TOO_EXPENSIVE = "too_expensive", "It costs too much"
-    UNUSED = "unused", "I don’t use it enough"
-    MISSING_FEATURES = "missing_features", "Something is missing"
-    LOW_QUALITY = "low_quality", "It does not work well enough"
-    SWITCHED_SERVICE = "switched_service", "I use something else now"
-    CUSTOMER_SERVICE = "customer_service", "I am not happy with the support"
-    TOO_COMPLEX = "too_complex", "It is too complicated"
-    OTHER = "other", "Another reason"
+    TOO_EXPENSIVE = "too_expensive", _("It costs too much")
+    UNUSED = "unused", _("I don’t use it enough")
+    MISSING_FEATURES = "missing_features", _("Something is missing")
+    LOW_QUALITY = "low_quality", _("It does not work well enough")
+    SWITCHED_SERVICE = "switched_service", _("I use something else now")
+    CUSTOMER_SERVICE = "customer_service", _("I am not happy with the support")
+    TOO_COMPLEX = "too_complex", _("It is too complicated")
+    OTHER = "other", _("Another reason")
 
 
 class DeclineGround(models.TextChoices):
     """A request may be declined on these grounds and on no other."""
 
-    NOT_ACCOUNT_HOLDER = "not_account_holder", "The request did not come from the account holder"
-    NOT_OUR_CUSTOMER = "not_our_customer", "There is no such account with us"
-    DUPLICATE = "duplicate", "Another request for the same subscription is open"
-    ALREADY_ENDED = "already_ended", "The subscription had already ended"
+    NOT_ACCOUNT_HOLDER = "not_account_holder", _("The request did not come from the account holder")
+    NOT_OUR_CUSTOMER = "not_our_customer", _("There is no such account with us")
+    DUPLICATE = "duplicate", _("Another request for the same subscription is open")
+    ALREADY_ENDED = "already_ended", _("The subscription had already ended")
 
 
 def request_reference() -> str:
@@ -84,6 +86,13 @@ class CancellationRequest(models.Model):
     account_number_given = models.CharField("account number as typed", max_length=40, blank=True)
     username_given = models.CharField("username as typed", max_length=150, blank=True)
     email_given = models.EmailField("e-mail address", max_length=254)
+    name_given = models.CharField("name as typed", max_length=200, blank=True)
+    jurisdiction = models.CharField(
+        max_length=10,
+        default=DEFAULT,
+        help_text="By whose law the pages asked and told (jurisdictions.py)",
+    )
+    language = models.CharField(max_length=12, default="en", help_text="BCP 47; that of the page, and so of our mails")
     kind_declared = models.CharField(max_length=12, choices=Kind.choices, default=Kind.ORDINARY)
     reason = models.CharField(max_length=20, choices=Reason.choices, blank=True)
     words = models.TextField("in the customer’s words", blank=True)
@@ -91,6 +100,11 @@ class CancellationRequest(models.Model):
     requested_end = models.DateField("wished end", null=True, blank=True)
     refund_wanted = models.BooleanField("asks for a refund", default=False)
     refund_reason = models.TextField("why a refund", blank=True)
+
+    survey_reason = models.CharField(
+        "reason told after the declaration", max_length=20, choices=Reason.choices, blank=True
+    )
+    survey_words = models.TextField("words told after the declaration", blank=True)
 
     policy_version = models.ForeignKey(PolicyVersion, models.PROTECT, related_name="requests")
     verification_expires_at = models.DateTimeField(null=True, blank=True)
@@ -205,6 +219,8 @@ class CancellationRequest(models.Model):
                     "account_number_given",
                     "username_given",
                     "email_given",
+                    "name_given",
+                    "jurisdiction",
                     "kind_declared",
                     "reason",
                     "words",
@@ -231,6 +247,11 @@ class CancellationRequest(models.Model):
     def ground_is_open(self) -> bool:
         """Whether support has still to look at the ground for leaving at once."""
         return self.state in OPEN and self.kind == Kind.FOR_CAUSE and not self.ground_accepted
+
+    @property
+    def may_be_asked_why(self) -> bool:
+        """Whether the one question after the declaration is still open: never where a reason was given before."""
+        return not self.reason and not self.survey_reason and self.verified_at is not None
 
     @property
     def came_late(self) -> bool:

@@ -4,6 +4,7 @@ import pghistory
 import pgtrigger
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Account, User
 from billing.models import EndedBy, Refund, Subscription
@@ -15,11 +16,11 @@ from cancellations.states import TERMINATION_TRANSITIONS, TerminationState
 class TerminationGround(models.TextChoices):
     """The list mirrors the terms (policy 3.1); there is no other ground."""
 
-    BREACH_OF_TERMS = "breach_of_terms", "Breach of the terms"
-    HARMFUL_ACTIVITY = "harmful_activity", "Activity that harms others"
-    NON_PAYMENT = "non_payment", "Payments that did not arrive"
-    FRAUD = "fraud", "Fraud"
-    LEGAL_ORDER = "legal_order", "An order of a court or an authority"
+    BREACH_OF_TERMS = "breach_of_terms", _("Breach of the terms")
+    HARMFUL_ACTIVITY = "harmful_activity", _("Activity that harms others")
+    NON_PAYMENT = "non_payment", _("Payments that did not arrive")
+    FRAUD = "fraud", _("Fraud")
+    LEGAL_ORDER = "legal_order", _("An order of a court or an authority")
 
 
 def termination_reference() -> str:

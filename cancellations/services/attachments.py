@@ -6,9 +6,10 @@ from datetime import datetime
 
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from accounts.models import User
-from cancellations.media import ACCEPTED, MOST_BYTES, MOST_FILES, media_type, tidy_name
+from cancellations.media import MOST_BYTES, MOST_FILES, media_type, tidy_name
 from cancellations.models import Attachment, CancellationRequest, Termination
 from cancellations.queries import attachments_of
 from cancellations.services.common import RequestRefused
@@ -24,7 +25,9 @@ def attach_to_request(
     """
     first = CancellationRequest.objects.select_for_update().get(reference=request.declaration)
     if by is None and not request.is_open:
-        raise RequestRefused("This request is settled, so no file can be added any more. Please write to us instead.")
+        raise RequestRefused(
+            _("This request is settled, so no file can be added any more. Please write to us instead.")
+        )
     known = {one.sha256 for one in attachments_of(first)}
     made = [one for one in _read(files, now, by) if one.sha256 not in known]
     _refuse_too_many(len(known) + len(made))
@@ -53,13 +56,17 @@ def _read(files: Iterable[UploadedFile], now: datetime, by: User | None) -> list
     for file in files:
         name = file.name or "file"
         if not file.size:
-            raise RequestRefused(f"«{name}» is empty. Choose another file.")
+            raise RequestRefused(_("«%(name)s» is empty. Choose another file.") % {"name": name})
         if file.size > MOST_BYTES:
-            raise RequestRefused(f"«{name}» is larger than {MOST_BYTES // 1_000_000} MB. Choose a smaller file.")
+            told = {"name": name, "limit": MOST_BYTES // 1_000_000}
+            raise RequestRefused(_("«%(name)s» is larger than %(limit)s MB. Choose a smaller file.") % told)
         content = file.read()
         kind = media_type(content)
         if kind is None:
-            raise RequestRefused(f"«{name}» is of a type that we cannot take. Send it as {ACCEPTED}.")
+            raise RequestRefused(
+                _("«%(name)s» is of a type that we cannot take. Send it as PDF, JPEG, PNG, WebP or plain text.")
+                % {"name": name}
+            )
         digest = hashlib.sha256(content).hexdigest()
         read[digest] = Attachment(
             name=tidy_name(name, kind),
@@ -75,4 +82,6 @@ def _read(files: Iterable[UploadedFile], now: datetime, by: User | None) -> list
 
 def _refuse_too_many(count: int) -> None:
     if count > MOST_FILES:
-        raise RequestRefused(f"At most {MOST_FILES} files fit. Put several pages into one PDF, or leave some out.")
+        raise RequestRefused(
+            _("At most %(limit)s files fit. Put several pages into one PDF, or leave some out.") % {"limit": MOST_FILES}
+        )

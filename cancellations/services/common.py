@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+from django.utils.translation import gettext_noop
+
 from accounts.models import Account
 from accounts.queries import account_given
 from billing.models import Subscription
@@ -11,7 +13,7 @@ from cancellations.models import CancellationRequest, PolicyVersion
 from cancellations.queries import cancellable, outcome_of
 from cancellations.states import RequestState
 
-COUNTS_AS_ORDINARY = "The cooling-off days were over when it was received"
+COUNTS_AS_ORDINARY = gettext_noop("The cooling-off days were over when it was received")
 
 
 class RequestRefused(Exception):
@@ -32,8 +34,15 @@ def move(request: CancellationRequest, state: RequestState, now: datetime) -> No
 
 
 def matching_account(request: CancellationRequest) -> Account | None:
-    """The account that the sender named and whose address is the sender's: theirs, once that is proven."""
-    account = account_given(account_number=request.account_number_given, username=request.username_given)
+    """The account that the sender named and whose address is the sender's: theirs, once that is proven.
+
+    Who is asked for no username may have given the number of the contract, a subscription, instead.
+    """
+    number, username = request.account_number_given, request.username_given
+    account = account_given(account_number=number, username=username) if number.strip() else None
+    if account is None and not username.strip():
+        contract = Subscription.objects.filter(reference=number.strip().upper()).select_related("account").first()
+        account = contract.account if contract else None
     return account if account and account.email.lower() == request.email_given.lower() else None
 
 
@@ -49,7 +58,9 @@ def review_terms(policy: PolicyVersion) -> dict[str, Any]:
 def choices_of(request: CancellationRequest, now: datetime) -> list[Subscription]:
     """The subscriptions that the sender can mean, once the address is proven."""
     account = matching_account(request)
-    return cancellable(account, now=now) if account else []
+    open_to = cancellable(account, now=now) if account else []
+    named = [one for one in open_to if one.reference == request.account_number_given.strip().upper()]
+    return named or open_to
 
 
 def only_choice(request: CancellationRequest, now: datetime) -> Subscription | None:
@@ -75,6 +86,6 @@ def match(request: CancellationRequest, subscription: Subscription) -> None:
     request.next_billing_on = found.assessment.next_billing_on
     request.deadline_on = found.assessment.deadline_on
     request.on_time = found.assessment.on_time
-    request.explanation = list(found.assessment.explanation)
+    request.explanation = [each.frozen() for each in found.assessment.steps]
     request.effective_on, request.effective_at = found.effective_on, found.effective_at
     request.refund_quoted = found.refund

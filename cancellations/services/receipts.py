@@ -7,17 +7,18 @@ from hashlib import sha256
 from django.conf import settings
 from django.db import transaction
 
-from billing.wording import day_words, instant_words
+from cancellations.explaining import sentences
 from cancellations.models import CancellationRequest, Receipt
 from cancellations.receipt_pdf import receipt_pdf
 from cancellations.seal import FIRST, canonical, seal_of
+from messaging.wording import active_language, day_words, instant_words, reading
 
 
 def issue_receipt(request: CancellationRequest, parts: Sequence[CancellationRequest], now: datetime) -> Receipt:
     """Seals what was declared, when it was received, and the end dates with their working. Once a declaration."""
-    receipt = Receipt.objects.create(
-        request=request, declaration=request.declaration, issued_at=now, content=canonical(_content(request, parts))
-    )
+    with reading(request.language):
+        content = canonical(_content(request, parts))
+    receipt = Receipt.objects.create(request=request, declaration=request.declaration, issued_at=now, content=content)
     receipt.refresh_from_db(fields=["number", "previous_seal", "seal"])
     return receipt
 
@@ -26,6 +27,9 @@ def _content(request: CancellationRequest, parts: Sequence[CancellationRequest])
     zone = request.time_zone or settings.COMPANY_TIME_ZONE
     return {
         "company": settings.BRAND_NAME,
+        "language": active_language(),
+        "jurisdiction": request.jurisdiction,
+        "name": request.name_given,
         "reference": request.declaration,
         "received_at": request.received_at.isoformat(),
         "received": instant_words(request.received_at, zone),
@@ -33,10 +37,11 @@ def _content(request: CancellationRequest, parts: Sequence[CancellationRequest])
         "username": request.username_given,
         "email": request.email_given,
         "kind": request.kind_declared,
-        "reason": request.get_reason_display() if request.reason else "",
+        "reason": str(request.get_reason_display()) if request.reason else "",
         "cause": request.cause,
         "words": request.words,
         "requested_end": request.requested_end.isoformat() if request.requested_end else "",
+        "wished": day_words(request.requested_end),
         "refund_reason": request.refund_reason,
         "policy_version": request.policy_version.number,
         "subscriptions": [
@@ -46,7 +51,7 @@ def _content(request: CancellationRequest, parts: Sequence[CancellationRequest])
                 "ends": day_words(part.effective_on),
                 "at_once": part.at_once,
                 "ground_is_open": part.ground_is_open,
-                "explanation": list(part.explanation),
+                "explanation": sentences(part.explanation),
             }
             for part in parts
             if part.subscription is not None

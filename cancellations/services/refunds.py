@@ -1,16 +1,20 @@
 """The refund that a request leads to: queued, moved with its end date, and void with it."""
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from billing.models import Refund
+from billing.periods import local_date
 from billing.queries import prepaid_beyond, was_ever_paid
 from billing.services.review import redate, request_refund, void
 from billing.states import UNDECIDED, VOIDABLE, RefundState
-from billing.wording import day_words
+from cancellations.jurisdictions import COOLING_OFF
 from cancellations.models import CancellationRequest, Kind
 from cancellations.queries import computed_basis
 from cancellations.services.common import RequestRefused, review_terms
+from messaging.wording import day_words
 
 UNDER_WAY = (RefundState.SENDING, RefundState.PAID, RefundState.FAILED)
 
@@ -37,6 +41,7 @@ def queue_refund(request: CancellationRequest, now: datetime) -> None:
             ended_on=request.effective_on,
             about=request.declaration,
             notify=request.email_given,
+            language=request.language,
             customer_reason=request.refund_reason or request.cause,
             now=now,
             **_computed_from(request),
@@ -46,7 +51,19 @@ def queue_refund(request: CancellationRequest, now: datetime) -> None:
 
 def _computed_from(request: CancellationRequest) -> dict[str, Any]:
     kind = Kind(request.kind)
-    return {"computed_basis": computed_basis(kind), "whole_contract": kind == Kind.COOLING_OFF}
+    return {
+        "computed_basis": computed_basis(kind),
+        "whole_contract": kind == Kind.COOLING_OFF,
+        "pay_by_on": _last_day_by_law(request),
+    }
+
+
+def _last_day_by_law(request: CancellationRequest) -> date | None:
+    """Money of a cooling-off cancellation is returned within some days of the declaration, wherever that is law."""
+    assert request.account is not None
+    if request.kind != Kind.COOLING_OFF or request.account.country not in COOLING_OFF.countries:
+        return None
+    return local_date(request.received_at, request.time_zone) + timedelta(days=COOLING_OFF.refund_days)
 
 
 def queue_refund_asked_for(request: CancellationRequest, now: datetime) -> None:
@@ -82,8 +99,11 @@ def refuse_while_refunded(request: CancellationRequest) -> None:
     refund = _locked_refund(request)
     if refund is not None and refund.state in UNDER_WAY:
         raise RequestRefused(
-            f"The refund {refund} of this cancellation is on its way to you already, so it cannot be taken back here. "
-            "Please write to us."
+            _(
+                "The refund %(refund)s of this cancellation is on its way to you already, so it cannot be taken back "
+                "here. Please write to us."
+            )
+            % {"refund": refund}
         )
 
 

@@ -9,10 +9,9 @@ from accounts.models import User
 from billing.models import Subscription
 from billing.periods import local_date, start_of_day
 from billing.queries import quote, quoted_total
-from billing.wording import day_words
 from cancellations.letters import send_letter
 from cancellations.models import CancellationRequest, DeclineGround, Kind
-from cancellations.notice import assess
+from cancellations.notice import assess, step
 from cancellations.queries import has_ended
 from cancellations.services.common import RequestRefused, locked, match, move, only_choice, unmatch
 from cancellations.services.refunds import move_refund, queue_refund_asked_for
@@ -65,7 +64,7 @@ def decline(
     request = locked(request, "decline", RequestState.UNVERIFIED, RequestState.IN_REVIEW)
     request.decided_by, request.decline_ground, request.decision_words = by, ground, words.strip()
     move(request, RequestState.DECLINED, now)
-    with recorded("decline", actor="staff", by=by.pk, why=DeclineGround(ground).label):
+    with recorded("decline", actor="staff", by=by.pk, why=str(DeclineGround(ground).label)):
         request.save()
         send_letter("declined", request, now=now)
     return request
@@ -91,7 +90,7 @@ def waive_notice(*, request: CancellationRequest, by: User, ground: str, now: da
     request.notice_waived_by, request.notice_waived_ground = by, ground.strip()
     request.explanation = [
         *request.explanation,
-        f"Our support team waived the notice, so your subscription ends on {day_words(request.effective_on)} instead.",
+        step("waived", effective_on=request.effective_on).frozen(),
     ]
     with recorded("waive", actor="staff", by=by.pk, why=ground):
         move_refund(request, now)

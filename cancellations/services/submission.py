@@ -7,11 +7,14 @@ from itertools import zip_longest
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from accounts.history import recorded
 from billing.models import Subscription
 from billing.periods import local_date
 from billing.states import IllegalTransition
+from cancellations.jurisdictions import DEFAULT
 from cancellations.letters import send_letter
 from cancellations.models import CancellationRequest, Channel, Kind, ReviewMode, request_reference
 from cancellations.queries import declared, has_ended, open_request_for, policy_in_force
@@ -30,6 +33,7 @@ from cancellations.states import OPEN, RequestState
 from messaging.models import OutgoingMessage
 from messaging.waking import wake
 
+TAKEN_BACK = gettext_noop("You took the cancellation back.")
 LINK_PAUSE = timedelta(minutes=1)
 
 
@@ -51,6 +55,9 @@ class Declaration:
     refund_reason: str = ""
     kind: Kind = Kind.ORDINARY
     cause: str = ""
+    name: str = ""
+    language: str = "en"
+    jurisdiction: str = DEFAULT
 
 
 def submit_for(
@@ -90,16 +97,18 @@ def submit_for(
             left = [one for one in left if one not in taken]
     elsewhere = next(filter(None, map(open_request_for, subscriptions)), None)
     if elsewhere is None:  # it was there a moment ago, and has been settled since
-        raise RequestRefused("Another page of yours changed this in the same moment. Please look, and try again.")
+        raise RequestRefused(_("Another page of yours changed this in the same moment. Please look, and try again."))
     return elsewhere
 
 
 def _refuse_what_cannot_be_one_declaration(subscriptions: Sequence[Subscription], received_at: datetime) -> None:
     if len({one.account_id for one in subscriptions}) != 1:
-        raise RequestRefused("Choose subscriptions of one account; cancel those of another account by themselves.")
+        raise RequestRefused(_("Choose subscriptions of one account; cancel those of another account by themselves."))
     for one in subscriptions:
         if has_ended(one, on=local_date(received_at, one.account.time_zone)):
-            raise RequestRefused(f"{one.plan_name} has already ended. There is nothing left to cancel.")
+            raise RequestRefused(
+                _("%(plan)s has already ended. There is nothing left to cancel.") % {"plan": one.plan_name}
+            )
 
 
 def _parts(
@@ -132,6 +141,18 @@ def submit_as_guest(
     request.state = RequestState.UNVERIFIED
     request.verification_expires_at = received_at + timedelta(days=request.policy_version.verification_days)
     return _create(request, "prove_address", now, twin=lambda: _waiting_twin(declaration))
+
+
+@transaction.atomic
+def answer_question(*, request: CancellationRequest, survey_reason: str, survey_words: str) -> bool:
+    """Keeps the answer to the question after the declaration; the first answer counts. It decides nothing."""
+    row = CancellationRequest.objects.select_for_update().get(pk=request.pk)
+    if not row.may_be_asked_why:
+        return False
+    row.survey_reason, row.survey_words = survey_reason, survey_words.strip()
+    with recorded("answer", actor="customer"):
+        row.save(update_fields=["survey_reason", "survey_words"])
+    return True
 
 
 @transaction.atomic
@@ -196,7 +217,7 @@ def withdraw(*, requests: Sequence[CancellationRequest], now: datetime) -> list[
             if row.effective_at is not None and row.effective_at <= now:
                 raise IllegalTransition(reference=row.reference, state=RequestState.EFFECTIVE, verb="withdraw")
             refuse_while_refunded(row)
-            void_refund(row, "You took the cancellation back.", now)
+            void_refund(row, TAKEN_BACK, now)
             move(row, RequestState.WITHDRAWN, now)
             row.save(update_fields=["state", "state_changed_at"])
             taken.append(row)
@@ -209,6 +230,7 @@ def _copy(request: CancellationRequest, part: int) -> CancellationRequest:
     """Another row of the same declaration, for another subscription."""
     kept = [
         "submission_key", "channel", "received_at", "account_number_given", "username_given", "email_given",
+        "name_given", "jurisdiction", "language",
         "kind_declared", "kind", "reason", "words", "cause", "requested_end", "refund_wanted", "refund_reason",
         "policy_version", "verification_expires_at", "verified_at", "account", "state_changed_at",
     ]  # fmt: skip
@@ -270,6 +292,9 @@ def _new(
         account_number_given=declaration.account_number,
         username_given=declaration.username,
         email_given=declaration.email,
+        name_given=declaration.name,
+        language=declaration.language,
+        jurisdiction=declaration.jurisdiction,
         kind_declared=declaration.kind,
         kind=declaration.kind,
         cause=declaration.cause,

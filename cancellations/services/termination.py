@@ -67,7 +67,7 @@ def terminate(*, case: Case, by: User, now: datetime) -> Termination:
     Raises RequestRefused.
     """
     _refuse_what_lacks_words(case)
-    with recorded("terminate", actor="staff", by=by.pk, why=TerminationGround(case.ground).label):
+    with recorded("terminate", actor="staff", by=by.pk, why=str(TerminationGround(case.ground).label)):
         termination = _begin(case, by, now)
         if not termination.needs_confirmation:
             _take_effect(termination, now)
@@ -246,6 +246,7 @@ def _queue_refund(termination: Termination, subscription: Subscription, now: dat
         ended_on=termination.effective_on,
         about=termination.reference,
         notify=termination.account.email,
+        language=termination.account.language,
         customer_reason="",
         computed_basis=termination_basis(policy) if termination.refund_proposed else RefundBasis.NONE,
         computed_ground=termination.refund_ground,

@@ -6,36 +6,17 @@ from django import template
 
 from accounts.models import Account, User
 from billing.models import Refund
+from cancellations.explaining import VERBS
 from cancellations.models import CancellationRequest, TerminatedSubscription
 from cancellations.queries import Entry, timeline
 
 register = template.Library()
 
-DONE = {
-    "submit": "Submitted",
-    "verify": "Address proven",
-    "schedule": "Scheduled",
-    "decline": "Declined",
-    "waive": "Late notice waived",
-    "change_kind": "Kind changed",
-    "terminate": "Terminated",
-    "confirm": "Termination confirmed",
-    "discard": "Termination discarded",
-    "reverse": "Termination reversed",
-    "withdraw": "Withdrawn",
-    "take_effect": "Taken into effect",
-    "expire": "Expired",
-    "supersede": "Superseded",
-    "set_aside": "Set aside",
-    "reopen": "Reopened",
-    "try_again": "Given back to the worker",
-}
-
 
 @register.filter
 def deed(verb: str) -> str:
     """What was done, for staff."""
-    return DONE.get(verb, verb)
+    return str(VERBS.get(verb, verb))
 
 
 @register.simple_tag

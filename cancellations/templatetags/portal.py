@@ -1,29 +1,34 @@
 from datetime import date, datetime
 
 from django import template
+from django.conf import settings
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from billing.periods import local_date
-from billing.wording import day_words, instant_words, long_day_words
+from cancellations.explaining import sentences as told_in_sentences
+from cancellations.own_data import CODES, LABELS
 from cancellations.queries import Entry
+from messaging.wording import day_words, instant_words, long_day_words
 
 register = template.Library()
 
 TOLD = {
-    ("submit", "customer"): "We received your cancellation",
-    ("verify", "customer"): "You proved your e-mail address",
-    ("schedule", "staff"): "Our support team scheduled it",
-    ("schedule", "system"): "Nobody had decided in time, so it counts as accepted",
-    ("decline", "staff"): "Our support team declined it",
-    ("waive", "staff"): "Our support team waived the notice",
-    ("change_kind", "staff"): "Our support team changed what it counts as",
-    ("reopen", "staff"): "Our support team took it up again",
-    ("terminate", "staff"): "Settled, because we ended the account",
-    ("confirm", "staff"): "Settled, because we ended the account",
-    ("reverse", "staff"): "We took the end of the account back, so it is in review again",
-    ("withdraw", "customer"): "You took it back",
-    ("take_effect", "system"): "Your subscription ended",
-    ("expire", "system"): "The address was not proven in time",
-    ("supersede", "system"): "Settled, because the subscription had ended otherwise",
+    ("submit", "customer"): _("We received your cancellation"),
+    ("verify", "customer"): _("You proved your e-mail address"),
+    ("schedule", "staff"): _("Our support team scheduled it"),
+    ("schedule", "system"): _("Nobody had decided in time, so it counts as accepted"),
+    ("decline", "staff"): _("Our support team declined it"),
+    ("waive", "staff"): _("Our support team waived the notice"),
+    ("change_kind", "staff"): _("Our support team changed what it counts as"),
+    ("reopen", "staff"): _("Our support team took it up again"),
+    ("terminate", "staff"): _("Settled, because we ended the account"),
+    ("confirm", "staff"): _("Settled, because we ended the account"),
+    ("reverse", "staff"): _("We took the end of the account back, so it is in review again"),
+    ("withdraw", "customer"): _("You took it back"),
+    ("take_effect", "system"): _("Your subscription ended"),
+    ("expire", "system"): _("The address was not proven in time"),
+    ("supersede", "system"): _("Settled, because the subscription had ended otherwise"),
 }
 
 
@@ -45,15 +50,45 @@ def in_zone(instant: datetime, zone: str) -> str:
 
 
 @register.filter
-def on_day(instant: datetime, zone: str) -> str:
-    """The day on which the instant falls in the zone."""
-    return day_words(local_date(instant, zone))
+def on_day(instant: datetime | None, zone: str) -> str:
+    """The day on which the instant falls in the zone; empty for none."""
+    return day_words(local_date(instant, zone)) if instant else ""
+
+
+@register.filter
+def company_day(instant: datetime) -> str:
+    """The day on which the instant falls where the company is."""
+    return on_day(instant, settings.COMPANY_TIME_ZONE)
+
+
+@register.filter
+def sentences(working: list[list[object] | str]) -> list[str]:
+    """The working behind an end date, in the reader's language."""
+    return told_in_sentences(working)
+
+
+@register.filter
+def translated(words: str) -> str:
+    """What the system wrote in the portal's own language; what a person wrote stays as it is."""
+    return gettext(words) if words else ""
+
+
+@register.filter
+def plain(number: float) -> str:
+    """With a decimal point in every language, for what machines read."""
+    return f"{number:g}"
 
 
 @register.filter
 def words_of(name: str) -> str:
-    """Like «Received at» for `received_at`."""
-    return name.replace("_", " ").capitalize()
+    """What a field of one's own data is called."""
+    return str(LABELS[name]) if name in LABELS else name
+
+
+@register.filter
+def code_words(value: object, key: str) -> object:
+    """What a code in one's own data means; anything else stays as it is."""
+    return CODES.get(key, {}).get(value, value)
 
 
 @register.filter
@@ -72,6 +107,11 @@ def is_instant(value: object) -> bool:
 
 
 @register.filter
+def is_day(value: object) -> bool:
+    return isinstance(value, date)
+
+
+@register.filter
 def told(entry: Entry) -> str:
     """The line of the timeline in the customer's words; empty for what concerns only staff."""
-    return TOLD.get((entry.verb, entry.actor), "")
+    return str(TOLD.get((entry.verb, entry.actor), ""))

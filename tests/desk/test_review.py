@@ -6,6 +6,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import User
+from cancellations.explaining import sentences
 from cancellations.models import PolicyVersion
 from cancellations.services.submission import verify
 from messaging.models import OutgoingMessage
@@ -63,7 +64,7 @@ def test_the_page_of_a_request_shows_what_the_decision_needs(sam):
     page = sam.get(url(request)).content.decode()
     for part in (
         "Because &lt;b&gt;so&lt;/b&gt;",
-        *request.explanation,
+        *sentences(request.explanation),
         "€30.00",
         "Submitted",
         "We have your cancellation",

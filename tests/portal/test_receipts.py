@@ -14,6 +14,7 @@ from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cancellations.explaining import sentences
 from cancellations.letters import proof_token
 from cancellations.models import Receipt
 from cancellations.receipt_pdf import receipt_pdf
@@ -42,7 +43,7 @@ class TestTheSeal:
         request = cast.in_review(words=WORDS)
         told = json.loads(Receipt.objects.get().content)
         assert (told["words"], told["received"]) == (WORDS, "12 February 2026, 14:07:31 (Europe/Berlin)")
-        assert told["subscriptions"][0]["explanation"] == request.explanation
+        assert told["subscriptions"][0]["explanation"] == sentences(request.explanation)
         assert told["subscriptions"][0]["ends_on"] == "2026-02-28"
 
     def test_each_seal_covers_the_one_before(self, policy):

@@ -1,0 +1,39 @@
+"""What is known of whoever opens a page: the account, and the language to speak."""
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase
+from django.utils import translation
+
+from accounts.models import Account, User
+from accounts.queries import accounts_of
+from messaging.wording import language_for
+
+
+def account_of(http: HttpRequest) -> Account | None:
+    """The first account that the signed-in visitor holds; asked of the database once a request."""
+    if not hasattr(http, "_account_of_visit"):
+        user = http.user
+        http._account_of_visit = accounts_of(user).first() if isinstance(user, User) else None  # type: ignore[attr-defined]
+    account: Account | None = http._account_of_visit  # type: ignore[attr-defined]
+    return account
+
+
+def language_of(http: HttpRequest) -> str:
+    """What the visitor chose with the switch; else the language of the account; else what the browser prefers."""
+    if (chosen := http.COOKIES.get(settings.LANGUAGE_COOKIE_NAME, "")) in dict(settings.LANGUAGES):
+        return chosen
+    if (account := account_of(http)) is not None:
+        return language_for(account.language)
+    return translation.get_language_from_request(http)
+
+
+def remember_language(response: HttpResponseBase, language: str) -> None:
+    """Keeps the choice in the browser, for a year."""
+    response.set_cookie(
+        settings.LANGUAGE_COOKIE_NAME,
+        language,
+        max_age=settings.LANGUAGE_COOKIE_AGE,
+        secure=settings.SECURE,
+        httponly=True,
+        samesite="Lax",
+    )

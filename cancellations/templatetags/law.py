@@ -1,0 +1,44 @@
+"""The labels that the law of a place asks for, in its own words where it has some."""
+
+from django import template
+from django.conf import settings
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+
+from cancellations.jurisdictions import DEFAULT, PROFILES, Profile
+from messaging.wording import active_language
+
+register = template.Library()
+
+
+@register.simple_tag
+def entry_label(profile: Profile | str) -> str:
+    return _words(profile, "entry_label")
+
+
+@register.simple_tag
+def confirm_label(profile: Profile | str) -> str:
+    return _words(profile, "confirm_label")
+
+
+@register.simple_tag
+def label_hint(profile: Profile, which: str) -> str:
+    """What the law's own words mean, for who reads another language; outside the button, which has no other words."""
+    if not profile.labels_in or profile.labels_in == active_language():
+        return ""
+    name = f"{which}_label"
+    told = gettext("The law asks for these words. They mean: %(meaning)s") % {
+        "meaning": gettext(getattr(PROFILES[DEFAULT], name))
+    }
+    return format_html('<p class="quiet small mt-2 mb-0">{}</p>', told)
+
+
+def _words(profile: Profile | str, name: str) -> str | SafeString:
+    known = profile if isinstance(profile, Profile) else PROFILES[settings.JURISDICTION]  # an error page may know none
+    words: str = getattr(known, name)
+    if not known.labels_in:
+        return gettext(words)
+    if known.labels_in == active_language():
+        return words
+    return format_html('<span lang="{}" dir="ltr">{}</span>', known.labels_in, words)

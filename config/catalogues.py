@@ -1,0 +1,129 @@
+"""The catalogues of translations: what is to be translated, and the files that hold it (GNU gettext).
+
+Texts are collected from code, templates and the tables of sentences. Mails are not in them: each language has
+templates of its own for these.
+"""
+
+import io
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po, write_po
+from django.conf import settings
+from django.utils.translation import template as django_template
+
+from cancellations import jurisdictions, notice, picture
+
+KEYWORDS = {
+    "_": None,
+    "gettext": None,
+    "gettext_lazy": None,
+    "gettext_noop": None,
+    "ngettext": (1, 2),
+    "npgettext": ((1, "c"), 2, 3),
+    "pgettext": ((1, "c"), 2),
+}
+Text = str | tuple[str, ...]
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def template_catalogue() -> Catalog:
+    """All that is to be translated, with the places where it stands."""
+    found = Catalog(charset="utf-8", fuzzy=False)
+    for text, place in _texts():
+        found.add(text, locations=[(place, 0)], flags=["python-format"] if "%(" in str(text) else [])
+    return found
+
+
+def load(language: str) -> Catalog:
+    with _file(language, "po").open("rb") as file:
+        return read_po(file, locale=language)
+
+
+def update(language: str) -> Catalog:
+    """Brings the file of a language up to date with the texts, and writes the form that Django loads."""
+    path = _file(language, "po")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    known = load(language) if path.exists() else Catalog(locale=language, charset="utf-8", fuzzy=False)
+    known.header_comment = f"# The portal in {known.locale.english_name}."
+    known.update(template_catalogue(), no_fuzzy_matching=True)
+    known.obsolete.clear()
+    written = io.BytesIO()
+    write_po(written, known, omit_header=False, sort_output=True, no_location=True, width=110)
+    lines = written.getvalue().decode().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if not line.startswith(VARYING)))
+    _file(language, "mo").write_bytes(compiled(known))
+    return known
+
+
+VARYING = (
+    '"POT-Creation-Date', '"PO-Revision-Date', '"Generated-By', '"Last-Translator', '"Language-Team',
+    '"Project-Id-Version', '"Report-Msgid-Bugs-To',
+)  # fmt: skip
+
+
+def compiled(catalogue: Catalog) -> bytes:
+    """The binary form, the same bytes for the same texts."""
+    made = Catalog(locale=catalogue.locale, charset="utf-8", fuzzy=False, creation_date=EPOCH, revision_date=EPOCH)
+    for message in sorted(catalogue, key=lambda each: str(each.id)):
+        if message.id:
+            made.add(message.id, message.string, context=message.context)
+    buffer = io.BytesIO()
+    write_mo(buffer, made)
+    return buffer.getvalue()
+
+
+def missing(catalogue: Catalog) -> list[str]:
+    """What a catalogue does not translate, or translates with other figures or links than the text has."""
+    wrong = []
+    for message in template_catalogue():
+        if not message.id:
+            continue
+        known = catalogue.get(message.id, message.context)
+        strings = () if known is None else known.string if isinstance(known.string, tuple | list) else (known.string,)
+        told = message.id[-1] if isinstance(message.id, tuple) else str(message.id)
+        if not strings or any(not string or _figures(string) != _figures(told) for string in strings):
+            wrong.append(str(message.id))
+    return wrong
+
+
+def _figures(text: str) -> set[str]:
+    return set(re.findall(r"%\(\w+\)s|\{\w+\}|<[^>]+>", text))
+
+
+def translated_languages() -> list[str]:
+    own = settings.LANGUAGE_CODE
+    return [code for code, _ in settings.LANGUAGES if code != own]
+
+
+def _texts() -> Iterator[tuple[Text, str]]:
+    for path in sorted(_sources("*.py")):
+        yield from _extracted(path.read_bytes(), path)
+    for path in sorted((settings.BASE_DIR / "templates").rglob("*.*")):
+        if path.suffix in (".html", ".txt") and "desk" not in path.parts and "local" not in path.parts:
+            source = django_template.templatize(path.read_text(), origin=str(path))
+            yield from _extracted("\n".join(line.strip() for line in source.splitlines()).encode(), path)
+    for sentences in notice.SENTENCES.values():
+        yield sentences if len(sentences) > 1 else sentences[0], "cancellations/notice.py"
+    for text in (*jurisdictions.texts(), *picture.LABELS.values()):
+        yield text, "cancellations"
+
+
+def _extracted(source: bytes, path: Path) -> Iterator[tuple[Text, str]]:
+    place = str(path.relative_to(settings.BASE_DIR))
+    for _line, text, _comments, _context in extract("python", io.BytesIO(source), KEYWORDS):
+        yield text if isinstance(text, str) else tuple(text), place
+
+
+def _sources(pattern: str) -> Iterator[Path]:
+    for room in ("accounts", "billing", "cancellations", "config", "messaging"):
+        yield from (path for path in (settings.BASE_DIR / room).rglob(pattern) if "migrations" not in path.parts)
+
+
+def _file(language: str, suffix: str) -> Path:
+    return Path(settings.LOCALE_PATHS[0]) / language / "LC_MESSAGES" / f"django.{suffix}"

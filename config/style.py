@@ -1,0 +1,68 @@
+"""The one style sheet of the customer's pages: Bootstrap, our theme and the brand's colour, in one request.
+
+Its address holds a hash of its content, so that browsers keep it for ever and never show an old one.
+"""
+
+import gzip
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.cache import patch_vary_headers
+from django.views.decorators.http import require_safe
+
+SOURCES = ("vendor/bootstrap/bootstrap.min.css", "css/portal.css")
+
+
+def style_url() -> str:
+    return reverse("style", args=[_style()[1]])
+
+
+@require_safe
+def style(http: HttpRequest, digest: str) -> HttpResponse:
+    """The style sheet, compressed where the browser takes that."""
+    source, current, packed = _style()
+    zipped = "gzip" in http.headers.get("Accept-Encoding", "")
+    response = HttpResponse(packed if zipped else source, content_type="text/css; charset=utf-8")
+    if zipped:
+        response.headers["Content-Encoding"] = "gzip"
+    patch_vary_headers(response, ["Accept-Encoding"])
+    ever = "public, max-age=31536000, immutable"
+    response.headers["Cache-Control"] = ever if digest == current else "no-cache"
+    return response
+
+
+@require_safe
+def logo(http: HttpRequest) -> HttpResponse:
+    """The brand's logo, a file that the settings name."""
+    path = Path(settings.BRAND_LOGO)
+    kind = {".svg": "image/svg+xml", ".png": "image/png"}[path.suffix.lower()]
+    response = HttpResponse(path.read_bytes(), content_type=kind)
+    response.headers["Cache-Control"] = "public, max-age=86400"
+    return response
+
+
+def _style() -> tuple[bytes, str, bytes]:
+    return _made(settings.BRAND_ACCENT, _changed())
+
+
+def _changed() -> float:
+    """In a local run, the theme may be edited while it runs."""
+    return max(_path(name).stat().st_mtime for name in SOURCES) if settings.LOCAL_RUN else 0.0
+
+
+@cache
+def _made(accent: str, changed: float) -> tuple[bytes, str, bytes]:
+    css = "\n".join(_path(name).read_text() for name in SOURCES)
+    if accent:
+        css += f"\n:root {{ --accent: {accent}; }}\n"
+    css = css.replace("/*# sourceMappingURL=bootstrap.min.css.map */", "")
+    source = css.encode()
+    return source, sha256(source).hexdigest()[:12], gzip.compress(source, 9, mtime=0)
+
+
+def _path(name: str) -> Path:
+    return settings.BASE_DIR / "static" / name
