@@ -50,8 +50,11 @@ def cancel(http: HttpRequest) -> HttpResponse:
 def _step(http: HttpRequest, now: datetime) -> HttpResponse:
     step, user = http.POST.get("step", ""), _user(http)
     carried = draft.unseal(http.POST.get("draft", ""), user=user)
-    if step == "confirm" and "kind" in http.POST:  # the page itself was the declaration
-        return _confirm(http, draft.start(http.POST, user=user, now=now).received_anew(now), now)
+    if step == "confirm" and "kind" in http.POST:  # the page with the answers was the declaration, if the law says so
+        started = draft.start(http.POST, user=user, now=now).received_anew(now)
+        form = _form(http, started.answers, now)
+        bare = form is None or form.on_one_page
+        return _confirm(http, started, now) if bare else _check(http, started, now)
     if step in ("edit", "confirm"):
         if carried is None:
             return _begin_anew(http, draft.typed(http.POST.get("draft", ""), user=user), now)
