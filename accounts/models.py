@@ -74,6 +74,9 @@ class Account(models.Model):
         blank=True,
         help_text="Since when nobody may sign in to it; the portal's own, never imported",
     )
+    erased_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When its personal data was erased; an import brings none back"
+    )
 
     class Meta:
         ordering = ["account_number"]

@@ -29,10 +29,12 @@ _POLICY = (
     "cancellations.publish_policyversion",
 )
 
+_DATA = ("cancellations.hold_data", "cancellations.erase_data", "cancellations.view_hold", "cancellations.view_erasure")
+
 ROLES = {
     "support": (*_READ, *_REVIEW),
     "finance": (*_READ, *_MONEY),
-    "manager": (*_READ, *_REVIEW, *_MONEY, *_POLICY, "cancellations.terminate_account"),
+    "manager": (*_READ, *_REVIEW, *_MONEY, *_POLICY, *_DATA, "cancellations.terminate_account"),
 }
 
 

@@ -239,6 +239,11 @@ def _reason(error: IntegrityError) -> str:
     return f"the database refuses it: {detail}"
 
 
+def _keep_account(row: Account | None, values: dict[str, Any]) -> None:
+    if row is not None and row.erased_at is not None:
+        values |= {"username": row.username, "name": row.name, "email": row.email}
+
+
 def _keep_subscription(row: Subscription | None, values: dict[str, Any]) -> None:
     if row is not None and row.account_id != values["account_id"]:
         raise RowRejected("the subscription belongs to another account here; a subscription does not change accounts")
@@ -261,6 +266,7 @@ KINDS = (
         Account,
         "account_number",
         unique=("username",),
+        keep=_keep_account,
     ),
     Kind(
         "subscriptions.csv",

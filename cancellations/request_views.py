@@ -195,7 +195,7 @@ def receipt(http: HttpRequest, reference: str) -> HttpResponse:
     parts = _visible(http, reference)
     if not parts or access.level_of(http, parts[0]) != "proven":
         return _ask_for_proof(http, reference)
-    found = get_object_or_404(Receipt, declaration=parts[0].declaration)
+    found = get_object_or_404(Receipt, declaration=parts[0].declaration, erased_at__isnull=True)
     response = HttpResponse(pdf_of(found), content_type="application/pdf")
     response.headers["Content-Disposition"] = f'attachment; filename="{found.declaration}.pdf"'
     return response
@@ -270,7 +270,9 @@ def _request_context(http: HttpRequest, parts: list[CancellationRequest]) -> dic
         context["takes_files"] = request.kind_declared == Kind.FOR_CAUSE or request.refund_wanted
         context["takes_files"] &= any(part.is_open for part in parts)
         context["attachments"] = attachments_of(request)
-        context["receipt"] = Receipt.objects.filter(declaration=request.declaration).defer("pdf").first()
+        context["receipt"] = (
+            Receipt.objects.filter(declaration=request.declaration, erased_at__isnull=True).defer("pdf").first()
+        )
         context["question"] = QuestionForm() if request.may_be_asked_why else None
         context["policy_text"] = filled_in(request.policy_version)
     return context

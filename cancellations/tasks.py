@@ -3,6 +3,7 @@ from django.utils import timezone
 
 from cancellations.services.announcing import announce_due
 from cancellations.services.enforcement import enforce
+from cancellations.services.erasure import retain
 
 
 @shared_task(name="cancellations.enforce")
@@ -13,3 +14,8 @@ def enforce_due() -> None:
 @shared_task(name="cancellations.announce")
 def announce_policy() -> None:
     announce_due(now=timezone.now())
+
+
+@shared_task(name="cancellations.retain")
+def erase_what_is_kept_long_enough() -> None:
+    retain(now=timezone.now())

@@ -17,5 +17,6 @@ app.conf.beat_schedule = {
     "deliver the outbox": {"task": "messaging.deliver", "schedule": 10.0, "options": {"expires": 10}},
     "call the gateways": {"task": "billing.send", "schedule": 30.0, "options": {"expires": 30}},
     "announce policy versions": {"task": "cancellations.announce", "schedule": 30.0, "options": {"expires": 30}},
+    "erase what was kept long enough": {"task": "cancellations.retain", "schedule": 600.0, "options": {"expires": 600}},
     "enforce due requests": {"task": "cancellations.enforce", "schedule": 30.0, "options": {"expires": 30}},
 }

@@ -25,6 +25,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         _item(request, "Payments", "receipt_long", "billing.payment"),
         _item(request, "Messages", "mail", "messaging.outgoingmessage"),
         _item(request, "Policy versions", "gavel", "cancellations.policyversion"),
+        _item(request, "Holds", "back_hand", "cancellations.hold"),
+        _item(request, "Erasures", "ink_eraser", "cancellations.erasure"),
     ]
     people = [_item(request, "People", "group", "accounts.user"), _item(request, "Roles", "key", "auth.group")]
     return [

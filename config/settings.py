@@ -45,6 +45,10 @@ PROOF_LINK_DAYS = env.int("PROOF_LINK_DAYS", default=7)
 BRAND_LOGO = env.str("BRAND_LOGO", default="")  # a file, SVG or PNG
 if BRAND_LOGO and (Path(BRAND_LOGO).suffix.lower() not in (".svg", ".png") or not Path(BRAND_LOGO).is_file()):
     raise ImproperlyConfigured(f"BRAND_LOGO names a file that is there, SVG or PNG, not {BRAND_LOGO!r}.")
+# How long personal data is kept, in days; 0 keeps it until somebody asks (docs/configuration.md)
+RETENTION_CASE_DAYS = env.int("RETENTION_CASE_DAYS", default=1461)
+RETENTION_UNPROVEN_DAYS = env.int("RETENTION_UNPROVEN_DAYS", default=90)
+RETENTION_MESSAGE_DAYS = env.int("RETENTION_MESSAGE_DAYS", default=1461)
 JURISDICTION = env.str("JURISDICTION", default="default")  # the law for guests who name no country
 if JURISDICTION not in PROFILES:
     raise ImproperlyConfigured(f"JURISDICTION is one of {', '.join(PROFILES)}, not {JURISDICTION!r}.")

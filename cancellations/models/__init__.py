@@ -1,5 +1,6 @@
 from cancellations.models.announcements import Announcement
 from cancellations.models.attachments import Attachment
+from cancellations.models.holds import Erasure, Hold
 from cancellations.models.policy import PolicyVersion, ReviewMode
 from cancellations.models.receipts import Receipt
 from cancellations.models.requests import (
@@ -20,6 +21,8 @@ __all__ = [
     "CancellationRequest",
     "Channel",
     "DeclineGround",
+    "Erasure",
+    "Hold",
     "Kind",
     "PolicyVersion",
     "Reason",

@@ -34,6 +34,7 @@ class Receipt(models.Model):
     seal = models.CharField(max_length=64, unique=True, editable=False)
     pdf = models.BinaryField(null=True)
     pdf_sha256 = models.CharField(max_length=64, unique=True, null=True)  # noqa: DJ001 - unique once there is one
+    erased_at = models.DateTimeField(null=True, editable=False, help_text="Content and PDF are gone, the seals stay")
 
     class Meta:
         ordering = ["number"]
@@ -51,9 +52,23 @@ class Receipt(models.Model):
                 operation=pgtrigger.Update,
                 condition=pgtrigger.Q(old__pdf_sha256__isnull=False),
             ),
+            pgtrigger.Protect(
+                name="receipt_stays_erased",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(old__erased_at__isnull=False),
+            ),
             pgtrigger.ReadOnly(
                 name="receipt_content_stays",
-                fields=["request", "declaration", "issued_at", "content", "number", "previous_seal", "seal"],
+                fields=[
+                    "request",
+                    "declaration",
+                    "issued_at",
+                    "content",
+                    "number",
+                    "previous_seal",
+                    "seal",
+                    "erased_at",
+                ],
             ),
         ]
 

@@ -48,5 +48,6 @@ def record_of(account: Account) -> dict[str, Any]:
     return {
         "subscriptions": account.subscriptions.all()[:50],
         "requests": account.requests.order_by("-received_at")[:20],
+        "holds": account.holds.filter(lifted_at__isnull=True),
         "terminations": account.terminations.all()[:20],
     }
