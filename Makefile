@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: help run test check browser bench format requirements clean
+.PHONY: help run test check browser bench lighthouse screenshots translations format requirements clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
 
@@ -27,6 +27,15 @@ check: $(VENV)/dev ## format, lint, types, import contracts, migrations, templat
 
 bench: $(VENV)/dev ## what a confirmed cancellation costs, as a ratio measured in one run
 	@$(PY) -m bench.confirm
+
+lighthouse: $(VENV)/dev ## Lighthouse from npm over the customer's pages, with its goals
+	@$(PY) -m bench.lighthouse
+
+screenshots: $(VENV)/dev ## pictures of each page (phone, desktop, dark) into docs/screenshots
+	@SCREENSHOTS=docs/screenshots $(PY) -m pytest tests/browser/test_screenshots.py -m screenshots
+
+translations: $(VENV)/dev ## brings the catalogues of translations up to date, and says what they lack
+	@$(PY) manage.py translations
 
 format: $(VENV)/dev ## puts code and templates into the one format
 	@$(PY) -m ruff check --fix-only -q . ; $(PY) -m ruff format -q .

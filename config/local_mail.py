@@ -3,6 +3,7 @@
 Only in the URL table where LOCAL_RUN is set, that is on embedded servers.
 """
 
+import re
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
@@ -10,11 +11,12 @@ from pathlib import Path
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.html import escape, urlize
+from django.utils.html import escape
 from django.utils.safestring import mark_safe
 from django.views.decorators.cache import never_cache
 
 NEWEST = 100
+LINK = re.compile(r"(?<=&lt;)(https?://[^\s&]+)(?=&gt;)")  # as our mails write them, escaped
 
 
 @never_cache
@@ -31,7 +33,8 @@ def mail(http: HttpRequest, name: str) -> HttpResponse:
         raise Http404
     found = _read(path)
     part = found.get_body(("plain",))
-    text = mark_safe(urlize(escape(part.get_content() if part else ""), nofollow=True))
+    plain = escape(part.get_content() if part else "")
+    text = mark_safe(LINK.sub(r'<a href="\1">\1</a>', plain))
     return render(http, "local/mail.html", {"mail": found, "text": text})
 
 

@@ -1,0 +1,205 @@
+"""Pictures of each customer's page for docs/screenshots, on a phone, at a desk and in the dark: `make screenshots`.
+
+They are made to be looked at, and compared with nothing.
+"""
+
+import os
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.conf import settings as configured
+from django.utils import timezone
+from moneyed import Money
+from playwright.sync_api import Browser, Page
+
+from cancellations.models import CancellationRequest, DeclineGround
+from cancellations.services.review import decline
+from tests import cast
+from tests.browser.test_rules_journey import LONG
+
+pytestmark = [pytest.mark.screenshots, pytest.mark.django_db(transaction=True)]
+FOLDER = Path(os.environ.get("SCREENSHOTS", ""))
+FORMS = {"phone": (390, 844, "light"), "desk": (1180, 800, "light"), "dark": (390, 844, "dark")}
+
+
+@pytest.fixture
+def pages(browser: Browser, live_server):
+    """The same visit in each form, side by side."""
+    found = {}
+    for form, (width, height, scheme) in FORMS.items():
+        context = browser.new_context(
+            base_url=live_server.url,
+            viewport={"width": width, "height": height},
+            color_scheme=scheme,
+            locale="en-GB",
+            reduced_motion="reduce",
+        )
+        found[form] = context.new_page()
+    yield found
+    for page in found.values():
+        page.context.close()
+
+
+def kept(pages: dict[str, Page], name: str) -> None:
+    for form, page in pages.items():
+        page.screenshot(path=FOLDER / f"{name}-{form}.jpg", type="jpeg", quality=42, full_page=True)
+
+
+def each(pages: dict[str, Page], name: str, path: str) -> None:
+    for page in pages.values():
+        page.goto(path)
+    kept(pages, name)
+
+
+def speaking(pages: dict[str, Page], language: str) -> None:
+    cookie = {"name": configured.LANGUAGE_COOKIE_NAME, "value": language, "domain": "localhost", "path": "/"}
+    for page in pages.values():
+        page.context.add_cookies([cookie])
+
+
+@pytest.fixture(autouse=True)
+def _published(settings):
+    settings.LOCAL_RUN = False
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    cast.policy(text=cast.policy_text(), notice_days=14)
+    cast.policy(text=cast.policy_text().replace("in your own time zone", "in the time zone of your account"))
+
+
+def test_pages_for_everybody(pages):
+    for name, path in (
+        ("entry", "/"), ("form", "/cancel/"), ("form-for-cause", "/cancel/?kind=for_cause"),
+        ("form-cooling-off", "/cancel/?kind=cooling_off"), ("policy", "/policy/"), ("versions", "/policy/history/"),
+        ("comparison", "/policy/compare/1/2/"), ("law", "/law/"), ("verify", "/verify/"), ("sign-in", "/signin/"),
+        ("follow", "/requests/"), ("error-404", "/nothing/"), ("error-403", "/requests/CR-2222-2222/"),
+        ("link-expired", "/requests/proof/broken/"),
+    ):  # fmt: skip
+        each(pages, name, path)
+    for page in pages.values():
+        page.goto("/cancel/")
+        page.click("[value=check]")
+    kept(pages, "form-error")
+
+
+def test_by_the_law_and_the_language(pages):
+    speaking(pages, "de")
+    each(pages, "german-entry", "/?country=DE")
+    each(pages, "german-page", "/cancel/")
+    for page in pages.values():
+        page.check("[name=kind][value=for_cause]")
+        page.click("[value=confirm]")
+    kept(pages, "german-page-error")
+    speaking(pages, "fr")
+    for page in pages.values():
+        page.goto("/cancel/?country=FR")
+        page.fill("#id_name", "SARL Dupont")
+        page.fill("#id_account_number", "AT-104233")
+        page.fill("#id_email", "compta@dupont.example")
+        page.click("[value=check]")
+    kept(pages, "french-summary")
+
+
+def test_what_goes_wrong(pages, monkeypatch):
+    for page in pages.values():
+        page.goto("/cancel/")
+        page.evaluate("""() => { const words = document.querySelector('#id_words'); words.removeAttribute('maxlength');
+            words.value = 'x'.repeat(1100000); document.querySelector('[value=check]').click(); }""")
+        page.wait_for_selector("h1:has-text('too much')")
+    kept(pages, "error-413")
+    for page in pages.values():
+        page.set_content(f"<form method=post action='{page.url.split('/cancel')[0]}/policy/'><button>x</button></form>")
+        page.click("button")
+        page.wait_for_selector("h1:has-text('That')")
+    kept(pages, "error-405")
+
+    def broken():
+        raise RuntimeError("for the picture")
+
+    monkeypatch.setattr("cancellations.policy_pages.published_versions", broken)
+    each(pages, "error-500", "/policy/history/")
+
+
+def test_the_way_of_a_guest(pages, mailbox):
+    holder = cast.account("Alice")
+    start = timezone.localdate() - timedelta(days=8)
+    of = cast.subscription(holder, started_on=start, billing_anchor=start)
+    cast.payment(of, start, start + timedelta(days=30), Money("30.00", "EUR"))
+    form = {"#id_account_number": holder.account_number, "#id_username": holder.username, "#id_email": holder.email}
+    for page in pages.values():
+        page.goto("/cancel/")
+        for field, value in form.items():
+            page.fill(field, value)
+        page.check("text=Something is missing")
+        page.click("[value=check]")
+    kept(pages, "check-guest")
+    for page in pages.values():
+        page.click("[value=confirm]")
+        page.wait_for_url("**/received/")
+    kept(pages, "received-guest")
+    link = re.search(r"/requests/proof/[^\s>]+", mailbox(holder.email))[0]
+    each(pages, "proof", link)
+    for page in pages.values():
+        page.goto(link)  # whoever proved it first has proved it for the others
+        if page.locator("main .btn-primary").count():
+            page.click("main .btn-primary")
+    reference = CancellationRequest.objects.get().reference
+    for name, tail in (("received", "received/"), ("status", ""), ("take-back", "take-back/")):
+        each(pages, name, f"/requests/{reference}/{tail}")
+
+
+def test_the_pages_of_a_customer(pages, mailbox, roles):
+    holder = cast.account("Bob")
+    start = timezone.localdate() - timedelta(days=20)
+    cast.subscription(holder, plan_name="Team", started_on=start, billing_anchor=start)
+    late = timezone.localdate() - timedelta(days=25)
+    cast.subscription(holder, plan_name=LONG, started_on=late, billing_anchor=late, quantity=12)
+    cast.subscription(holder, plan_name="Starter", ended_on=start, ended_by="crm")
+    declined = cast.in_review(cast.subscription(holder, plan_name="Old"), at=timezone.now())
+    decline(
+        request=declined,
+        by=cast.staff("support"),
+        ground=DeclineGround.DUPLICATE,
+        now=timezone.now(),
+        words="Your first one stands.",
+    )
+    for page in pages.values():
+        page.goto("/signin/")
+        page.fill("#id_email", holder.email)
+        page.click("main button.btn-primary")
+        page.fill("#id_code", mailbox(holder.email).split("**")[1])
+    kept(pages, "code")
+    for page in pages.values():
+        page.click("main button.btn-primary")
+        page.wait_for_url("**/subscriptions/")
+    kept(pages, "subscriptions")
+    each(pages, "form-signed-in", "/cancel/")
+    for page in pages.values():
+        page.check("[name=subscription] >> nth=0")
+        page.check("[name=subscription] >> nth=1")
+        page.check("text=I use something else now")
+        page.click("[value=check]")
+    kept(pages, "check")
+    each(pages, "status-declined", f"/requests/{declined.reference}/")
+    caused = cast.in_review(
+        cast.subscription(holder), at=timezone.now(), kind="for_cause", cause="Data lost", reason=""
+    )
+    each(pages, "received-for-cause-question", f"/requests/{caused.reference}/received/")
+    each(pages, "files", f"/requests/{caused.reference}/files/")
+    each(pages, "your-data", "/your-data/")
+
+
+def test_somebody_without_an_account(pages, mailbox):
+    from accounts.models import Account
+
+    holder = cast.account("Nobody")
+    for page in pages.values():
+        page.goto("/signin/")
+        page.fill("#id_email", holder.email)
+        page.click("main button.btn-primary")
+        page.fill("#id_code", mailbox(holder.email).split("**")[1])
+        page.click("main button.btn-primary")
+        page.wait_for_url("**/subscriptions/")
+    kept(pages, "subscriptions-none")
+    Account.objects.all().delete()
+    each(pages, "subscriptions-no-account", "/subscriptions/")
