@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from allauth.mfa.models import Authenticator
 from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
 
@@ -35,6 +36,7 @@ LABELS: Mapping[str, Any] = {
     "account": _("Account"), "subscriptions": _("Subscriptions"), "payments": _("Payments"),
     "cancellation_requests": _("Cancellation requests"), "receipts": _("Receipts"), "refunds": _("Refunds"),
     "terminations": _("Terminations"), "files": _("Files"), "messages": _("Messages"),
+    "passkeys": _("Passkeys"), "last_used_at": _("Last used at"),
     "account_number": _("Account number"), "username": _("Username"), "name": _("Name"),
     "email": _("E-mail address"), "country": _("Country"), "time_zone": _("Time zone"), "language": _("Language"),
     "currency": _("Currency"), "customer_since": _("Customer since"), "status": _("Status"),
@@ -108,6 +110,8 @@ def own_data(account: Account, *, now: datetime) -> Row:
             _fields(one, "name media_type size sha256 added_at")
             for one in Attachment.objects.filter(request__account=account).defer("content")
         ],
+        "passkeys": [_passkey(one) for one in Authenticator.objects.filter(
+            user__email=account.email.strip().lower()).order_by("created_at")],
         "messages": [_message(one) for one in OutgoingMessage.objects.filter(
             recipient__iexact=account.email).order_by("created_at")],
     }  # fmt: skip
@@ -162,6 +166,10 @@ def _refund(one: Refund) -> Row:
 
 def _termination(one: Termination) -> Row:
     return _fields(one, "reference state ground description effective_at effective_on revoke_sign_in settled_ground")
+
+
+def _passkey(one: Authenticator) -> Row:
+    return {"name": one.wrap().name, **_fields(one, "created_at last_used_at")}
 
 
 def _message(one: OutgoingMessage) -> Row:

@@ -20,6 +20,10 @@ class PortalAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False  # accounts come from the company's own system
 
+    def get_login_stages(self) -> list[str]:
+        """A passkey is another way in, and never a second step after the code: who lost it would be locked out."""
+        return [stage for stage in super().get_login_stages() if not stage.startswith("allauth.mfa.")]
+
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         now = timezone.now()
         if kind := KINDS.get(template_prefix):

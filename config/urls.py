@@ -3,7 +3,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
-from config import health, language, local_mail, style
+from config import health, language, local_mail, passkeys, style
 
 urlpatterns = [
     path("", include("cancellations.urls")),
@@ -16,6 +16,10 @@ urlpatterns = [
     path("style-<str:digest>.css", style.style, name="style"),
     path("logo", style.logo, name="brand_logo"),
     path("language/", language.choose, name="choose_language"),
+    path("signin/passkey/", passkeys.SignIn.as_view(), name="mfa_login_webauthn"),
+    path("passkeys/", passkeys.passkeys, name="mfa_index"),
+    path("passkeys/add/", passkeys.Add.as_view(), name="mfa_add_webauthn"),
+    path("passkeys/<int:key>/remove/", passkeys.remove, name="passkey_remove"),
     path("admin/", admin.site.urls),
     path("healthz", health.alive, name="healthz"),
     path("readyz", health.ready, name="readyz"),

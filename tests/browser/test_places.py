@@ -8,6 +8,7 @@ from django.conf import settings as configured
 from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 
+from accounts.services import revoke_sign_in
 from cancellations.jurisdictions import PROFILES
 from cancellations.models import CancellationRequest
 from tests import cast, pseudo
@@ -226,11 +227,79 @@ def test_the_whole_way_by_keyboard(browser, live_server, mailbox):
     assert CancellationRequest.objects.get().reason == "unused"
 
 
+def virtual_device(page: Page) -> None:
+    """A device with a fingerprint that is always recognised."""
+    told = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True}
+    told |= {"isUserVerified": True, "automaticPresenceSimulation": True}
+    device = page.context.new_cdp_session(page)
+    device.send("WebAuthn.enable")
+    device.send("WebAuthn.addVirtualAuthenticator", {"options": told})
+
+
+def test_a_passkey_beside_the_code_and_never_instead_of_it(browser, live_server, mailbox, settings, shoot):
+    cast.policy()
+    holder = cast.account("Paula")
+    cast.subscription(holder)
+    page = opened(browser, live_server, "phone")
+    virtual_device(page)
+    signed_in(page, holder, mailbox)
+    page.click("main >> text=Passkeys")
+    shoot(page, "passkeys-none")
+    accessible(page)
+    page.click("text=Add a passkey")
+    accessible(page)
+    page.fill("#id_name", "my <b>phone</b>")
+    shoot(page, "passkey-add")
+    page.click("text=Add it")
+    expect(page.locator("main")).to_contain_text("From now on you can sign in with this passkey.")
+    expect(page.locator("main dl")).to_contain_text("my <b>phone</b>")
+    shoot(page, "passkeys")
+    accessible(page)
+    assert "A passkey was added" in mailbox(holder.email)
+    page.click("header >> text=Sign out")
+    page.goto("/signin/")
+    shoot(page, "signin-passkey")
+    accessible(page)
+    page.click("text=Sign in with it")
+    page.wait_for_url("**/subscriptions/")
+    page.click("header >> text=Sign out")
+    signed_in(page, holder, mailbox)  # the code alone is enough
+    page.goto("/your-data/")
+    page.click("summary:has-text('Passkeys')")
+    expect(page.locator("main")).to_contain_text("my <b>phone</b>")
+    page.goto("/passkeys/")
+    page.click("text=Remove")
+    expect(page.locator("main")).to_contain_text("You have none yet.")
+    page.click("header >> text=Sign out")
+    page.goto("/signin/")
+    page.click("text=Sign in with it")
+    expect(page.locator("main")).to_contain_text("This passkey is not known here")
+    expect(page.locator("#id_email")).to_be_visible()
+
+
+def test_a_passkey_opens_nothing_that_was_closed(browser, live_server, mailbox):
+    cast.policy()
+    holder = cast.account("Rita")
+    page = opened(browser, live_server)
+    virtual_device(page)
+    signed_in(page, holder, mailbox)
+    page.goto("/passkeys/add/")
+    page.click("text=Add it")
+    page.wait_for_url("**/passkeys/")
+    page.click("header >> text=Sign out")
+    revoke_sign_in(account=holder, now=timezone.now())
+    page.goto("/signin/")
+    page.click("text=Sign in with it")
+    expect(page.locator("main")).to_contain_text("This passkey is not known here")
+    page.goto("/subscriptions/")
+    expect(page.locator("h1")).to_have_text("Sign in")
+
+
 EVERYWHERE = (
     "/", "/cancel/", "/cancel/?kind=for_cause", "/cancel/?kind=cooling_off", "/cancel/?country=DE", "/requests/",
     "/signin/", "/policy/", "/policy/history/", "/policy/compare/1/2/", "/law/", "/verify/", "/nothing/",
 )  # fmt: skip
-AT_HOME = ("/subscriptions/", "/cancel/", "/your-data/")
+AT_HOME = ("/subscriptions/", "/cancel/", "/your-data/", "/passkeys/", "/passkeys/add/")
 
 
 @pytest.fixture

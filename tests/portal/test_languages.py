@@ -298,7 +298,15 @@ class TestPseudoLocale:
         cast.subscription(holder, quantity=5, interval_count=3, started_on=date.today(), billing_anchor=date.today())
         cast.payment(running, date(2026, 1, 31), date(2026, 2, 28))
         client.force_login(cast.customer(holder))
-        for path in ("/subscriptions/", "/your-data/", "/cancel/", "/cancel/?kind=cooling_off", "/signout/"):
+        for path in (
+            "/subscriptions/",
+            "/your-data/",
+            "/cancel/",
+            "/cancel/?kind=cooling_off",
+            "/signout/",
+            "/passkeys/",
+            "/passkeys/add/",
+        ):
             self.check(client, path)
         both = {"subscription": [running.reference, trial.reference], "reason": "unused"}
         self.check(client, "/cancel/", 200, post=both)
