@@ -36,6 +36,8 @@ from cancellations.services.termination import Case, terminate
 STAFF_PASSWORD = "try-the-portal-locally"  # of a local run only; load_demo refuses to run elsewhere
 STAFF = {"support": "Sam Support", "finance": "Fiona Finance", "manager": "Mara Manager"}
 CUSTOMER = "zoe@customer.example"
+IN_GERMANY = "nordlicht@customer.example"
+LANGUAGES = {"DE": "de", "FR": "fr"}  # of accounts, by country
 LIMITS = {"EUR": "500", "USD": "500", "GBP": "450", "JPY": "80000", "BHD": "200"}
 
 
@@ -67,8 +69,8 @@ class Sold:
 MONTH, YEAR, WEEKS = Interval("month"), Interval("year"), Interval("week", 2)
 LONG = "Rechtsanwaltsgehilfinnenausbildungsgesellschaft Oberammergau-Unterpfaffenhofen mbH & Co. KG"
 SOLD = (
-    Sold("AT-104233", "zoe.baecker", "Zoë Bäcker", CUSTOMER, "DE", "Europe/Berlin", "EUR", "Team", "395.00", MONTH, 14, 12, 5),
-    Sold("AT-104233", "zoe.baecker", "Zoë Bäcker", CUSTOMER, "DE", "Europe/Berlin", "EUR", "Dialer add-on", "16.20", WEEKS, 5, 3),
+    Sold("AT-104233", "zoe.baecker", "Zoë Bäcker", CUSTOMER, "AT", "Europe/Vienna", "EUR", "Team", "395.00", MONTH, 14, 12, 5),
+    Sold("AT-104233", "zoe.baecker", "Zoë Bäcker", CUSTOMER, "AT", "Europe/Vienna", "EUR", "Dialer add-on", "16.20", WEEKS, 5, 3),
     Sold("AT-104240", "obrien", "O'Brien & Søns \"Ltd\"", "obrien@customer.example", "GB", "Europe/London", "GBP", "Business", "199.20", MONTH, 9, 6),
     Sold("AT-104247", "k.yamada", "山田 健一", "yamada@customer.example", "JP", "Asia/Tokyo", "JPY", "Business, yearly", "448200", YEAR, 16, 20),
     Sold("AT-104254", "alnoor", "شركة النور للتجارة", "alnoor@customer.example", "BH", "Asia/Bahrain", "BHD", "Team, yearly", "297.040", YEAR, 20, 9),
@@ -78,8 +80,8 @@ SOLD = (
     Sold("AT-104282", "lordhowe", "Howe Island Divers", "divers@customer.example", "AU", "Australia/Lord_Howe", "AUD", "Team", "119.00", MONTH, 11, 1),
     Sold("AT-104289", "trial", "Try First GmbH", "trial@customer.example", "AT", "Europe/Vienna", "EUR", "Business", "249.00", MONTH, 0, 9, 1, True, days_before=14),
     Sold("AT-104296", "free", "Freya Free", "freya@customer.example", "SE", "Europe/Stockholm", "EUR", "Free", "0.00", MONTH, 6, 2),
-    Sold("AT-104310", "nordlicht", "Nordlicht Energie GmbH", "nordlicht@customer.example", "DE", "Europe/Berlin", "EUR", "Business", "249.00", MONTH, 18, 8),
-    Sold("AT-104310", "nordlicht", "Nordlicht Energie GmbH", "nordlicht@customer.example", "DE", "Europe/Berlin", "EUR", "Dialer add-on", "16.20", WEEKS, 6, 11),
+    Sold("AT-104310", "nordlicht", "Nordlicht Energie GmbH", IN_GERMANY, "DE", "Europe/Berlin", "EUR", "Business", "249.00", MONTH, 18, 8),
+    Sold("AT-104310", "nordlicht", "Nordlicht Energie GmbH", IN_GERMANY, "DE", "Europe/Berlin", "EUR", "Dialer add-on", "16.20", WEEKS, 6, 11),
     Sold("AT-104317", "newcomer", "Nina Newcomer", "nina@customer.example", "FR", "Europe/Paris", "EUR", "Team", "79.00", MONTH, 1, 25),
     Sold("AT-104324", "mailblast", "Mailblast Ltd", "mailblast@customer.example", "GB", "Europe/London", "GBP", "Business, yearly", "2390.00", YEAR, 14, 3),
     Sold("AT-104303", "thirtyfirst", "Ultimo Ltd", "ultimo@customer.example", "GB", "Europe/London", "GBP", "Team", "63.20", MONTH, 10, on_day=31),
@@ -104,7 +106,7 @@ def write_export(folder: Path, today: date) -> None:
             sold.email,
             sold.country,
             sold.zone,
-            "en",
+            LANGUAGES.get(sold.country, "en"),
             sold.currency,
         ]
         row += [(today - relativedelta(months=sold.months_ago + 1)).isoformat(), "active"]

@@ -32,6 +32,7 @@ def test_each_address_is_told_once_and_closed_accounts_are_not():
     holders = [cast.account() for _ in range(7)]
     cast.account(email=holders[0].email.upper())
     cast.account("Gone", status="closed")
+    cast.account("Erased", erased_at=NOW)
     announcement = announce(version=cast.policy(), by=None, now=NOW)
     assert announcement.total == 7
     assert announce_due(now=NOW) == 7

@@ -76,7 +76,7 @@ def _tell(version: PolicyVersion, account: Account, now: datetime) -> bool:
 
 def _holders() -> QuerySet[Account]:
     """Active accounts; of several under one address, the first speaks for all."""
-    active = Account.objects.filter(status=AccountStatus.ACTIVE)
+    active = Account.objects.filter(status=AccountStatus.ACTIVE, erased_at__isnull=True)
     same_address = active.annotate(address=Upper("email")).filter(
         address=Upper(OuterRef("email")), pk__lt=OuterRef("pk")
     )

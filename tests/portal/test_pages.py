@@ -1,6 +1,8 @@
 """Pages around the flow: entry, policy, sign-in, errors, health."""
 
+import re
 from datetime import timedelta
+from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 import pgtrigger
@@ -15,6 +17,7 @@ from cancellations.queries import policy_in_force
 from cancellations.services.common import RequestRefused
 from cancellations.services.policies import publish
 from messaging.models import OutgoingMessage
+from messaging.services import deliver_due
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -234,3 +237,15 @@ def test_a_draft_with_a_slip_is_not_published_and_says_what_to_correct(figures, 
 
 def policy_is_published(version):
     return PolicyVersion.objects.get(pk=version.pk).state == "published"
+
+
+def test_the_mail_of_a_local_run_can_be_followed(client, settings):
+    holder = cast.account()
+    cast.policy()
+    settings.EMAIL_BACKEND = "config.file_mail.EmailBackend"
+    cast.unverified(holder, at=timezone.now())
+    deliver_due(now=timezone.now())
+    (address,) = re.findall(r'href="(/local/mail/[^"]+/)"', client.get("/local/mail/").content.decode())
+    page = client.get(address).content.decode()
+    (link,) = re.findall(r'<a href="(http[^"]+/requests/proof/[^"]+)"', page)
+    assert "Is this your cancellation?" in client.get(urlsplit(link).path).content.decode()

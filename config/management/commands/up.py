@@ -75,6 +75,7 @@ class Command(BaseCommand):
         if settings.LOCAL_RUN:
             lines += [
                 f"  Customer        {site}/signin/   {demo.CUSTOMER}, code by mail",
+                f"  in Germany      {site}/signin/   {demo.IN_GERMANY}",
                 f"  As a guest      {site}/cancel/   AT-104303 (username thirtyfirst, ultimo@customer.example)",
                 f"  Staff           {site}/admin/   password {demo.STAFF_PASSWORD}",
                 *(f"    {role:13} {role}@atntcrm.example" for role in demo.STAFF),
