@@ -319,6 +319,21 @@ class FollowForm(CrispyForm):
         return str(self.cleaned_data["reference"]).strip().upper()
 
 
+class FollowCodeForm(CrispyForm):
+    code = forms.CharField(
+        label=_("Code from the mail"),
+        max_length=40,
+        help_text=_("Eight letters and digits, if you don’t want to open the link."),
+        widget=forms.TextInput(
+            attrs={"class": "short", "autocomplete": "one-time-code", "autocapitalize": "characters"}
+        ),
+        error_messages={
+            "required": _("Enter the code from our mail"),
+            "max_length": _("The code has eight letters and digits. Please copy it once more"),
+        },
+    )
+
+
 class ProveForm(CrispyForm):
     """Which subscriptions a guest means, asked only where the proven account has several."""
 

@@ -6,10 +6,12 @@ from datetime import datetime
 from django.conf import settings
 from django.core import signing
 from django.urls import reverse
+from django.utils.crypto import constant_time_compare, salted_hmac
 from django.utils.translation import gettext
 
 from accounts.models import Account
 from billing.periods import local_date
+from billing.references import ALPHABET
 from billing.states import RELEASED, VOIDABLE
 from cancellations.explaining import sentences
 from cancellations.jurisdictions import PROFILES
@@ -20,6 +22,8 @@ from messaging.services import queue_message
 from messaging.wording import day_words, instant_words, reading
 
 PROOF_SALT = "cancellations.proof"
+CODE_SALT = "cancellations.follow"
+CODE_SECONDS = 900
 PROVING = {"prove_address", "follow_link"}  # whoever reads these proves the address: wiped once sent
 
 
@@ -34,12 +38,32 @@ def read_proof_token(token: str) -> tuple[str, str]:
     return reference, email
 
 
+def follow_code(reference: str, email: str, now: datetime, *, earlier: int = 0) -> str:
+    """The code in the mail with the link, for whoever reads mail on another device: good for 15 to 30 minutes.
+
+    It is worked out from the server's secret and never stored. Its 29^8 possibilities cannot be tried in that time.
+    """
+    turn = int(now.timestamp()) // CODE_SECONDS - earlier
+    digest = salted_hmac(CODE_SALT, f"{reference}|{email.strip().lower()}|{turn}", algorithm="sha256").digest()
+    marks = "".join(ALPHABET[byte % len(ALPHABET)] for byte in digest[:8])
+    return f"{marks[:4]}-{marks[4:]}"
+
+
+def is_follow_code(code: str, reference: str, email: str, now: datetime) -> bool:
+    """Whether it is the code of this quarter of an hour or the one before, however it was typed."""
+    typed = "".join(code.split()).upper().replace("-", "")
+    known = [follow_code(reference, email, now, earlier=n).replace("-", "") for n in (0, 1)]
+    return any(constant_time_compare(typed, one) for one in known)
+
+
 def send_letter(
     kind: str, request: CancellationRequest, *, now: datetime, parts: Sequence[CancellationRequest] | None = None
 ) -> None:
     """Queues the message of this kind to the customer, about `parts` of the declaration or the request alone."""
     with reading(request.language):
         context = _context(request, parts or [request])
+        if kind == "follow_link":
+            context |= {"code": follow_code(request.declaration, request.email_given, now)}
         if kind == "prove_address" and not PROFILES[request.jurisdiction].one_page:
             # Nobody has proven this address yet: what somebody typed goes to it only where the law says so.
             context |= {"words": "", "cause": "", "refund_reason": "", "name": ""}

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
+from django.core import signing
 from django.core.signing import BadSignature
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -23,8 +24,8 @@ from cancellations import access
 from cancellations.calendar import day_to_keep
 from cancellations.downloads import calendar_file, handed_out
 from cancellations.explaining import sentences
-from cancellations.forms import FilesForm, FollowForm, ProveForm, QuestionForm, TakeBackForm
-from cancellations.letters import proof_token, read_proof_token
+from cancellations.forms import FilesForm, FollowCodeForm, FollowForm, ProveForm, QuestionForm, TakeBackForm
+from cancellations.letters import is_follow_code, proof_token, read_proof_token
 from cancellations.models import CancellationRequest, Kind, Receipt
 from cancellations.picture import points_of
 from cancellations.policy_text import filled_in
@@ -40,6 +41,8 @@ from cancellations.services.submission import (
     withdraw,
 )
 from cancellations.states import RequestState
+
+ASKED_SALT = "cancellations.asked"
 
 
 @never_cache
@@ -62,8 +65,32 @@ def follow(http: HttpRequest) -> HttpResponse:
     form = FollowForm(_posted(http), initial={"reference": http.GET.get("reference", "")})
     if http.method == "POST" and form.is_valid():
         send_follow_link(now=timezone.now(), **form.cleaned_data)
-        return render(http, "portal/follow_sent.html", {"email": form.cleaned_data["email"]})
+        return _sent_page(http, FollowCodeForm(), form.cleaned_data["reference"], form.cleaned_data["email"])
     return render(http, "portal/follow.html", {"form": form}, status=422 if form.is_bound else 200)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def follow_code(http: HttpRequest) -> HttpResponse:
+    """The code from the mail instead of its link. A wrong one and one for a request that is not there look the same."""
+    try:
+        reference, email = signing.loads(http.POST.get("asked", ""), salt=ASKED_SALT, max_age=3600)
+    except signing.BadSignature:
+        return redirect("follow")
+    form = FollowCodeForm(http.POST)
+    if form.is_valid():
+        request = declared(reference).filter(email_given__iexact=email).first()
+        known = request.declaration if request else reference
+        if is_follow_code(form.cleaned_data["code"], known, email, timezone.now()) and request:
+            return redirect("request_proof", token=proof_token(request))
+        form.add_error("code", _("This code does not fit, or is too old. Look for the newest mail, or ask anew"))
+    return _sent_page(http, form, reference, email)
+
+
+def _sent_page(http: HttpRequest, form: FollowCodeForm, reference: str, email: str) -> HttpResponse:
+    asked = signing.dumps([reference, email], salt=ASKED_SALT)
+    context = {"form": form, "asked": asked, "email": email}
+    return render(http, "portal/follow_sent.html", context, status=422 if form.is_bound else 200)
 
 
 @never_cache

@@ -7,6 +7,7 @@ urlpatterns = [
     path("subscriptions/", pages.subscriptions, name="subscriptions"),
     path("cancel/", cancel_views.cancel, name="cancel"),
     path("requests/", request_views.follow, name="follow"),
+    path("requests/code/", request_views.follow_code, name="follow_code"),
     path("requests/proof/<str:token>/", request_views.prove, name="request_proof"),
     path("requests/<slug:reference>/", request_views.status, name="request_status"),
     path("requests/<slug:reference>/received/", request_views.received, name="request_received"),

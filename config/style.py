@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
@@ -38,6 +38,8 @@ def style(http: HttpRequest, digest: str) -> HttpResponse:
 @require_safe
 def logo(http: HttpRequest) -> HttpResponse:
     """The brand's logo, a file that the settings name."""
+    if not settings.BRAND_LOGO:
+        raise Http404
     path = Path(settings.BRAND_LOGO)
     kind = {".svg": "image/svg+xml", ".png": "image/png"}[path.suffix.lower()]
     response = HttpResponse(path.read_bytes(), content_type=kind)

@@ -347,7 +347,8 @@ class TestOtherPeople:
         before = OutgoingMessage.objects.count()
         right = client.post("/requests/", {"reference": request.reference.lower(), "email": request.email_given})
         wrong = client.post("/requests/", {"reference": "CR-2222-2222", "email": request.email_given})
-        assert right.content == wrong.content
+        told = [re.sub(r'name="\w+" value="[^"]+"', "", page.content.decode()) for page in (right, wrong)]
+        assert told[0] == told[1]
         assert OutgoingMessage.objects.count() == before + 1
 
     def test_staff_hold_no_accounts_as_customers(self, policy):
@@ -419,3 +420,57 @@ def _without(response, given):
 
 def _sentences(response):
     return re.findall(r"<li>([^<]+)</li>", response.content.decode())
+
+
+class TestTheCodeInsteadOfTheLink:
+    """For whoever reads mail on another device than the one that asked."""
+
+    @pytest.fixture
+    def asked(self, client, policy):
+        request = cast.scheduled()
+        with time_machine.travel(NOW, tick=False):
+            page = client.post("/requests/", {"reference": request.reference, "email": request.email_given.upper()})
+        code = re.search(r"\*\*(\w{4}-\w{4})\*\*", OutgoingMessage.objects.get(kind="follow_link").text)[1]
+        return request, page.context["asked"], code
+
+    def enter(self, asked, code, minutes=1):
+        client = Client()
+        with time_machine.travel(NOW + timedelta(minutes=minutes), tick=False):
+            return client.post("/requests/code/", {"asked": asked, "code": code}, follow=True)
+
+    def test_it_shows_the_request(self, asked):
+        request, token, code = asked
+        for typed in (code, code.lower(), code.replace("-", " "), f" {code} "):
+            page = self.enter(token, typed)
+            assert page.redirect_chain[-1][0] == f"/requests/{request.reference}/"
+            assert "Your subscription ends" in page.content.decode()
+
+    def test_it_is_good_for_a_quarter_of_an_hour_at_least_and_half_an_hour_at_most(self, asked):
+        _, token, code = asked
+        assert self.enter(token, code, minutes=15).status_code == 200
+        assert self.enter(token, code, minutes=31).status_code == 422
+
+    @pytest.mark.parametrize("code", ["", "2222-2222", "x" * 41, "'; DROP", "٢٢٢٢-٢٢٢٢"])
+    def test_a_wrong_one_says_what_to_do_and_keeps_what_was_typed(self, asked, code):
+        page = self.enter(asked[1], code)
+        assert page.status_code == 422
+        assert "There is a problem" in page.content.decode()
+
+    def test_it_opens_no_other_request(self, asked, client):
+        other = cast.scheduled()
+        page = client.post("/requests/", {"reference": other.reference, "email": other.email_given})
+        assert self.enter(page.context["asked"], asked[2]).status_code == 422
+        stranger = client.post("/requests/", {"reference": asked[0].reference, "email": other.email_given})
+        assert self.enter(stranger.context["asked"], asked[2]).status_code == 422
+
+    def test_without_having_asked_one_asks_first(self, client, policy):
+        assert client.post("/requests/code/", {"asked": "made up", "code": "2222-2222"}).url == "/requests/"
+        assert client.get("/requests/code/").url == "/requests/"
+
+    def test_an_unproven_request_is_only_opened_and_its_button_acts(self, client, policy):
+        request = cast.unverified(cast.account())
+        page = client.post("/requests/", {"reference": request.reference, "email": request.email_given})
+        code = re.search(r"\*\*(\w{4}-\w{4})\*\*", OutgoingMessage.objects.get(kind="follow_link").text)[1]
+        shown = client.post("/requests/code/", {"asked": page.context["asked"], "code": code}, follow=True)
+        assert "Is this your cancellation?" in shown.content.decode()
+        assert cast.fresh(request).state == "unverified"
