@@ -374,7 +374,7 @@ def test_a_first_view_is_light_and_asks_nobody_else(customer_at_home, browser, l
         assert sum(sizes) <= LIMIT, (path, sum(sizes))
         assert all(url.startswith((live_server.url, "data:")) for url in asked), asked
         assert fresh.locator("link[rel=stylesheet]").count() == 1
-        assert fresh.locator("script:not([defer])").count() == 0
+        assert fresh.locator("script[src]:not([defer]):not([type=module])").count() == 0
         fresh.context.close()
 
 
