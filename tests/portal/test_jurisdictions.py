@@ -208,6 +208,21 @@ class TestGermany:
         assert (request.kind_declared, request.cause, request.requested_end) == ("for_cause", "Data lost", None)
         assert "Data lost" in OutgoingMessage.objects.get().text
 
+    def test_for_cause_with_a_wished_end_keeps_both(self, client):
+        wish = timezone.localdate() + timedelta(days=60)
+        answers = {**GERMAN, "kind": "for_cause", "cause": "Data lost", "requested_end": wish.isoformat()}
+        client.post("/cancel/", {**answers, "name": "J", "account_number": "AT-1", "email": "j@else.example"})
+        request = CancellationRequest.objects.get()
+        assert (request.cause, request.requested_end) == ("Data lost", wish)
+        kept = client.get(f"/requests/{request.reference}/declaration.txt").content.decode()
+        assert "Data lost" in kept
+        assert "- Wished end:" in kept
+
+    def test_what_belongs_to_the_other_kind_is_not_declared(self, client):
+        answers = {**GERMAN, "kind": "ordinary", "cause": "Typed, then changed my mind"}
+        client.post("/cancel/", {**answers, "name": "J", "account_number": "AT-1", "email": "j@else.example"})
+        assert CancellationRequest.objects.get().cause == ""
+
     def test_signed_in_it_needs_one_button(self):
         of, client = _of("DE")
         page = client.get("/cancel/")
