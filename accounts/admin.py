@@ -45,6 +45,18 @@ class StaffAdmin(DjangoUserAdmin, ModelAdmin):
         found: QuerySet[User] = super().get_queryset(request)
         return found.prefetch_related("groups")
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """Only a superuser makes superusers."""
+        superuser = request.user.is_superuser  # type: ignore[union-attr]
+        return [] if superuser else ["is_superuser"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody changes what he may do himself, and no administrator a superuser."""
+        allowed = bool(super().has_change_permission(request, obj))
+        if obj is None or request.user.is_superuser:  # type: ignore[union-attr]
+            return allowed
+        return allowed and obj.pk != request.user.pk and not obj.is_superuser
+
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # the history names them; take «active» away instead
 

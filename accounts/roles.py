@@ -15,12 +15,14 @@ _READ = (
     "cancellations.view_termination",
     "messaging.view_outgoingmessage",
 )
+_AUDIT = ("accounts.view_user", "auth.view_group", "cancellations.view_hold", "cancellations.view_erasure")
 _REVIEW = (
     "cancellations.schedule_request",
     "cancellations.decline_request",
     "cancellations.waive_notice",
     "cancellations.change_kind",
     "billing.propose_refund",
+    "messaging.send_message_again",
 )
 _MONEY = ("billing.propose_refund", "billing.approve_refund", "billing.decline_refund", "billing.settle_refund")
 _POLICY = (
@@ -28,13 +30,27 @@ _POLICY = (
     "cancellations.change_policyversion",
     "cancellations.publish_policyversion",
 )
-
-_DATA = ("cancellations.hold_data", "cancellations.erase_data", "cancellations.view_hold", "cancellations.view_erasure")
+_DATA = (
+    "cancellations.hold_data",
+    "cancellations.erase_data",
+    "cancellations.view_hold",
+    "cancellations.view_erasure",
+)
+_PEOPLE = ("accounts.view_user", "accounts.add_user", "accounts.change_user", "auth.view_group")
 
 ROLES = {
     "support": (*_READ, *_REVIEW),
     "finance": (*_READ, *_MONEY),
     "manager": (*_READ, *_REVIEW, *_MONEY, *_POLICY, *_DATA, "cancellations.terminate_account"),
+    "auditor": (*_READ, *_AUDIT),
+    "administrator": (*_AUDIT, *_PEOPLE),
+}
+ABOUT = {
+    "support": "reviews requests and proposes refunds",
+    "finance": "decides refunds and sends them",
+    "manager": "does what support and finance do, publishes policy versions, terminates accounts, erases data",
+    "auditor": "reads everything and changes nothing",
+    "administrator": "makes people and puts them into roles; decides no case and moves no money",
 }
 
 
@@ -43,7 +59,7 @@ def grant_roles(apps: Apps) -> None:
 
     Permissions are otherwise created only after all migrations, so they are created here first.
     """
-    for label in ("accounts", "billing", "cancellations", "messaging"):
+    for label in ("auth", "accounts", "billing", "cancellations", "messaging"):
         config: AppConfig = apps.get_app_config(label)
         config.models_module = True  # type: ignore[assignment]  # a historical app has none, and would be skipped
         create_permissions(config, apps=apps, verbosity=0)

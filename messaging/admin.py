@@ -41,12 +41,15 @@ class OutgoingMessageAdmin(ModelAdmin):
     def text_shown(self, message: OutgoingMessage) -> str:
         return shown_text(message)
 
-    @admin.action(description="Send again what was given up", permissions=["view"])
+    @admin.action(description="Send again what was given up", permissions=["send_again"])
     def send_given_up_again(self, request: HttpRequest, queryset: QuerySet[OutgoingMessage]) -> None:
         revived = sum(send_again(message=message, now=timezone.now()) for message in queryset)
         self.message_user(
             request, f"{revived} of {queryset.count()} wait to be sent again; the others were not given up."
         )
+
+    def has_send_again_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("messaging.send_message_again"))  # type: ignore[union-attr]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

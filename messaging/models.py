@@ -43,6 +43,7 @@ class OutgoingMessage(models.Model):
 
     class Meta:
         verbose_name = "outgoing message"
+        permissions = [("send_message_again", "Can send a message again that was given up")]
         ordering = ["-created_at"]
         indexes = [models.Index(fields=["due_at"], condition=models.Q(state="pending"), name="message_due")]
         triggers = [pgtrigger.FSM(name="message_state", field="state", transitions=list(TRANSITIONS))]

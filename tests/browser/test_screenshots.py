@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings as configured
+from django.core.exceptions import SuspiciousOperation
+from django.shortcuts import render
 from django.utils import timezone
 from moneyed import Money
 from playwright.sync_api import Browser, Page
@@ -111,13 +113,22 @@ def test_what_goes_wrong(pages, monkeypatch):
         page.set_content(f"<form method=post action='{page.url.split('/cancel')[0]}/policy/'><button>x</button></form>")
         page.click("button")
         page.wait_for_selector("h1:has-text('That')")
-    kept(pages, "error-405")
+    kept(pages, "error-stale-form")
+    each(pages, "error-405", "/passkeys/1/remove/")
 
-    def broken():
-        raise RuntimeError("for the picture")
+    def raises(error: Exception):
+        def broken():
+            raise error
 
-    monkeypatch.setattr("cancellations.policy_pages.published_versions", broken)
-    each(pages, "error-500", "/policy/history/")
+        return broken
+
+    for name, error in (("error-500", RuntimeError("for the picture")), ("error-400", SuspiciousOperation("the same"))):
+        monkeypatch.setattr("cancellations.policy_pages.published_versions", raises(error))
+        each(pages, name, "/policy/history/")
+    monkeypatch.setattr(
+        "cancellations.verify_pages.render", lambda http, *_, **__: render(http, "429.html", status=429)
+    )
+    each(pages, "error-429", "/verify/")
 
 
 def test_the_way_of_a_guest(pages, mailbox):

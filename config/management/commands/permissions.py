@@ -1,0 +1,13 @@
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from config.permissions import PAGE, as_markdown
+
+
+class Command(BaseCommand):
+    help = "Writes docs/permissions.md: what each role may, from accounts/roles.py."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        PAGE.write_text(as_markdown())
+        self.stdout.write(f"{PAGE} is written.")

@@ -1,0 +1,150 @@
+"""The permission matrix, pair by pair: what a role may not is refused, also when it is forged."""
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.test import Client
+from django.urls import reverse
+
+from accounts.desk import VerbAdmin
+from accounts.models import User
+from accounts.roles import ROLES
+from cancellations.services.erasure import place_hold
+from config.permissions import PAGE, as_markdown
+from messaging.models import MessageState, OutgoingMessage
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+VERBS = [
+    (model, verb.name, verb.permission)
+    for model, site in admin.site._registry.items()
+    if isinstance(site, VerbAdmin)
+    for verb in site.verbs
+]
+ADDED = {
+    "cancellations.termination": "cancellations.terminate_account",
+    "cancellations.hold": "cancellations.hold_data",
+    "cancellations.erasure": "cancellations.erase_data",
+    "cancellations.policyversion": "cancellations.add_policyversion",
+    "accounts.user": "accounts.add_user",
+    "accounts.account": None,
+    "billing.refund": None,
+    "billing.payment": None,
+    "billing.subscription": None,
+    "cancellations.cancellationrequest": None,
+    "messaging.outgoingmessage": None,
+    "auth.group": None,
+}
+
+
+def person(role: str) -> User:
+    made = User.objects.create_user(f"{role}@desk.example", "a-long-password", is_staff=True)
+    made.groups.add(Group.objects.get(name=role))
+    return made
+
+
+@pytest.fixture
+def row_of():
+    """A row of each kind, whatever its state: who may not is refused before that matters."""
+    cast.policy()
+    request = cast.in_review()
+    rows = {
+        "cancellationrequest": request,
+        "refund": cast.refund_requested(),
+        "termination": cast.terminated(cast.account()),
+        "policyversion": request.policy_version,
+        "account": request.account,
+        "hold": place_hold(account=request.account, by=cast.staff("manager"), ground="Claim", now=cast.NOW),
+    }
+    return lambda model: rows[model._meta.model_name]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_verb_is_open_to_whom_the_matrix_says_and_refused_to_all_others(role, row_of):
+    client = Client()
+    client.force_login(person(role))
+    wrong = []
+    for model, verb, permission in VERBS:
+        address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_verb", args=[row_of(model).pk, verb])
+        for answer in (client.get(address), client.post(address, {})):
+            if (answer.status_code != 403) != (permission in ROLES[role]):
+                wrong.append((model._meta.model_name, verb, answer.status_code))
+    assert wrong == []
+    assert len(VERBS) > 20
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_form_that_makes_a_row(role, row_of):
+    client = Client()
+    client.force_login(person(role))
+    for label, permission in ADDED.items():
+        answer = client.post(reverse(f"admin:{label.replace('.', '_')}_add"), {})
+        assert (answer.status_code != 403) == (permission in ROLES[role]), label
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_list_is_read_by_whom_the_matrix_says(role, row_of):
+    client = Client()
+    client.force_login(person(role))
+    for label in ADDED:
+        app, model = label.split(".")
+        answer = client.get(reverse(f"admin:{app}_{model}_changelist"))
+        assert (answer.status_code != 403) == (f"{app}.view_{model}" in ROLES[role]), label
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_button_is_shown_that_may_not_be_pressed(role, row_of):
+    client = Client()
+    client.force_login(person(role))
+    for model, verb, permission in VERBS:
+        row = row_of(model)
+        page = client.get(reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[row.pk]))
+        if permission not in ROLES[role]:
+            assert f"/do/{verb}/" not in page.content.decode()
+
+
+def test_an_auditor_sends_no_message_again(row_of):
+    OutgoingMessage.objects.filter(state=MessageState.PENDING).update(state=MessageState.DEAD)
+    dead = OutgoingMessage.objects.filter(state=MessageState.DEAD)
+    told = {"action": "send_given_up_again", "_selected_action": [str(one.pk) for one in dead]}
+    for role, left in (("auditor", dead.count()), ("support", 0)):
+        client = Client()
+        client.force_login(person(role))
+        client.post(reverse("admin:messaging_outgoingmessage_changelist"), told)
+        assert dead.all().count() == left, role
+
+
+class TestPeople:
+    @pytest.fixture
+    def boss(self):
+        cast.policy()
+        made = person("administrator")
+        client = Client()
+        client.force_login(made)
+        return made, client
+
+    def change(self, client, who, **fields):
+        told = {"email": who.email, "name": who.name, "is_active": "on", "is_staff": "on", **fields}
+        return client.post(reverse("admin:accounts_user_change", args=[who.pk]), told)
+
+    def test_an_administrator_puts_people_into_roles(self, boss):
+        sam = cast.staff("support")
+        finance = Group.objects.get(name="finance")
+        assert self.change(boss[1], sam, groups=[finance.pk]).status_code == 302
+        assert list(sam.groups.all()) == [finance]
+
+    def test_but_not_himself_and_nobody_into_a_superuser(self, boss):
+        me, client = boss
+        assert self.change(client, me, groups=[Group.objects.get(name="manager").pk]).status_code == 403
+        sam = cast.staff("support")
+        self.change(client, sam, is_superuser="on")
+        assert cast.fresh(sam).is_superuser is False
+        root = User.objects.create_superuser("root@desk.example", "a-long-password")
+        assert self.change(client, root).status_code == 403
+
+    def test_and_decides_no_case(self, boss, row_of):
+        assert boss[1].get(reverse("admin:cancellations_cancellationrequest_changelist")).status_code == 403
+
+
+def test_the_page_for_people_says_what_holds():
+    assert PAGE.read_text() == as_markdown(), "Run: manage.py permissions"
