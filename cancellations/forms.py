@@ -221,7 +221,7 @@ class CancelForm(CrispyForm):
 
     def declaration(self, *, account_number: str, username: str, email: str, language: str) -> Declaration:
         kind = self.declared_kind
-        names = [name for name in self._asked() if name in ASKED[kind] or (self.on_one_page and name != "cause")]
+        names = [name for name in self._asked() if name != "cause" or kind == Kind.FOR_CAUSE]
         given = {name: self.cleaned_data[name] for name in names}
         return Declaration(
             account_number=account_number,
