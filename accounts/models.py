@@ -5,9 +5,13 @@ from typing import Any, ClassVar
 import pghistory
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
+from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.contrib.postgres.search import SearchVector
 from django.db import models
 from django.db.models.functions import Lower, Upper
 from django.utils.translation import gettext_lazy as _
+
+PREFIX = "text_pattern_ops"  # an index that also answers «begins with», in a database of any collation
 
 
 class UserManager(BaseUserManager["User"]):
@@ -80,12 +84,44 @@ class Account(models.Model):
 
     class Meta:
         ordering = ["account_number"]
-        # Upper, because that is how Django compares whatever the case (`iexact`) on PostgreSQL
+        # Upper, because that is how Django compares whatever the case (`iexact`, `istartswith`) on PostgreSQL
         indexes = [
-            models.Index(Upper("email"), name="account_email"),
-            models.Index(Upper("account_number"), name="account_number"),
-            models.Index(Upper("username"), name="account_username"),
+            models.Index(OpClass(Upper("email"), PREFIX), name="account_email"),
+            models.Index(OpClass(Upper("account_number"), PREFIX), name="account_number"),
+            models.Index(OpClass(Upper("username"), PREFIX), name="account_username"),
+            GinIndex(SearchVector("name", config="simple"), name="account_name_words"),
         ]
 
     def __str__(self) -> str:
         return f"{self.account_number} {self.name}"
+
+
+class SavedFilter(models.Model):
+    """A list of the staff interface as somebody wants to see it again: its filters, search and order."""
+
+    owner = models.ForeignKey(User, models.CASCADE, related_name="saved_filters")
+    list_name = models.CharField(max_length=80, help_text="Such as cancellations.cancellationrequest")
+    name = models.CharField(max_length=60)
+    query = models.CharField(max_length=1000, blank=True, help_text="The part of the address after the question mark")
+    shared = models.BooleanField(default=False, help_text="All who see the list see it, too")
+
+    class Meta:
+        ordering = ["name", "pk"]
+        constraints = [models.UniqueConstraint(fields=["owner", "list_name", "name"], name="one_filter_of_a_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Looking(models.Model):
+    """That somebody has the page of a row open. Says nothing once it is some seconds old."""
+
+    person = models.ForeignKey(User, models.CASCADE, related_name="+")
+    page = models.CharField(max_length=120, help_text="The row, such as billing.refund:…")
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["page", "person"], name="one_look_a_page_and_person")]
+
+    def __str__(self) -> str:
+        return f"{self.person} at {self.page}"

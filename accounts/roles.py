@@ -14,6 +14,7 @@ _READ = (
     "cancellations.view_policyversion",
     "cancellations.view_termination",
     "messaging.view_outgoingmessage",
+    "messaging.view_cannedreply",
 )
 _AUDIT = ("accounts.view_user", "auth.view_group", "cancellations.view_hold", "cancellations.view_erasure")
 _REVIEW = (
@@ -21,6 +22,7 @@ _REVIEW = (
     "cancellations.decline_request",
     "cancellations.waive_notice",
     "cancellations.change_kind",
+    "cancellations.assign_request",
     "billing.propose_refund",
     "messaging.send_message_again",
 )
@@ -36,12 +38,13 @@ _DATA = (
     "cancellations.view_hold",
     "cancellations.view_erasure",
 )
+_REPLIES = ("messaging.add_cannedreply", "messaging.change_cannedreply", "messaging.delete_cannedreply")
 _PEOPLE = ("accounts.view_user", "accounts.add_user", "accounts.change_user", "auth.view_group")
 
 ROLES = {
     "support": (*_READ, *_REVIEW),
     "finance": (*_READ, *_MONEY),
-    "manager": (*_READ, *_REVIEW, *_MONEY, *_POLICY, *_DATA, "cancellations.terminate_account"),
+    "manager": (*_READ, *_REVIEW, *_MONEY, *_POLICY, *_DATA, *_REPLIES, "cancellations.terminate_account"),
     "auditor": (*_READ, *_AUDIT),
     "administrator": (*_AUDIT, *_PEOPLE),
 }

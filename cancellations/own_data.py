@@ -24,7 +24,7 @@ from cancellations.models import (
     Termination,
     TerminationGround,
 )
-from cancellations.queries import timeline
+from cancellations.queries import timeline_for_customer
 from cancellations.states import RequestState, TerminationState
 from messaging.models import OutgoingMessage
 from messaging.services import WIPED
@@ -139,7 +139,7 @@ def _request(one: CancellationRequest) -> Row:
         "refund_reason kind kind_ground time_zone next_billing_on deadline_on on_time effective_on effective_at "
         "decision_words decline_ground verified_at",
     )
-    history = [{"at": entry.at, "what": entry.verb, "by": entry.actor} for entry in timeline(one)]
+    history = [{"at": entry.at, "what": entry.verb, "by": entry.actor} for entry in timeline_for_customer(one)]
     return {
         **told,
         "explanation": sentences(one.explanation),

@@ -35,6 +35,8 @@ from cancellations.picture import Point, points
 from cancellations.states import OPEN, PolicyState, RequestState, TerminationState
 from messaging.models import MessageState, OutgoingMessage
 
+AMONG_STAFF = frozenset({"claim", "assign", "release"})
+
 
 class NoPolicyInForce(Exception):
     """No policy version is published and in force, so nothing can be promised to anybody."""
@@ -286,6 +288,17 @@ def due_requests(now: datetime) -> QuerySet[CancellationRequest]:
     return due.filter(ready).order_by("due_at", "id")
 
 
+def overdue_requests(now: datetime, rows: QuerySet[CancellationRequest]) -> QuerySet[CancellationRequest]:
+    """Those of the rows that only a person can move on, and that have waited for more than a working day.
+
+    They are not matched, their ground is not looked at, or the worker set them aside. Everything else takes
+    effect by itself when its time comes.
+    """
+    stuck = Q(state=RequestState.IN_REVIEW) & (Q(effective_at__isnull=True) | Q(kind=Kind.FOR_CAUSE))
+    waited = stuck & Q(received_at__lt=now - timedelta(days=1))
+    return rows.filter(waited | ~Q(enforcement_error=""), state__in=OPEN)
+
+
 @dataclass(frozen=True)
 class Entry:
     """One line of a request's timeline, told by verb; `actor` is customer, staff or system."""
@@ -298,15 +311,20 @@ class Entry:
     words: str
 
 
-def timeline(row: CancellationRequest | Termination) -> list[Entry]:
-    """The row's history, oldest first, as the database recorded it."""
-    return list(_entries(row))
+def timeline(row: CancellationRequest | Termination, *, after: int = 0) -> list[Entry]:
+    """The row's history, oldest first, as the database recorded it; `after` the event with that key."""
+    return list(_entries(row, after))
 
 
-def _entries(row: CancellationRequest | Termination) -> Iterable[Entry]:
+def timeline_for_customer(row: CancellationRequest) -> list[Entry]:
+    """The same without how staff share the work among themselves."""
+    return [entry for entry in timeline(row) if entry.verb not in AMONG_STAFF]
+
+
+def _entries(row: CancellationRequest | Termination, after: int) -> Iterable[Entry]:
     events = row.events.select_related("pgh_context").order_by("pgh_id")  # type: ignore[union-attr]
-    before: Any = None
-    for event in events:
+    before: Any = events.filter(pgh_id__lte=after).last() if after else None
+    for event in events.filter(pgh_id__gt=after):
         told = event.pgh_context.metadata if event.pgh_context else {}
         verb = told.get("verb", "changed outside the portal")
         one_deed = before is not None and event.pgh_context_id and event.pgh_context_id == before.pgh_context_id

@@ -29,7 +29,7 @@ from cancellations.letters import is_follow_code, proof_token, read_proof_token
 from cancellations.models import CancellationRequest, Kind, Receipt
 from cancellations.picture import points_of
 from cancellations.policy_text import filled_in
-from cancellations.queries import attachments_of, declared, outcome_of, points_of_request, timeline
+from cancellations.queries import attachments_of, declared, outcome_of, points_of_request, timeline_for_customer
 from cancellations.services.attachments import attach_to_request
 from cancellations.services.common import RequestRefused, choices_of
 from cancellations.services.receipts import pdf_of
@@ -306,7 +306,7 @@ def _request_context(http: HttpRequest, parts: list[CancellationRequest]) -> dic
 
 
 def _part_context(part: CancellationRequest, now: datetime) -> dict[str, Any]:
-    told: dict[str, Any] = {"request_": part, "entries": timeline(part), "refund_lines": []}
+    told: dict[str, Any] = {"request_": part, "entries": timeline_for_customer(part), "refund_lines": []}
     if part.time_zone:
         told["points"] = points_of_request(part, today=local_date(now, part.time_zone))
     if part.refund is not None:

@@ -4,18 +4,24 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 
 from billing.models import Refund
 from billing.states import RefundState
 from cancellations.models import CancellationRequest, Termination
-from cancellations.states import RequestState, TerminationState
+from cancellations.queries import overdue_requests
+from cancellations.states import OPEN, RequestState, TerminationState
 
+REQUESTS = "cancellations.cancellationrequest"
 MANY = 1000  # a badge counts no further
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    mine = _mine(request)
     queues = [
-        _item(request, "Cancellation requests", "event_busy", "cancellations.cancellationrequest", badge=_in_review),
+        _item(request, "Cancellation requests", "event_busy", REQUESTS, badge=_in_review),
+        _item(request, "Assigned to me", "assignment_ind", REQUESTS, badge=mine, query="?assigned=me"),
+        _item(request, "Overdue", "alarm", REQUESTS, badge=_overdue, query="?due=overdue"),
         _item(request, "Terminations", "person_off", "cancellations.termination", badge=_unconfirmed),
         _item(request, "Refunds", "payments", "billing.refund", badge=_undecided),
     ]
@@ -24,6 +30,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         _item(request, "Subscriptions", "autorenew", "billing.subscription"),
         _item(request, "Payments", "receipt_long", "billing.payment"),
         _item(request, "Messages", "mail", "messaging.outgoingmessage"),
+        _item(request, "Canned replies", "quickreply", "messaging.cannedreply"),
         _item(request, "Policy versions", "gavel", "cancellations.policyversion"),
         _item(request, "Holds", "back_hand", "cancellations.hold"),
         _item(request, "Erasures", "ink_eraser", "cancellations.erasure"),
@@ -36,21 +43,41 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     ]
 
 
-def _item(request: HttpRequest, title: str, icon: str, model: str, badge: Any = None) -> dict[str, Any]:
+def _item(
+    request: HttpRequest, title: str, icon: str, model: str, badge: Any = None, query: str = ""
+) -> dict[str, Any]:
     app, name = model.split(".")
     item: dict[str, Any] = {
         "title": title,
         "icon": icon,
-        "link": reverse(f"admin:{app}_{name}_changelist"),
+        "link": reverse(f"admin:{app}_{name}_changelist") + query,
+        "active": lambda http: _is_shown(http, f"/{app}/{name}/", query),
         "permission": lambda http: http.user.has_perm(f"{app}.view_{name}"),
     }
-    if badge is not None and request.user.is_authenticated:
+    if badge is not None and request.user.has_perm(f"{app}.view_{name}"):  # type: ignore[union-attr]
         item["badge"] = badge()
     return item
 
 
 def _in_review() -> str:
     return _upto(CancellationRequest.objects.filter(state=RequestState.IN_REVIEW)[: MANY + 1].count())
+
+
+def _is_shown(http: HttpRequest, path: str, query: str) -> bool:
+    """Of several lists of one model, the one with these filters."""
+    own = http.path.endswith(path)
+    if query:
+        return own and http.META.get("QUERY_STRING", "") == query.removeprefix("?")
+    return path in http.path and not (own and http.META.get("QUERY_STRING", "") in ("assigned=me", "due=overdue"))
+
+
+def _mine(request: HttpRequest) -> Any:
+    mine = CancellationRequest.objects.filter(assigned_to=request.user.pk, state__in=OPEN)
+    return lambda: _upto(mine[: MANY + 1].count())
+
+
+def _overdue() -> str:
+    return _upto(overdue_requests(timezone.now(), CancellationRequest.objects.all())[: MANY + 1].count())
 
 
 def _undecided() -> str:

@@ -66,6 +66,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.humanize",
+    "django.contrib.postgres",
     "csp",
     "crispy_forms",
     "crispy_bootstrap5",
@@ -271,6 +272,7 @@ UNFOLD = {
         }
     },
     "STYLES": [lambda request: static("css/desk.css")],
+    "SCRIPTS": [lambda request: static("js/desk.js")],
     "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": "config.desk.navigation"},
 }
 

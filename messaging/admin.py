@@ -1,5 +1,3 @@
-import re
-
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -8,17 +6,8 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
-from messaging.models import MessageState, OutgoingMessage
+from messaging.models import VARIABLES, CannedReply, MessageState, OutgoingMessage
 from messaging.services import send_again
-
-PROVING_LINK = re.compile(r"/requests/proof/[^\s>/]+/")
-
-
-def shown_text(message: OutgoingMessage) -> str:
-    """The text as staff may read it: what proves the customer's address is left out."""
-    if message.holds_secret:
-        return "(Holds a code or a proving link, which only its reader may see.)"
-    return PROVING_LINK.sub("/requests/proof/…/", message.text)
 
 
 @admin.register(OutgoingMessage)
@@ -39,7 +28,7 @@ class OutgoingMessageAdmin(ModelAdmin):
 
     @display(description="text")
     def text_shown(self, message: OutgoingMessage) -> str:
-        return shown_text(message)
+        return message.shown_text
 
     @admin.action(description="Send again what was given up", permissions=["send_again"])
     def send_given_up_again(self, request: HttpRequest, queryset: QuerySet[OutgoingMessage]) -> None:
@@ -59,3 +48,27 @@ class OutgoingMessageAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: OutgoingMessage | None = None) -> bool:
         return False
+
+
+@admin.register(CannedReply)
+class CannedReplyAdmin(ModelAdmin):
+    """Managers write them; whoever writes to a customer picks one and changes it as needed."""
+
+    list_display = ["name", "used_for", "languages"]
+    list_filter = ["used_for"]
+    search_fields = ["name", "text_en", "text_de", "text_fr"]
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": ["name", "used_for", "text_en", "text_de", "text_fr"],
+                "description": "Variables, filled in for each customer: "
+                + "; ".join(f"{{{name}}} {meaning}" for name, meaning in VARIABLES.items())
+                + ".",
+            },
+        )
+    ]
+
+    @display(description="languages")
+    def languages(self, reply: CannedReply) -> str:
+        return ", ".join(tag for tag in ("en", "de", "fr") if getattr(reply, f"text_{tag}"))

@@ -4,42 +4,54 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.decorators import display
 
-from accounts.desk import Verb, VerbAdmin, VerbForm
+from accounts.desk import Verb, VerbAdmin, VerbForm, words_field
 from accounts.models import User
 from accounts.queries import account_given
 from billing.models import Subscription
+from billing.periods import local_date
 from billing.queries import payments_with_returned
 from billing.states import IllegalTransition
 from cancellations.admin.files import AddFilesForm, FilesAdmin
+from cancellations.admin.filters import (
+    Assigned,
+    Due,
+    Ground,
+    Jurisdiction,
+    OnTime,
+    found,
+    waiting_for,
+    who_work_on_requests,
+)
+from cancellations.admin.story import changed_since, short_instant, story
 from cancellations.models import CancellationRequest, DeclineGround, Kind
 from cancellations.picture import points
-from cancellations.queries import attachments_of, declared, difference_since, timeline
+from cancellations.queries import declared, difference_since
 from cancellations.services.attachments import attach_to_request
 from cancellations.services.common import RequestRefused
+from cancellations.services.handling import PERMISSION, add_note, ask_again, assign, claim
 from cancellations.services.review import change_kind, decline, reopen, schedule, try_again, waive_notice
 from cancellations.states import OPEN, RequestState
-from messaging.models import OutgoingMessage
+from messaging.wording import day_words, reading
 
 S = RequestState
-WORDS: dict[str, Any] = {"required": False, "widget": forms.Textarea(attrs={"rows": 3})}
 
 
 class ScheduleForm(VerbForm):
+    replies_to = "words"
     subscription: Any = forms.ModelChoiceField(
         queryset=Subscription.objects.none(),
         required=False,
         empty_label="Choose the subscription that the customer means",
         help_text="We could not match this request by itself.",
     )
-    words = forms.CharField(
-        label="Message to the customer", help_text="Optional; it stands in the mail above the working.", **WORDS
-    )
+    words = words_field(help_text="Optional; it stands in the mail above the working.", required=False)
     field_order = ["subscription", "words"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -54,12 +66,13 @@ class ScheduleForm(VerbForm):
 
 
 class DeclineForm(VerbForm):
+    replies_to = "words"
     ground = forms.ChoiceField(
         choices=DeclineGround.choices,
         widget=forms.RadioSelect,
         error_messages={"required": "Choose the ground: a request is declined on one of these and on no other."},
     )
-    words = forms.CharField(label="Message to the customer", help_text="Optional; it follows the ground.", **WORDS)
+    words = words_field(help_text="Optional; it follows the ground.", required=False)
 
 
 class WaiveForm(VerbForm):
@@ -97,6 +110,24 @@ class ChangeKindForm(VerbForm):
         field.choices = [choice for choice in Kind.choices if choice[0] != self.row.kind]
 
 
+class AssignForm(VerbForm):
+    to = forms.ModelChoiceField(
+        label="To",
+        queryset=User.objects.none(),
+        empty_label="Choose a person",
+        error_messages={"required": "Choose a person."},
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field: Any = self.fields["to"]
+        field.queryset = who_work_on_requests().exclude(pk=self.row.assigned_to_id)
+
+
+class NoteForm(VerbForm):
+    words = words_field("Note", "For staff only; it is kept as it is.", error_messages={"required": "Write the note."})
+
+
 def _named_account(request: CancellationRequest) -> Any:
     return account_given(account_number=request.account_number_given, username=request.username_given)
 
@@ -129,28 +160,56 @@ def _try_again(request: CancellationRequest, user: User, given: dict[str, Any], 
     try_again(request=request, by=user, now=now)
 
 
+def _claim(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
+    claim(request=request, by=user, now=now)
+
+
+def _release(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
+    assign(request=request, to=None, by=user, now=now)
+
+
+def _assign(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
+    assign(request=request, to=given["to"], by=user, now=now)
+
+
+def _note(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
+    add_note(request=request, by=user, words=given["words"], now=now)
+
+
+def _ask_again(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
+    ask_again(request=request, by=user, now=now)
+
+
 @admin.register(CancellationRequest)
 class CancellationRequestAdmin(FilesAdmin, VerbAdmin):
     list_display = [
         "reference",
         "falls_due",
-        "shown_state",
         "customer",
         "plan",
-        "shown_kind",
-        "shown_on_time",
         "received",
         "channel",
+        "shown_kind",
+        "shown_on_time",
+        "in_hands_of",
+        "shown_state",
     ]
-    list_filter = ["state", "kind", "channel", "on_time", "reason"]
-    search_fields = [
-        "reference",
-        "account_number_given",
-        "username_given",
-        "email_given",
-        "account__account_number",
-        "account__name",
+    list_filter = [
+        Due,
+        "state",
+        Assigned,
+        "kind",
+        OnTime,
+        "channel",
+        Jurisdiction,
+        Ground,
+        "decline_ground",
+        "reason",
     ]
+    search_fields = ["reference"]  # the box; `found` does the search
+    search_help_text = "Reference, account number, username, e-mail address or name"
+    sortable = ("falls_due", "received")
+    replies_for = "request"
     refusals, illegal = (RequestRefused,), (IllegalTransition,)
     change_form_template = "desk/request.html"
     verbs = (
@@ -158,6 +217,7 @@ class CancellationRequestAdmin(FilesAdmin, VerbAdmin):
             "schedule", "Schedule", "cancellations.schedule_request", (S.IN_REVIEW,), ScheduleForm, _schedule,
             "The request is accepted. It takes effect on its end date, and the customer is told at once.", "scheduled.",
             applies=lambda request, user: request.kind != Kind.FOR_CAUSE,
+            key="s", decides=True,
         ),
         Verb(
             "accept-ground", "Accept the ground", "cancellations.schedule_request", (S.IN_REVIEW,), ScheduleForm,
@@ -165,58 +225,96 @@ class CancellationRequestAdmin(FilesAdmin, VerbAdmin):
             "is reviewed for a refund. If the ground does not hold, change the kind to ordinary instead.",
             "ground accepted.",
             applies=lambda request, user: request.kind == Kind.FOR_CAUSE,
+            key="s", decides=True,
         ),
         Verb(
             "change-kind", "Change the kind", "cancellations.change_kind", (S.IN_REVIEW, S.SCHEDULED), ChangeKindForm,
             _change_kind, "The end date is worked out anew from the same time of receipt, and the customer reads the "
             "ground. A scheduled request may only come to end sooner.", "counts as another kind now.",
+            key="k",
         ),
         Verb(
             "waive", "Waive late notice", "cancellations.waive_notice", (S.IN_REVIEW, S.SCHEDULED), WaiveForm, _waive,
             "The subscription ends as if no notice had been asked for, and the customer is told the earlier date.",
             "late notice waived.",
             applies=lambda request, user: request.on_time is False and request.notice_waived_by_id is None,
+            key="w",
         ),
         Verb(
             "reopen", "Reopen", "cancellations.schedule_request", (S.EXPIRED, S.DECLINED, S.SUPERSEDED), ReopenForm,
             _reopen, "The request is in review again, from the same time of receipt, and the customer is told.",
             "in review again.",
+            key="o",
         ),
         Verb(
             "try-again", "Try again", "cancellations.schedule_request", OPEN, VerbForm, _try_again,
             "The worker set it aside because of the error shown. Once that is mended, it can try again.",
             "given back to the worker.",
             applies=lambda request, user: bool(request.enforcement_error),
+            key="t",
         ),
         Verb(
             "decline", "Decline", "cancellations.decline_request", (S.UNVERIFIED, S.IN_REVIEW), DeclineForm, _decline,
             "The request ends here, the subscription goes on, and the customer reads the ground.", "declined.",
+            key="d", decides=True,
+        ),
+        Verb(
+            "claim", "Claim", PERMISSION, OPEN, VerbForm, _claim, "It is in your hands.", "in your hands.",
+            applies=lambda request, user: request.assigned_to_id is None,
+            key="c", at_a_click=True,
+        ),
+        Verb(
+            "release", "Release", PERMISSION, OPEN, VerbForm, _release, "Nobody has it in hand.", "back in the queue.",
+            applies=lambda request, user: request.assigned_to_id is not None,
+            key="r", at_a_click=True,
+        ),
+        Verb(
+            "assign", "Assign", PERMISSION, OPEN, AssignForm, _assign,
+            "The person finds it under «assigned to me».", "assigned.",
+            key="a",
+        ),
+        Verb(
+            "note", "Write a note", PERMISSION, tuple(RequestState), NoteForm, _note,
+            "Staff read it in the story of the request; the customer never does.", "note written.",
+            key="m",
+        ),
+        Verb(
+            "ask-again", "Ask for proof again", PERMISSION, (S.UNVERIFIED,), VerbForm, _ask_again,
+            "The link that proves the address goes out once more.", "asked again.",
+            key="p",
         ),
         Verb(
             "add-files", "Add files", "cancellations.schedule_request", tuple(RequestState), AddFilesForm, _add_files,
             "They are kept with the request for good; the customer sees them, too.", "files added.",
+            key="f",
         ),
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CancellationRequest]:
-        found: QuerySet[CancellationRequest] = super().get_queryset(request)
-        return found.select_related("account", "subscription__account", "policy_version", "refund", "decided_by")
+        rows: QuerySet[CancellationRequest] = super().get_queryset(request)
+        return rows.select_related(
+            "account",
+            "subscription__account",
+            "policy_version",
+            "refund",
+            "decided_by",
+            "assigned_to",
+            "notice_waived_by",
+        )
 
     def get_ordering(self, request: HttpRequest) -> list[Any]:
         return [F("due_at").asc(nulls_last=True), "-received_at", "-id"]
 
     def page_context(self, request: HttpRequest, row: CancellationRequest) -> dict[str, Any]:
-        names = {person.pk: str(person) for person in User.objects.filter(is_staff=True)}
         context: dict[str, Any] = {
             "row": row,
             "named_account": None if row.account_id else _named_account(row),
             "difference": difference_since(row) if row.is_open else None,
             "payments": payments_with_returned(row.subscription)[:6] if row.subscription else [],
             "others": self._others(row),
-            "entries": [(entry, names.get(entry.by or 0, entry.actor)) for entry in timeline(row)],
-            "letters": OutgoingMessage.objects.filter(about=row.declaration).order_by("created_at"),
-            "files": attachments_of(row),
+            "story": story(row),
             "siblings": declared(row.reference).exclude(pk=row.pk).select_related("subscription"),
+            "due_words": self.falls_due(row),
         }
         if row.effective_on is not None and row.is_open and not row.at_once:
             context["points"] = points(
@@ -233,9 +331,47 @@ class CancellationRequestAdmin(FilesAdmin, VerbAdmin):
             return same.filter(account_id=row.account_id)[:10]
         return same.filter(account_number_given__iexact=row.account_number_given)[:10]
 
-    @display(description="customer")
-    def customer(self, request: CancellationRequest) -> str:
-        return request.account.name if request.account else f"{request.email_given} (not matched)"
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[CancellationRequest], search_term: str
+    ) -> tuple[QuerySet[CancellationRequest], bool]:
+        return found(queryset, search_term), False
+
+    def facts(self, row: CancellationRequest) -> dict[str, str]:
+        told = {
+            "State": str(row.get_state_display()),
+            "Ends on": day_words(row.effective_on) or "–",
+            "Counts as": str(row.get_kind_display()),
+            "In the hands of": str(row.assigned_to or "nobody"),
+        }
+        if row.refund is not None:
+            told["Refund"] = f"{row.refund}, {row.refund.get_state_display()}"
+        return told
+
+    def variables(self, row: CancellationRequest) -> tuple[str, dict[str, str]]:
+        with reading(row.language):
+            return row.language, {
+                "name": row.account.name if row.account else row.name_given,
+                "reference": row.declaration,
+                "plan": row.subscription.plan_name if row.subscription else "",
+                "end_date": day_words(row.effective_on),
+                "support_email": settings.SUPPORT_EMAIL,
+            }
+
+    def what_changed(self, row: CancellationRequest, since: int) -> list[str]:
+        return changed_since(row, since)
+
+    def waiting(self, rows: QuerySet[CancellationRequest], user: User) -> QuerySet[CancellationRequest]:
+        return waiting_for(rows, user)
+
+    @display(description="customer", header=True)
+    def customer(self, request: CancellationRequest) -> list[str]:
+        if request.account:
+            return [request.account.name, request.account.account_number]
+        return [request.email_given, f"{request.account_number_given} · not matched"]
+
+    @display(description="assigned to")
+    def in_hands_of(self, request: CancellationRequest) -> str:
+        return str(request.assigned_to or "–")
 
     @display(description="subscription")
     def plan(self, request: CancellationRequest) -> str:
@@ -247,7 +383,7 @@ class CancellationRequestAdmin(FilesAdmin, VerbAdmin):
 
     @display(description="received", ordering="received_at")
     def received(self, request: CancellationRequest) -> str:
-        return f"{timezone.localtime(request.received_at):%d %b %Y, %H:%M}"
+        return short_instant(request.received_at)
 
     @display(description="on time", label={"on time": "success", "late": "warning", "waived": "info"})
     def shown_on_time(self, request: CancellationRequest) -> str:
@@ -255,21 +391,11 @@ class CancellationRequestAdmin(FilesAdmin, VerbAdmin):
             return "waived"
         return {True: "on time", False: "late", None: "–"}[request.on_time]
 
-    @display(description="falls due", ordering="due_at")
-    def falls_due(self, request: CancellationRequest) -> str:
-        if request.enforcement_error:
-            return "set aside: look at it"
-        if request.due_at is None:
-            return "–"
-        if request.state == S.UNVERIFIED:
-            return f"proof by {timezone.localtime(request.due_at):%d %b %Y}"
-        if request.effective_on is None:
-            return "match it now"
-        if request.ground_is_open:
-            return "look at the ground now"
-        if request.at_once:
-            return "ends now"
-        return f"ends {request.effective_on:%d %b %Y}"
+    @display(description="falls due", ordering="due_at", header=True)
+    def falls_due(self, request: CancellationRequest) -> list[str]:
+        """What falls due next, and when: in words, so that no colour is needed to see it."""
+        what, when = _due_words(request)
+        return [what, when]
 
     @display(
         description="state",
@@ -278,3 +404,37 @@ class CancellationRequestAdmin(FilesAdmin, VerbAdmin):
     )
     def shown_state(self, request: CancellationRequest) -> str:
         return request.get_state_display()
+
+
+def _due_words(request: CancellationRequest) -> tuple[str, str]:
+    if request.enforcement_error:
+        return "Set aside by the worker", "look at it now"
+    if request.due_at is None:
+        return "–", ""
+    now = timezone.now()
+    if request.state == S.UNVERIFIED:
+        return "Proof of the address", _in_days(request.due_at, now)
+    if request.effective_on is None:
+        return "Match it", f"waits {_ago(request.received_at, now)}"
+    if request.ground_is_open:
+        return "Look at the ground", f"waits {_ago(request.received_at, now)}"
+    if request.at_once:
+        return "Ends", "now"
+    what = "Decide before it ends" if request.state == S.IN_REVIEW else "Ends"
+    return what, _in_days(request.effective_at or request.due_at, now)
+
+
+def _in_days(moment: datetime, now: datetime) -> str:
+    zone = settings.COMPANY_TIME_ZONE
+    days = (local_date(moment, zone) - local_date(now, zone)).days
+    told = f"{local_date(moment, zone):%d %b %Y}"
+    if moment <= now:
+        return f"{told}, overdue"
+    return f"{told}, " + ("today" if days == 0 else "tomorrow" if days == 1 else f"in {days} days")
+
+
+def _ago(moment: datetime, now: datetime) -> str:
+    hours = int((now - moment).total_seconds() // 3600)
+    if hours < 48:
+        return f"{hours} hour{'' if hours == 1 else 's'}"
+    return f"{hours // 24} days"

@@ -1,6 +1,7 @@
 from cancellations.models.announcements import Announcement
 from cancellations.models.attachments import Attachment
 from cancellations.models.holds import Erasure, Hold
+from cancellations.models.notes import Note
 from cancellations.models.policy import PolicyVersion, ReviewMode
 from cancellations.models.receipts import Receipt
 from cancellations.models.requests import (
@@ -24,6 +25,7 @@ __all__ = [
     "Erasure",
     "Hold",
     "Kind",
+    "Note",
     "PolicyVersion",
     "Reason",
     "Receipt",

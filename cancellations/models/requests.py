@@ -4,13 +4,14 @@ import uuid
 
 import pghistory
 import pgtrigger
+from django.contrib.postgres.indexes import OpClass
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
-from django.db.models.functions import Left, Lower
+from django.db.models.functions import Left, Lower, Upper
 from django.utils.translation import gettext_lazy as _
 from djmoney.models.fields import MoneyField
 
-from accounts.models import Account, User
+from accounts.models import PREFIX, Account, User
 from billing.models import AMOUNT, Refund, Subscription
 from billing.references import new_reference
 from cancellations.jurisdictions import DEFAULT
@@ -134,6 +135,9 @@ class CancellationRequest(models.Model):
     )
     refund = models.OneToOneField(Refund, models.PROTECT, null=True, blank=True, related_name="+")
 
+    assigned_to = models.ForeignKey(
+        User, models.PROTECT, null=True, blank=True, related_name="+", help_text="Who of support has it in hand"
+    )
     superseded_by = models.ForeignKey(
         "Termination", models.PROTECT, null=True, blank=True, related_name="superseded_requests"
     )
@@ -158,11 +162,22 @@ class CancellationRequest(models.Model):
             ("decline_request", "Can decline a cancellation request"),
             ("waive_notice", "Can waive late notice"),
             ("change_kind", "Can change the kind of a cancellation"),
+            ("assign_request", "Can claim, assign and release requests, and write notes on them"),
         ]
         indexes = [
             models.Index(fields=["due_at", "id"], condition=Q(state__in=OPEN), name="request_due"),
             models.Index(fields=["account", "received_at"], name="request_account"),
             models.Index(fields=["-received_at", "-id"], name="request_newest"),
+            models.Index(fields=["due_at", "-received_at", "-id"], name="request_queue"),
+            models.Index(fields=["state", "due_at", "-received_at", "-id"], name="request_queue_by_state"),
+            models.Index(
+                fields=["assigned_to", "due_at", "-received_at", "-id"],
+                condition=Q(assigned_to__isnull=False),
+                name="request_queue_by_person",
+            ),
+            models.Index(OpClass(Upper("account_number_given"), PREFIX), name="request_number_given"),
+            models.Index(OpClass(Upper("username_given"), PREFIX), name="request_username_given"),
+            models.Index(OpClass(Upper("email_given"), PREFIX), name="request_email_given"),
             models.Index(fields=["declaration"], name="request_declaration"),
         ]
         constraints = [

@@ -20,7 +20,7 @@ from pghistory.models import Context
 from accounts.history import recorded
 from accounts.models import Account, User
 from billing.models import Refund
-from cancellations.models import Attachment, CancellationRequest, Erasure, Hold, Receipt, Termination
+from cancellations.models import Attachment, CancellationRequest, Erasure, Hold, Note, Receipt, Termination
 from cancellations.queries import holds_on, retained_long_enough
 from cancellations.services.common import RequestRefused
 from cancellations.states import RequestState
@@ -41,6 +41,7 @@ GUARDS = (
     "accounts.AccountEvent:append_only",
     "billing.RefundEvent:append_only",
     "cancellations.HoldEvent:append_only",
+    "cancellations.Note:note_stays",
 )
 REQUEST_WORDS = (
     "name_given", "username_given", "words", "cause", "refund_reason", "survey_words", "kind_ground",
@@ -117,6 +118,7 @@ def _erase_rows(account: Account, now: datetime) -> Counter[str]:
         terminations=_wipe(terminations, TERMINATION_WORDS, {}),
         holds=_wipe(Hold.objects.filter(account=account), ("ground", "lifted_ground"), {}),
         receipts=_erase_receipts(Receipt.objects.filter(request__account=account), now),
+        notes=Note.objects.filter(request__account=account).update(words=ERASED),
         files=_erase_files(Attachment.objects.filter(Q(request__account=account) | Q(termination__account=account))),
         messages=_erase_messages(
             OutgoingMessage.objects.filter(Q(recipient__iexact=email) | Q(about__in=references)), nobody
@@ -180,6 +182,7 @@ def _forget_unproven(now: datetime) -> int:
         references = list(rows.values_list("declaration", flat=True))
         _erase_receipts(Receipt.objects.filter(request__in=keys), now)
         _erase_files(Attachment.objects.filter(request__in=keys))
+        Note.objects.filter(request__in=keys).update(words=ERASED)
         _erase_messages(OutgoingMessage.objects.filter(about__in=references), "erased@erased.invalid")
         words = (*REQUEST_WORDS, "account_number_given")
         return _wipe(rows, words, {"email_given": "erased@erased.invalid"})

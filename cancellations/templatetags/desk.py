@@ -6,7 +6,7 @@ from django import template
 
 from accounts.models import Account, User
 from billing.models import Refund
-from cancellations.explaining import VERBS
+from cancellations.explaining import STAFF_VERBS
 from cancellations.models import CancellationRequest, TerminatedSubscription
 from cancellations.queries import Entry, timeline
 
@@ -16,7 +16,7 @@ register = template.Library()
 @register.filter
 def deed(verb: str) -> str:
     """What was done, for staff."""
-    return str(VERBS.get(verb, verb))
+    return str(STAFF_VERBS.get(verb, verb))
 
 
 @register.simple_tag

@@ -1,0 +1,172 @@
+"""Lists of the staff interface: paged by key, with filters that can be saved and shared."""
+
+from typing import Any, ClassVar
+
+from django.contrib import messages
+from django.contrib.admin.options import csrf_protect_m
+from django.contrib.admin.views.main import ERROR_FLAG, PAGE_VAR
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db import IntegrityError, transaction
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import URLPattern, path, reverse
+from unfold.admin import ModelAdmin
+from unfold.views import ChangeList
+
+from accounts.models import SavedFilter, User
+from accounts.paging import Key, keys_of, page
+
+AFTER, BEFORE = "after", "before"
+NOT_SAVED = (AFTER, BEFORE, PAGE_VAR, ERROR_FLAG)
+MOST_SAVED = 30
+
+
+class Keyset(Paginator):
+    """Stands where the admin expects a paginator; the list itself knows its pages."""
+
+    template_name = "desk/pagination.html"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__([], 1)
+
+
+class KeysetList(ChangeList):
+    """Django's list of rows, without counting and without OFFSET."""
+
+    keys: list[Key]
+    next_url = previous_url = first_url = ""
+
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        self._after, self._before = request.GET.get(AFTER, ""), request.GET.get(BEFORE, "")
+        super().__init__(request, *args, **kwargs)
+
+    def get_filters_params(self, params: Any = None) -> dict[str, Any]:
+        found = super().get_filters_params(params)
+        for name in (AFTER, BEFORE):
+            found.pop(name, None)
+        return found
+
+    def get_results(self, request: HttpRequest) -> None:
+        for name in (AFTER, BEFORE):
+            self.params.pop(name, None)
+            self.filter_params.pop(name, None)
+        self.keys = keys_of(self.model, self.get_ordering(request, self.root_queryset))
+        found = page(self.queryset, self.keys, size=self.list_per_page, after=self._after, before=self._before)
+        self.paginator = Keyset()
+        self.result_list = found.rows
+        self.result_count = len(found.rows) + bool(found.next or found.previous)  # enough to tell «this page» from all
+        self.full_result_count, self.show_full_result_count, self.show_admin_actions = self.result_count, False, True
+        self.can_show_all = self.multi_page = False
+        self.next_url = self.get_query_string({AFTER: found.next}) if found.next else ""
+        self.previous_url = self.get_query_string({BEFORE: found.previous}) if found.previous else ""
+        self.first_url = self.get_query_string() if found.previous else ""
+
+
+class DeskAdmin(ModelAdmin):
+    """Read-only: rows come and change by import and by verbs alone."""
+
+    paginator = Keyset
+    show_full_result_count = False
+    list_per_page = 50
+    actions = None
+    list_filter_submit = False
+    list_fullwidth = True
+    list_before_template = "desk/saved_filters.html"
+    sortable: ClassVar[tuple[str, ...]] = ()  # columns that an index answers
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return KeysetList
+
+    def get_sortable_by(self, request: HttpRequest) -> Any:
+        return self.sortable
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    @property
+    def list_name(self) -> str:
+        return str(self.opts.label_lower)
+
+    def get_urls(self) -> list[URLPattern]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}"
+        return [
+            path("filters/save/", self.admin_site.admin_view(self.save_filter), name=f"{name}_save_filter"),
+            path(
+                "filters/<int:key>/remove/", self.admin_site.admin_view(self.remove_filter), name=f"{name}_drop_filter"
+            ),
+            *super().get_urls(),
+        ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        query = savable(request.GET)
+        saved = SavedFilter.objects.filter(list_name=self.list_name).select_related("owner")
+        mine_or_shared = saved.filter(Q(owner=request.user.pk) | Q(shared=True))[:MOST_SAVED]
+        context = {
+            "saved_filters": [(one, one.query == query) for one in mine_or_shared],
+            "savable": query,
+            "save_url": reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_save_filter"),
+            "drop_url": f"admin:{self.opts.app_label}_{self.opts.model_name}_drop_filter",
+        }
+        return super().changelist_view(request, {**context, **(extra_context or {})})
+
+    @csrf_protect_m
+    def save_filter(self, request: HttpRequest) -> HttpResponse:
+        """Keeps the filters, the search and the order of the list as it is shown, under a name."""
+        if request.method != "POST" or not self.has_view_permission(request):
+            raise PermissionDenied
+        assert isinstance(request.user, User)
+        query = savable(QueryDict(request.POST.get("query", "")))
+        back = redirect(f"{self._list_url()}?{query}")
+        name = request.POST.get("name", "").strip()[:60]
+        if not name or not query:
+            messages.error(
+                request, "Choose filters first, then give them a name." if name else "Give the filter a name."
+            )
+            return back
+        kept: dict[str, Any] = {"query": query[:1000], "shared": request.POST.get("shared") == "on"}
+        try:
+            with transaction.atomic():
+                SavedFilter.objects.update_or_create(
+                    owner=request.user, list_name=self.list_name, name=name, defaults=kept
+                )
+        except IntegrityError:  # the same name in the same moment: it is there now
+            pass
+        messages.success(request, f"Kept as «{name}».")
+        return back
+
+    @csrf_protect_m
+    def remove_filter(self, request: HttpRequest, key: int) -> HttpResponse:
+        if request.method != "POST" or not self.has_view_permission(request):
+            raise PermissionDenied
+        kept = get_object_or_404(SavedFilter, pk=key, list_name=self.list_name, owner=request.user.pk)
+        kept.delete()
+        messages.success(request, f"«{kept.name}» is gone.")
+        return redirect(self._list_url())
+
+    def _list_url(self) -> str:
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+
+    def rows_of(self, request: HttpRequest, query: str) -> QuerySet[Any]:
+        """The rows that the list shows with this query, in its order; for what acts on all of them."""
+        get, request.GET = request.GET, QueryDict(savable(QueryDict(query)))  # type: ignore[assignment]
+        try:
+            shown: Any = self.get_changelist_instance(request)
+        finally:
+            request.GET = get
+        rows: QuerySet[Any] = shown.queryset
+        return rows
+
+
+def savable(given: QueryDict) -> str:
+    kept = given.copy()
+    for name in NOT_SAVED:
+        kept.pop(name, None)
+    return kept.urlencode()

@@ -1,0 +1,376 @@
+"""Verbs: what staff may do to a row, each with its permission, its form, a preview and its confirmation.
+
+Rows are never edited in a form here. The service behind a verb decides; the page before it shows what will
+happen by letting it happen in a transaction that is undone.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin.options import csrf_protect_m
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import Max, Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+
+from accounts.desk.lists import DeskAdmin, savable
+from accounts.desk.looking import leave, look, others_at
+from accounts.models import User
+from accounts.paging import cursor_of, keys_of, page
+from messaging.models import CannedReply, OutgoingMessage
+from messaging.rendering import markdown_to_html
+from messaging.wording import language_for
+
+SEEN, STEP, LIST, REPLY = "seen", "step", "list", "reply"
+
+
+class VerbForm(forms.Form):
+    """The form of a verb. It may look at the row (`row`) and at who acts (`user`) to offer the right choices."""
+
+    replies_to: ClassVar[str] = ""  # the field into which a canned reply goes
+
+    def __init__(self, *args: Any, row: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
+        self.row, self.user = row, user
+        self.use_required_attribute = False
+
+
+def words_field(label: str = "Message to the customer", help_text: str = "Optional.", **kwargs: Any) -> forms.CharField:
+    """A field for words; how long they may be is said before they are lost."""
+    told: dict[str, Any] = {"widget": forms.Textarea(attrs={"rows": 4}), "max_length": 10_000, **kwargs}
+    return forms.CharField(label=label, help_text=help_text, **told)
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One thing that staff do to a row: who may, in which states, what is asked, and the service's call.
+
+    `key` is its keyboard shortcut. One that `decides` leads on to the next row of the queue; one that is
+    `grave` (money, terminations) asks for the second factor again; one `at_a_click` needs no page of its own.
+    """
+
+    name: str
+    label: str
+    permission: str
+    states: tuple[str, ...]
+    form: type[VerbForm]
+    run: Callable[[Any, User, dict[str, Any], datetime], object]
+    consequence: str
+    done: str
+    applies: Callable[[Any, User], bool] = lambda row, user: True
+    key: str = ""
+    decides: bool = False
+    grave: bool = False
+    at_a_click: bool = False
+
+    def open_to(self, user: Any, row: Any) -> bool:
+        return user.has_perm(self.permission) and row.state in self.states and self.applies(row, user)
+
+
+@dataclass
+class Preview:
+    """What a verb would do: the facts that change, the mails that go out, or why it would be refused."""
+
+    changes: list[tuple[str, str, str]] = field(default_factory=list)
+    letters: list[tuple[OutgoingMessage, str]] = field(default_factory=list)
+    refusal: str = ""
+
+
+class VerbAdmin(DeskAdmin):
+    """A read-only page with the row's verbs as buttons, shown only where they are legal and permitted."""
+
+    verbs: ClassVar[tuple[Verb, ...]] = ()
+    refusals: ClassVar[tuple[type[Exception], ...]] = ()  # what a person can mend in the form
+    illegal: ClassVar[tuple[type[Exception], ...]] = ()  # the row moved on meanwhile
+    replies_for: ClassVar[str] = ""  # which canned replies fit
+    change_form_template = "desk/page.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}"
+        view = self.admin_site.admin_view
+        return [
+            path("<path:object_id>/do/<slug:verb>/", view(self.verb_view), name=f"{name}_verb"),
+            path("<path:object_id>/preview/<slug:verb>/", view(self.preview_view), name=f"{name}_preview"),
+            path("<path:object_id>/looking/", view(self.looking_view), name=f"{name}_looking"),
+            *super().get_urls(),
+        ]
+
+    # What an admin says about its rows
+
+    def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """What the page shows beside the row itself."""
+        return {"row": row}
+
+    def facts(self, row: Any) -> dict[str, str]:
+        """What a verb may change, in words; the preview shows what differs afterwards."""
+        return {"State": str(row.get_state_display())}
+
+    def variables(self, row: Any) -> tuple[str, dict[str, str]]:
+        """The customer's language, and the values for canned replies in it."""
+        return "en", {}
+
+    def what_changed(self, row: Any, since: int) -> list[str]:
+        """What happened to the row after the event with this key, a sentence each."""
+        return ["It was changed."]
+
+    def waiting(self, rows: QuerySet[Any], user: User) -> QuerySet[Any]:
+        """Those of a list's rows that wait for this person, to go on with after a decision."""
+        return rows.none()
+
+    # The page of a row
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        context = dict(extra_context or {})
+        if row is not None and self.has_view_permission(request, row):
+            assert isinstance(request.user, User)
+            kept = list_query(request)
+            context["verbs"] = [
+                (verb, self.verb_url(row, verb, kept)) for verb in self.verbs if verb.open_to(request.user, row)
+            ]
+            context |= self.page_context(request, row)
+            context |= self._beside(request, row)
+        return super().change_view(request, object_id, form_url, context)
+
+    def _beside(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        assert isinstance(request.user, User)
+        kept = list_query(request)
+        now = timezone.now()
+        return {
+            "others_here": look(page=self._page_name(row), person=request.user, now=now),
+            "looking_url": reverse(self._url("looking"), args=[row.pk]),
+            "seen": newest_event(row),
+            "list_query": kept,
+            "next_url": self._next_url(request, row),
+            "back_to_list": f"{self._list_url()}?{kept}" if kept else self._list_url(),
+        }
+
+    def _page_name(self, row: Any) -> str:
+        return f"{self.list_name}:{row.pk}"
+
+    def _url(self, what: str) -> str:
+        return f"admin:{self.opts.app_label}_{self.opts.model_name}_{what}"
+
+    def verb_url(self, row: Model, verb: Verb, kept: str = "") -> str:
+        address = reverse(self._url("verb"), args=[row.pk, verb.name])
+        return f"{address}?{filters(kept)}" if kept else address
+
+    def page_url(self, row: Model, kept: str = "") -> str:
+        address = reverse(self._url("change"), args=[row.pk])
+        return f"{address}?{filters(kept)}" if kept else address
+
+    @csrf_protect_m
+    def looking_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Asked by the page's script every some seconds: who else is here, and did the row change."""
+        row = self.get_object(request, object_id)
+        if row is None or request.method != "POST" or not self.has_view_permission(request, row):
+            raise PermissionDenied
+        assert isinstance(request.user, User)
+        if request.POST.get("leave"):
+            leave(page=self._page_name(row), person=request.user)
+            return HttpResponse(status=204)
+        others = look(page=self._page_name(row), person=request.user, now=timezone.now())
+        since = _number(request.POST.get(SEEN, ""))
+        changed = self.what_changed(row, since) if newest_event(row) > since else []
+        return JsonResponse({"others": others, "changed": changed})
+
+    # A verb
+
+    @csrf_protect_m
+    def verb_view(self, request: HttpRequest, object_id: str, verb: str) -> HttpResponse:
+        row, chosen = self._row_and_verb(request, object_id, verb)
+        assert isinstance(request.user, User)
+        if not chosen.open_to(request.user, row):
+            messages.error(
+                request, f"{row} is {row.get_state_display()}: {chosen.label.lower()} is not open to it now."
+            )
+            return redirect(self.page_url(row, list_query(request)))
+        posted = request.method == "POST"
+        form = chosen.form(*((request.POST, request.FILES) if posted else (None, None)), row=row, user=request.user)
+        if not posted:
+            return self._verb_page(request, chosen, row, form)
+        step = request.POST.get(STEP, "")
+        if step == REPLY:
+            form = self._with_reply(request, chosen, row)
+            return self._verb_page(request, chosen, row, form, status=200)
+        valid = form.is_valid()
+        if step == "preview":
+            return self._verb_page(request, chosen, row, form, status=200 if valid else 422)
+        answer = self._run(request, chosen, row, form) if valid else None
+        return answer or self._verb_page(request, chosen, row, form, status=422)
+
+    def _row_and_verb(self, request: HttpRequest, object_id: str, verb: str) -> tuple[Any, Verb]:
+        row: Any = self.get_object(request, object_id)
+        chosen = next((one for one in self.verbs if one.name == verb), None)
+        if row is None or chosen is None:
+            raise Http404
+        assert isinstance(request.user, User)
+        if not self.has_view_permission(request, row) or not request.user.has_perm(chosen.permission):
+            raise PermissionDenied
+        return row, chosen
+
+    def _run(self, request: HttpRequest, verb: Verb, row: Any, form: VerbForm) -> HttpResponse | None:
+        assert isinstance(request.user, User)
+        kept = list_query(request)
+        onward = self._next_url(request, row) if verb.decides else ""
+        try:
+            with transaction.atomic():
+                type(row).objects.select_for_update(of=("self",)).filter(pk=row.pk).first()
+                since = _number(request.POST.get(SEEN, ""))
+                if SEEN in request.POST and newest_event(row) > since:
+                    return self._changed_meanwhile(request, verb, row, form, since)
+                verb.run(row, request.user, form.cleaned_data, timezone.now())
+        except self.illegal as error:
+            messages.error(request, f"Nothing was changed: somebody was faster. {error}")
+            return redirect(self.page_url(row, kept))
+        except self.refusals as error:
+            form.add_error(None, str(error))
+            return None
+        if onward:
+            told = '{}: {} This is the next in the queue. <a href="{}">Back to {}</a>'
+            messages.success(request, format_html(told, str(row), verb.done, self.page_url(row, kept), str(row)))
+            return redirect(onward)
+        messages.success(request, f"{row}: {verb.done}")
+        return redirect(self.page_url(row, kept))
+
+    def _changed_meanwhile(
+        self, request: HttpRequest, verb: Verb, row: Any, form: VerbForm, since: int
+    ) -> HttpResponse:
+        """Somebody else was here since the page was opened: nothing is overwritten, nothing typed is lost."""
+        fresh = self.get_object(request, str(row.pk))
+        changes = self.what_changed(fresh, since)
+        if not verb.open_to(request.user, fresh):
+            told = " ".join(changes)
+            messages.error(request, f"Nothing was changed: {fresh} is {fresh.get_state_display()} meanwhile. {told}")
+            return redirect(self.page_url(fresh, list_query(request)))
+        return self._verb_page(request, verb, fresh, form, status=409, changed=changes)
+
+    def _verb_page(
+        self,
+        request: HttpRequest,
+        verb: Verb,
+        row: Any,
+        form: VerbForm,
+        status: int = 200,
+        changed: Sequence[str] = (),
+    ) -> HttpResponse:
+        assert isinstance(request.user, User)
+        kept = list_query(request)
+        context = {
+            **self.admin_site.each_context(request),
+            **self.page_context(request, row),
+            "title": f"{verb.label}: {row}",
+            "opts": self.opts,
+            "verb": verb,
+            "form": form,
+            "back": self.page_url(row, kept),
+            "list_query": kept,
+            "changed": changed,
+            "seen": newest_event(row),
+            "others_here": others_at(page=self._page_name(row), person=request.user, now=timezone.now()),
+            "preview": self._preview(verb, row, request.user, form),
+            "preview_url": reverse(self._url("preview"), args=[row.pk, verb.name]),
+            "replies": self._replies(row) if form.replies_to else [],
+        }
+        return render(request, "desk/verb.html", context, status=status)
+
+    # What it would do
+
+    @csrf_protect_m
+    def preview_view(self, request: HttpRequest, object_id: str, verb: str) -> HttpResponse:
+        """The preview alone, for the page's script while somebody types."""
+        row, chosen = self._row_and_verb(request, object_id, verb)
+        if request.method != "POST" or not chosen.open_to(request.user, row):
+            raise PermissionDenied
+        assert isinstance(request.user, User)
+        form = chosen.form(request.POST, request.FILES, row=row, user=request.user)
+        form.is_valid()
+        return render(request, "desk/preview.html", {"preview": self._preview(chosen, row, request.user, form)})
+
+    def _preview(self, verb: Verb, row: Any, user: User, form: VerbForm) -> Preview | None:
+        """None where what is typed is not enough to say."""
+        if form.is_multipart():
+            return None
+        if not form.is_bound:
+            initial = {name: form.get_initial_for_field(each, name) for name, each in form.fields.items()}
+            form = verb.form({name: value for name, value in initial.items() if value is not None}, row=row, user=user)
+        return self._rehearsed(verb, row, user, form.cleaned_data) if form.is_valid() else None
+
+    def _rehearsed(self, verb: Verb, row: Any, user: User, given: dict[str, Any]) -> Preview:
+        now, found = timezone.now(), Preview()
+        before = self.facts(row)
+        with transaction.atomic():
+            try:
+                with transaction.atomic():
+                    verb.run(row, user, given, now)
+            except (*self.refusals, *self.illegal) as error:
+                found.refusal = str(error)
+            else:
+                after = self.facts(type(row).objects.get(pk=row.pk))
+                found.changes = [(name, before.get(name, ""), told) for name, told in after.items()]
+                found.changes = [one for one in found.changes if one[1] != one[2]]
+                letters = OutgoingMessage.objects.filter(created_at=now)
+                found.letters = [(one, markdown_to_html(one.shown_text)) for one in letters]
+            transaction.set_rollback(True)
+        return found
+
+    # Canned replies
+
+    def _replies(self, row: Any) -> list[tuple[CannedReply, str]]:
+        language, values = self.variables(row)
+        fitting = CannedReply.objects.filter(used_for__in=("any", self.replies_for))
+        return [(one, one.told(language_for(language).partition("-")[0], values)) for one in fitting]
+
+    def _with_reply(self, request: HttpRequest, verb: Verb, row: Any) -> VerbForm:
+        """The form with a canned reply below what was typed; for pages without the script."""
+        data = request.POST.copy()
+        told = {str(reply.pk): text for reply, text in self._replies(row)}.get(data.get(REPLY, ""), "")
+        name = verb.form.replies_to
+        data[name] = "\n\n".join(filter(None, (data.get(name, "").strip(), told)))
+        assert isinstance(request.user, User)
+        return verb.form(data, row=row, user=request.user)
+
+    # The next one
+
+    def _next_url(self, request: HttpRequest, row: Any) -> str:
+        """The row of the same list that waits after this one, or else the first that waits; empty where none does."""
+        assert isinstance(request.user, User)
+        kept = list_query(request)
+        rows = self.waiting(self.rows_of(request, kept), request.user).exclude(pk=row.pk)
+        keys = keys_of(self.model, self.get_ordering(request))
+        for after in (cursor_of(row, keys), ""):
+            if found := page(rows, keys, size=1, after=after).rows:
+                return self.page_url(found[0], kept)
+        return ""
+
+
+def list_query(request: HttpRequest) -> str:
+    """The filters of the list from which somebody came, carried from page to page."""
+    return savable(QueryDict(request.POST.get(LIST, "") or request.GET.get("_changelist_filters", "")))
+
+
+def filters(kept: str) -> str:
+    """As the admin itself names the list's filters in an address."""
+    told = QueryDict(mutable=True)
+    told["_changelist_filters"] = kept
+    return told.urlencode()
+
+
+def newest_event(row: Any) -> int:
+    """The key of the newest line in the row's history; 0 where none is kept."""
+    events = getattr(row, "events", None)
+    return (events.aggregate(newest=Max("pgh_id"))["newest"] or 0) if events is not None else 0
+
+
+def _number(told: str) -> int:
+    return int(told) if told.isdecimal() and len(told) < 19 else 0
