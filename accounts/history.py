@@ -1,11 +1,45 @@
-"""Who did what and why, beside each change that the database records (django-pghistory)."""
+"""Who did what and why, beside each change that the database records (django-pghistory), and the audit's own record.
 
-from collections.abc import Iterator
+Each line of the history, and each change of one, is noted in the audit (models.AuditEntry) by a trigger of the
+database, in the same transaction; `services.audit` seals the notes in a chain.
+"""
+
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 from uuid import uuid4
 
 import pghistory
+import pgtrigger
 from pghistory import runtime
+
+NOTE = """
+    IF TG_OP = 'DELETE' THEN
+        PERFORM audit_note(TG_TABLE_NAME::text, 'D', audit_row(OLD));
+        RETURN OLD;
+    END IF;
+    PERFORM audit_note(TG_TABLE_NAME::text, left(TG_OP, 1), audit_row(NEW));
+    RETURN NEW;
+"""
+# A context is told again by each statement of its own; only what it says counts, not when it was said.
+NOTE_CONTEXT = """
+    PERFORM audit_note(TG_TABLE_NAME::text, left(TG_OP, 1), CASE WHEN TG_OP = 'DELETE'
+        THEN jsonb_build_object('id', OLD.id, 'metadata', OLD.metadata)
+        ELSE jsonb_build_object('id', NEW.id, 'metadata', NEW.metadata) END);
+    RETURN NULL;
+"""
+_ANY = pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete
+
+
+def audited(func: str = NOTE) -> pgtrigger.Trigger:
+    """The trigger that notes each row of a table in the audit."""
+    return pgtrigger.Trigger(name="audited", when=pgtrigger.After, operation=_ANY, func=func)
+
+
+def tracked(*trackers: Any, **options: Any) -> Callable[[Any], Any]:
+    """`pghistory.track`, with the lines of the history noted in the audit."""
+    track: Callable[[Any], Any] = pghistory.track(*trackers, meta={"triggers": [audited()]}, **options)
+    return track
 
 
 @contextmanager

@@ -3,13 +3,18 @@
 from typing import Any, ClassVar
 
 import pghistory
+import pgtrigger
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.contrib.postgres.search import SearchVector
 from django.db import models
 from django.db.models.functions import Lower, Upper
 from django.utils.translation import gettext_lazy as _
+from pghistory.models import Context
+
+from accounts.history import NOTE_CONTEXT, audited, tracked
 
 PREFIX = "text_pattern_ops"  # an index that also answers «begins with», in a database of any collation
 
@@ -29,6 +34,19 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email=(username or "").strip().lower())
 
 
+_WHO = ["email", "name", "is_staff", "is_active", "is_superuser"]
+_STAFF = pgtrigger.Q(new__is_staff=True)
+_ROWS = [f"ROW({', '.join(f'{row}.{name}' for name in _WHO)})" for row in ("OLD", "NEW")]
+_IS_OR_WAS_STAFF = pgtrigger.Condition(f"((OLD.is_staff OR NEW.is_staff) AND {_ROWS[0]} IS DISTINCT FROM {_ROWS[1]})")
+
+
+@tracked(
+    pghistory.InsertEvent(condition=_STAFF),
+    pghistory.UpdateEvent(condition=_IS_OR_WAS_STAFF),
+    pghistory.DeleteEvent(condition=pgtrigger.Q(old__is_staff=True)),
+    fields=_WHO,
+    model_name="UserEvent",
+)
 class User(AbstractBaseUser, PermissionsMixin):
     """Somebody who signs in: a customer (by code, never with a password) or a member of staff."""
 
@@ -54,12 +72,20 @@ class User(AbstractBaseUser, PermissionsMixin):
         super().save(*args, **kwargs)
 
 
+@tracked(pghistory.InsertEvent(), pghistory.DeleteEvent(), obj_field=None, model_name="MembershipEvent")
+class Membership(User.groups.through):  # type: ignore[name-defined,misc]  # made by Django
+    """That somebody has a role."""
+
+    class Meta:
+        proxy = True
+
+
 class AccountStatus(models.TextChoices):
     ACTIVE = "active", _("active")
     CLOSED = "closed", _("closed")
 
 
-@pghistory.track(pghistory.UpdateEvent(), pghistory.DeleteEvent(), level=pghistory.Statement)
+@tracked(pghistory.UpdateEvent(), pghistory.DeleteEvent(), level=pghistory.Statement)
 class Account(models.Model):
     """The contract holder at the company, as the company's own system knows it."""
 
@@ -125,3 +151,126 @@ class Looking(models.Model):
 
     def __str__(self) -> str:
         return f"{self.person} at {self.page}"
+
+
+class ToldContext(Context):
+    """What the history says of who, why and where, so that it is noted in the audit, too."""
+
+    class Meta:
+        proxy = True
+        triggers = [audited(NOTE_CONTEXT)]
+
+
+class Deed(models.Model):
+    """What staff did that changes no row: signed in, exported, downloaded. Written once."""
+
+    at = models.DateTimeField()
+    by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
+    verb = models.CharField(max_length=40)
+    about = models.CharField(max_length=254, blank=True)
+    why = models.TextField(blank=True)
+    actor = models.CharField(max_length=10, default="staff")
+    address = models.CharField("network address", max_length=64, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["verb", "about", "at"], name="deed_about")]
+        triggers = [pgtrigger.Protect(name="deed_stays", operation=pgtrigger.Update | pgtrigger.Delete), audited()]
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.about}"
+
+
+class AuditShape(models.Model):
+    """The columns that a table of the history had while rows of it were noted."""
+
+    table_name = models.CharField(max_length=63)
+    columns = ArrayField(models.TextField())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["table_name", "columns"], name="one_shape_a_set_of_columns")]
+
+    def __str__(self) -> str:
+        return self.table_name
+
+
+NOTED = (
+    "at", "table_name", "row_key", "operation", "shape", "digest", "verb", "actor", "by", "about", "address", "page",
+)  # fmt: skip
+
+
+class AuditEntry(models.Model):
+    """That a line of the history was written, or changed: noted by the database, sealed in a chain soon after.
+
+    `digest` is SHA-256 over the line as it was. `seal` is a keyed hash (HMAC) over everything here and the seal
+    before it: whoever may change the database, but does not have the key, cannot change or drop a sealed entry
+    unseen.
+    """
+
+    OPERATIONS = [("I", "written"), ("U", "changed"), ("D", "removed")]
+
+    at = models.DateTimeField("when")
+    table_name = models.CharField(max_length=63)
+    row_key = models.CharField(max_length=40)
+    operation = models.CharField(max_length=1, choices=OPERATIONS)
+    shape = models.ForeignKey(AuditShape, models.PROTECT, related_name="+", db_constraint=False)
+    digest = models.CharField(max_length=64)
+    verb = models.CharField(max_length=40, blank=True)
+    actor = models.CharField(max_length=10, blank=True)
+    by = models.ForeignKey(User, models.DO_NOTHING, null=True, related_name="+", db_constraint=False)
+    about = models.CharField(max_length=254, blank=True)
+    address = models.CharField("from", max_length=64, blank=True)
+    page = models.CharField(max_length=250, blank=True)
+    number = models.PositiveBigIntegerField(unique=True, null=True, editable=False)
+    key = models.CharField(max_length=8, blank=True, editable=False, help_text="Which key sealed it")
+    seal = models.CharField(max_length=64, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = "audit entry"
+        verbose_name_plural = "audit entries"
+        ordering = ["-id"]
+        permissions = [("export_auditentry", "Can export the audit")]
+        indexes = [
+            models.Index(fields=["table_name", "row_key", "-id"], name="audit_row"),
+            models.Index(fields=["about", "-id"], name="audit_about"),
+            models.Index(fields=["by", "-id"], name="audit_by"),
+            models.Index(fields=["verb", "-id"], name="audit_verb"),
+            models.Index(fields=["at"], name="audit_at"),
+            models.Index(fields=["id"], condition=models.Q(number__isnull=True), name="audit_unsealed"),
+        ]
+        triggers = [
+            pgtrigger.Protect(name="audit_stays", operation=pgtrigger.Delete),
+            pgtrigger.Protect(
+                name="audit_sealed_stays", operation=pgtrigger.Update, condition=pgtrigger.Q(old__number__isnull=False)
+            ),
+            pgtrigger.ReadOnly(
+                name="audit_note_stays",
+                fields=[
+                    "at",
+                    "table_name",
+                    "row_key",
+                    "operation",
+                    "shape",
+                    "digest",
+                    "verb",
+                    "actor",
+                    "by",
+                    "about",
+                    "address",
+                    "page",
+                ],
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"entry {self.number or 'not yet sealed'}"
+
+
+class AuditHead(models.Model):
+    """The last entry of the chain, under a seal of its own, so that entries missing at the end are noticed."""
+
+    number = models.PositiveBigIntegerField()
+    seal = models.CharField(max_length=64)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"head of the audit at {self.number}"

@@ -17,6 +17,7 @@ _READ = (
     "messaging.view_cannedreply",
 )
 _AUDIT = ("accounts.view_user", "auth.view_group", "cancellations.view_hold", "cancellations.view_erasure")
+_SEE_AUDIT = ("accounts.view_auditentry",)
 _REVIEW = (
     "cancellations.schedule_request",
     "cancellations.decline_request",
@@ -25,8 +26,15 @@ _REVIEW = (
     "cancellations.assign_request",
     "billing.propose_refund",
     "messaging.send_message_again",
+    "cancellations.export_cancellationrequest",
 )
-_MONEY = ("billing.propose_refund", "billing.approve_refund", "billing.decline_refund", "billing.settle_refund")
+_MONEY = (
+    "billing.propose_refund",
+    "billing.approve_refund",
+    "billing.decline_refund",
+    "billing.settle_refund",
+    "billing.export_refund",
+)
 _POLICY = (
     "cancellations.add_policyversion",
     "cancellations.change_policyversion",
@@ -39,14 +47,15 @@ _DATA = (
     "cancellations.view_erasure",
 )
 _REPLIES = ("messaging.add_cannedreply", "messaging.change_cannedreply", "messaging.delete_cannedreply")
+_EXPORT = ("accounts.export_auditentry", "cancellations.export_cancellationrequest", "billing.export_refund")
 _PEOPLE = ("accounts.view_user", "accounts.add_user", "accounts.change_user", "auth.view_group")
 
 ROLES = {
     "support": (*_READ, *_REVIEW),
     "finance": (*_READ, *_MONEY),
-    "manager": (*_READ, *_REVIEW, *_MONEY, *_POLICY, *_DATA, *_REPLIES, "cancellations.terminate_account"),
-    "auditor": (*_READ, *_AUDIT),
-    "administrator": (*_AUDIT, *_PEOPLE),
+    "manager": (*_READ, *_REVIEW, *_MONEY, *_POLICY, *_DATA, *_REPLIES, *_SEE_AUDIT, "cancellations.terminate_account"),
+    "auditor": (*_READ, *_AUDIT, *_SEE_AUDIT, *_EXPORT),
+    "administrator": (*_AUDIT, *_SEE_AUDIT, *_PEOPLE),
 }
 ABOUT = {
     "support": "reviews requests and proposes refunds",

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from djmoney.models.fields import MoneyField
 from moneyed import Money
 
+from accounts.history import tracked
 from accounts.models import Account, User
 from billing.guards import CREDIT_NOTE, LINE_GUARD, REFUND_GUARD
 from billing.periods import Interval, Period, period_containing
@@ -35,7 +36,7 @@ class EndedBy(models.TextChoices):
     PORTAL = "portal", _("this portal")
 
 
-@pghistory.track(pghistory.UpdateEvent(), pghistory.DeleteEvent(), level=pghistory.Statement)
+@tracked(pghistory.UpdateEvent(), pghistory.DeleteEvent(), level=pghistory.Statement)
 class Subscription(models.Model):
     """What an account pays for. Dates are local to the account; `ended_on` is the first day without service."""
 
@@ -89,7 +90,7 @@ class Dispute(models.TextChoices):
     WON = "won", _("settled for us")
 
 
-@pghistory.track(pghistory.UpdateEvent(), pghistory.DeleteEvent(), level=pghistory.Statement)
+@tracked(pghistory.UpdateEvent(), pghistory.DeleteEvent(), level=pghistory.Statement)
 class Payment(models.Model):
     """Money received for one billing period."""
 
@@ -150,7 +151,7 @@ def refund_reference() -> str:
 _DECIDED = Q(state__in=["approved", "sending", "paid", "failed"])
 
 
-@pghistory.track(pghistory.InsertEvent(), pghistory.UpdateEvent())
+@tracked(pghistory.InsertEvent(), pghistory.UpdateEvent())
 class Refund(models.Model):
     """Money returned against payments: proposed by one person, approved by another, then paid."""
 
@@ -210,6 +211,7 @@ class Refund(models.Model):
             ("propose_refund", "Can propose a refund"),
             ("approve_refund", "Can approve a refund"),
             ("decline_refund", "Can decline a refund"),
+            ("export_refund", "Can export refunds"),
             ("settle_refund", "Can send a refund, and mark it as paid or failed"),
         ]
         indexes = [models.Index(fields=["attempt_due_at"], condition=Q(state="sending"), name="refund_to_send")]
@@ -268,7 +270,7 @@ class Refund(models.Model):
         return f"CN-{self.credit_note_number:06}" if self.credit_note_number else ""
 
 
-@pghistory.track(pghistory.InsertEvent(), pghistory.UpdateEvent(), pghistory.DeleteEvent())
+@tracked(pghistory.InsertEvent(), pghistory.UpdateEvent(), pghistory.DeleteEvent())
 class RefundLine(models.Model):
     """What a refund returns of one payment, with the working: `unused_days` of `period_days`."""
 

@@ -35,10 +35,12 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         _item(request, "Holds", "back_hand", "cancellations.hold"),
         _item(request, "Erasures", "ink_eraser", "cancellations.erasure"),
     ]
+    proof = [_item(request, "Audit", "policy", "accounts.auditentry")]
     people = [_item(request, "People", "group", "accounts.user"), _item(request, "Roles", "key", "auth.group")]
     return [
         {"title": "Queues", "items": queues},
         {"title": "Records", "separator": True, "items": records},
+        {"title": "Proof", "separator": True, "items": proof},
         {"title": "Staff", "separator": True, "items": people},
     ]
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from csp.middleware import CSPMiddleware
@@ -6,10 +7,12 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
+from pghistory.middleware import HistoryMiddleware
 
 from accounts.visits import language_of
 from cancellations.queries import NoPolicyInForce
 from config.errors import not_allowed, not_open_yet
+from messaging.models import PROVING_LINK
 
 # The staff interface is django-unfold's, whose scripts (Alpine.js) evaluate the attributes of its own pages.
 STAFF_POLICY = {
@@ -39,6 +42,23 @@ class Language:
         response.headers.setdefault("Content-Language", language)
         patch_vary_headers(response, ("Accept-Language", "Cookie"))
         return response
+
+
+class History(HistoryMiddleware):
+    """Beside each change: who was signed in, on which page, and for staff from which network address."""
+
+    def get_context(self, request: HttpRequest) -> dict[str, Any]:
+        told: dict[str, Any] = super().get_context(request)
+        told["url"] = PROVING_LINK.sub("/requests/proof/…/", request.path)[:250]
+        if request.path.startswith("/admin/"):
+            told["address"] = address_of(request)
+        return told
+
+
+def address_of(request: HttpRequest) -> str:
+    """The network address that asks; behind a proxy, the one that the proxy saw."""
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "") if settings.BEHIND_PROXY else ""
+    return (forwarded.rpartition(",")[2].strip() or request.META.get("REMOTE_ADDR", ""))[:64]
 
 
 class NoPolicyYet:

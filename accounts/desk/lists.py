@@ -1,5 +1,6 @@
 """Lists of the staff interface: paged by key, with filters that can be saved and shared."""
 
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 from django.contrib import messages
@@ -9,18 +10,22 @@ from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db import IntegrityError, transaction
 from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
+from accounts.audit import note_deed
+from accounts.desk.exports import FORMS, exported
 from accounts.models import SavedFilter, User
 from accounts.paging import Key, keys_of, page
 
 AFTER, BEFORE = "after", "before"
 NOT_SAVED = (AFTER, BEFORE, PAGE_VAR, ERROR_FLAG)
 MOST_SAVED = 30
+EXPORTED_AT_ONCE = 1000
 
 
 class Keyset(Paginator):
@@ -55,7 +60,7 @@ class KeysetList(ChangeList):
         self.keys = keys_of(self.model, self.get_ordering(request, self.root_queryset))
         found = page(self.queryset, self.keys, size=self.list_per_page, after=self._after, before=self._before)
         self.paginator = Keyset()
-        self.result_list = found.rows
+        self.result_list = self.model_admin.prepare(found.rows)
         self.result_count = len(found.rows) + bool(found.next or found.previous)  # enough to tell «this page» from all
         self.full_result_count, self.show_full_result_count, self.show_admin_actions = self.result_count, False, True
         self.can_show_all = self.multi_page = False
@@ -65,7 +70,13 @@ class KeysetList(ChangeList):
 
 
 class DeskAdmin(ModelAdmin):
-    """Read-only: rows come and change by import and by verbs alone."""
+    """Read-only: rows come and change by import and by verbs alone.
+
+    `columns` are what an export holds, title by title; without `export_permission` there is none.
+    """
+
+    export_permission: ClassVar[str] = ""
+    columns: ClassVar[tuple[tuple[str, Callable[[Any], Any]], ...]] = ()
 
     paginator = Keyset
     show_full_result_count = False
@@ -102,8 +113,40 @@ class DeskAdmin(ModelAdmin):
             path(
                 "filters/<int:key>/remove/", self.admin_site.admin_view(self.remove_filter), name=f"{name}_drop_filter"
             ),
+            path("export/<slug:form>/", self.admin_site.admin_view(self.export_view), name=f"{name}_export"),
             *super().get_urls(),
         ]
+
+    def prepare(self, rows: list[Any]) -> list[Any]:
+        """Whatever a page of rows needs beside them, fetched at once."""
+        return rows
+
+    def export_view(self, request: HttpRequest, form: str) -> HttpResponseBase:
+        """All rows of the list as it is filtered, as CSV or XLSX, in its order, however many; noted in the audit."""
+        if not self.export_permission or not request.user.has_perm(self.export_permission):  # type: ignore[union-attr]
+            raise PermissionDenied
+        if form not in FORMS:
+            raise Http404
+        assert isinstance(request.user, User)
+        now, query = timezone.now(), savable(request.GET)
+        note_deed(verb="export", by=request.user, now=now, about=self.list_name, why=f"{form}, {query or 'all rows'}")
+        rows = self.rows_of(request, query)
+        return exported(
+            form,
+            name=f"{self.opts.model_name}-{now:%Y-%m-%d}",
+            columns=self.columns,
+            rows=self.each_row(rows, self.get_ordering(request)),
+        )
+
+    def each_row(self, rows: QuerySet[Any], ordering: Sequence[Any]) -> Iterator[Any]:
+        """Every row, a page at a time: no list of all of them is ever held."""
+        keys, after = keys_of(self.model, ordering), ""
+        while True:
+            found = page(rows, keys, size=EXPORTED_AT_ONCE, after=after)
+            yield from self.prepare(found.rows)
+            after = found.next
+            if not after:
+                return
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         query = savable(request.GET)
@@ -114,6 +157,7 @@ class DeskAdmin(ModelAdmin):
             "savable": query,
             "save_url": reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_save_filter"),
             "drop_url": f"admin:{self.opts.app_label}_{self.opts.model_name}_drop_filter",
+            "export_urls": self._export_urls(request, query),
         }
         return super().changelist_view(request, {**context, **(extra_context or {})})
 
@@ -150,6 +194,12 @@ class DeskAdmin(ModelAdmin):
         kept.delete()
         messages.success(request, f"«{kept.name}» is gone.")
         return redirect(self._list_url())
+
+    def _export_urls(self, request: HttpRequest, query: str) -> list[tuple[str, str]]:
+        if not self.export_permission or not request.user.has_perm(self.export_permission):  # type: ignore[union-attr]
+            return []
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_export"
+        return [(form.upper(), f"{reverse(name, args=[form])}?{query}") for form in FORMS]
 
     def _list_url(self) -> str:
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")

@@ -210,6 +210,36 @@ class CancellationRequestAdmin(FilesAdmin, VerbAdmin):
     search_help_text = "Reference, account number, username, e-mail address or name"
     sortable = ("falls_due", "received")
     replies_for = "request"
+    export_permission = "cancellations.export_cancellationrequest"
+    columns = (
+        ("Reference", lambda row: row.reference),
+        ("Declaration", lambda row: row.declaration),
+        ("State", lambda row: row.get_state_display()),
+        ("Received", lambda row: row.received_at),
+        ("Channel", lambda row: row.get_channel_display()),
+        ("Account number", lambda row: row.account.account_number if row.account else row.account_number_given),
+        ("Customer", lambda row: row.account.name if row.account else row.name_given),
+        ("E-mail address", lambda row: row.email_given),
+        ("Subscription", lambda row: row.subscription.reference if row.subscription else ""),
+        ("Plan", lambda row: row.subscription.plan_name if row.subscription else ""),
+        ("Kind declared", lambda row: row.get_kind_declared_display()),
+        ("Counts as", lambda row: row.get_kind_display()),
+        ("Reason", lambda row: row.get_reason_display()),
+        ("Words", lambda row: row.words),
+        ("Ground", lambda row: row.cause),
+        ("Wished end", lambda row: row.requested_end),
+        ("On time", lambda row: row.on_time),
+        ("Notice waived", lambda row: row.notice_waived_by is not None),
+        ("Notice deadline", lambda row: row.deadline_on),
+        ("Ends on", lambda row: row.effective_on),
+        ("Falls due", lambda row: row.due_at),
+        ("Assigned to", lambda row: str(row.assigned_to or "")),
+        ("Decided by", lambda row: str(row.decided_by or "")),
+        ("Decline ground", lambda row: row.get_decline_ground_display()),
+        ("Policy", lambda row: row.policy_version.number),
+        ("Jurisdiction", lambda row: row.jurisdiction),
+        ("Refund", lambda row: row.refund.reference if row.refund else ""),
+    )
     refusals, illegal = (RequestRefused,), (IllegalTransition,)
     change_form_template = "desk/request.html"
     verbs = (

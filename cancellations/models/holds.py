@@ -5,10 +5,11 @@ import pgtrigger
 from django.db import models
 from django.db.models import Q
 
+from accounts.history import tracked
 from accounts.models import Account, User
 
 
-@pghistory.track(pghistory.InsertEvent(), pghistory.UpdateEvent())
+@tracked(pghistory.InsertEvent(), pghistory.UpdateEvent())
 class Hold(models.Model):
     """A reason to keep an account's data, such as a legal claim (GDPR, article 17, paragraph 3)."""
 

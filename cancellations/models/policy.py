@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from moneyed import CURRENCIES
 
+from accounts.history import tracked
 from accounts.models import User
 from billing.models import RefundBasis
 from cancellations.states import POLICY_TRANSITIONS, PolicyState
@@ -36,7 +37,7 @@ class ReviewMode(models.TextChoices):
     EXCEPTIONS = "exceptions", _("only requests that are not plain are reviewed")
 
 
-@pghistory.track(pghistory.InsertEvent(), pghistory.UpdateEvent(), pghistory.DeleteEvent())
+@tracked(pghistory.InsertEvent(), pghistory.UpdateEvent(), pghistory.DeleteEvent())
 class PolicyVersion(models.Model):
     """The policy as text and as figures. Once published, it never changes (policy 4.1)."""
 

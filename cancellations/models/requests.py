@@ -11,6 +11,7 @@ from django.db.models.functions import Left, Lower, Upper
 from django.utils.translation import gettext_lazy as _
 from djmoney.models.fields import MoneyField
 
+from accounts.history import tracked
 from accounts.models import PREFIX, Account, User
 from billing.models import AMOUNT, Refund, Subscription
 from billing.references import new_reference
@@ -59,7 +60,7 @@ def request_reference() -> str:
 REFERENCE_LENGTH = len("CR-7KQ4-M9XT")
 
 
-@pghistory.track(pghistory.InsertEvent(), pghistory.UpdateEvent(), exclude=["due_at", "declaration"])
+@tracked(pghistory.InsertEvent(), pghistory.UpdateEvent(), exclude=["due_at", "declaration"])
 class CancellationRequest(models.Model):
     """The customer's declaration, what it rests on (frozen), and where it stands.
 
@@ -162,6 +163,7 @@ class CancellationRequest(models.Model):
             ("decline_request", "Can decline a cancellation request"),
             ("waive_notice", "Can waive late notice"),
             ("change_kind", "Can change the kind of a cancellation"),
+            ("export_cancellationrequest", "Can export cancellation requests"),
             ("assign_request", "Can claim, assign and release requests, and write notes on them"),
         ]
         indexes = [

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from accounts.history import tracked
 from accounts.models import Account, User
 from billing.models import EndedBy, Refund, Subscription
 from billing.references import new_reference
@@ -27,7 +28,7 @@ def termination_reference() -> str:
     return new_reference("TM")
 
 
-@pghistory.track(pghistory.InsertEvent(), pghistory.UpdateEvent())
+@tracked(pghistory.InsertEvent(), pghistory.UpdateEvent())
 class Termination(models.Model):
     """The company's end of an account: ground, evidence, who decided it, and what became of it."""
 

@@ -85,9 +85,12 @@ def erase(*, account: Account, by: User | None, ground: str, now: datetime) -> E
     if reasons := holds_on(account, now=now):
         raise RequestRefused(" ".join(reasons))
     actor = {"actor": "staff", "by": by.pk} if by else {"actor": "system"}
-    with recorded("erase", **actor), pgtrigger.ignore(*GUARDS):
-        rows = _erase_rows(account, now)
-    return Erasure.objects.create(account=account, erased_at=now, erased_by=by, ground=ground.strip(), rows=dict(rows))
+    with recorded("erase", **actor):
+        with pgtrigger.ignore(*GUARDS):
+            rows = _erase_rows(account, now)
+        return Erasure.objects.create(
+            account=account, erased_at=now, erased_by=by, ground=ground.strip(), rows=dict(rows)
+        )
 
 
 def retain(*, now: datetime) -> Counter[str]:

@@ -1,0 +1,15 @@
+from celery import shared_task
+from django.utils import timezone
+
+from accounts.audit import seal_audit
+from accounts.desk.looking import forget_old
+
+
+@shared_task(name="accounts.seal_audit")
+def seal() -> None:
+    seal_audit(now=timezone.now())
+
+
+@shared_task(name="accounts.tidy")
+def tidy() -> None:
+    forget_old(now=timezone.now())
