@@ -1,12 +1,16 @@
 from datetime import timedelta
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.options import csrf_protect_m
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.text import Truncator
 from unfold.admin import ModelAdmin
@@ -15,7 +19,9 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from accounts.audit import lines_of, reasons_of, thing, values_of
 from accounts.desk import DeskAdmin, VerbAdmin
+from accounts.desk.proof import ask_again, is_proven_lately
 from accounts.models import Account, AuditEntry, ToldContext, User
+from accounts.services import reset_factors
 
 admin.site.unregister(Group)
 MANY = 200
@@ -46,6 +52,7 @@ class StaffAdmin(DjangoUserAdmin, ModelAdmin):
         (None, {"fields": ["email", "name", "usable_password", "password1", "password2", "is_staff", "groups"]})
     ]
     filter_horizontal = ["groups"]
+    change_form_outer_before_template = "desk/person.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         found: QuerySet[User] = super().get_queryset(request)
@@ -65,6 +72,28 @@ class StaffAdmin(DjangoUserAdmin, ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # the history names them; take «active» away instead
+
+    def get_urls(self) -> list[URLPattern]:
+        page = self.admin_site.admin_view(self.reset_view)
+        return [path("<path:object_id>/reset/", page, name="accounts_user_reset"), *super().get_urls()]
+
+    @csrf_protect_m
+    def reset_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Takes a colleague's second factors away; never one's own, which the person does under «Signing in»."""
+        person = self.get_object(request, object_id)
+        if person is None or not person.is_staff or not self.has_change_permission(request, person):
+            raise PermissionDenied
+        assert isinstance(request.user, User)
+        if person.pk == request.user.pk:
+            raise PermissionDenied
+        if not is_proven_lately(request, timezone.now()):
+            return ask_again(request)
+        if request.method == "POST":
+            reset_factors(of=person, by=request.user, now=timezone.now())
+            messages.success(request, f"{person} sets up a second factor at the next sign-in.")
+            return redirect("admin:accounts_user_change", person.pk)
+        context = {**self.admin_site.each_context(request), "title": f"Reset the second factor: {person}"}
+        return render(request, "desk/reset.html", {**context, "opts": self.opts, "person": person})
 
 
 @admin.register(Group)
@@ -141,8 +170,8 @@ class AuditAdmin(DeskAdmin):
     """Who did what to whom, when, from where: read, filtered and exported, never changed."""
 
     change_form_template = "desk/audit.html"
-    list_display = ["at", "who", "what", "to_what", "about", "where_from", "why", "sealed"]
-    list_display_links = ["at"]
+    list_display = ["when", "who", "what", "to_what", "about", "where_from", "why", "sealed"]
+    list_display_links = ["when"]
     list_filter = [OfPerson, OfVerb, OfTable, Since, "operation"]
     search_fields = ["about"]
     search_help_text = "Reference, account number or a colleague’s e-mail address, from its beginning"
@@ -215,6 +244,10 @@ class AuditAdmin(DeskAdmin):
     def why(self, row: Any) -> str:
         return Truncator(row.told_why).chars(80) or "–"
 
-    @display(description="sealed", boolean=True)
-    def sealed(self, row: AuditEntry) -> bool:
-        return row.number is not None
+    @display(description="number")
+    def sealed(self, row: AuditEntry) -> str:
+        return str(row.number or "sealed soon")
+
+    @display(description="when")
+    def when(self, row: AuditEntry) -> str:
+        return f"{timezone.localtime(row.at):%d %b %Y, %H:%M:%S}"

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pghistory
 import pgtrigger
+from django.db import connection
 from pghistory import runtime
 
 NOTE = """
@@ -49,6 +50,7 @@ def recorded(verb: str, *, actor: str, by: int | None = None, why: str = "") -> 
     Verbs nest: what an inner one changes is told by the inner one. pghistory's own contexts cannot do that, they
     share one row until the outermost ends, so that the last verb would speak for all.
     """
+    outermost = not hasattr(runtime._tracker, "value")
     with pghistory.context():
         outer = runtime._tracker.value
         told = {**outer.metadata, "verb": verb, "actor": actor, "by": by, "why": why}
@@ -57,3 +59,13 @@ def recorded(verb: str, *, actor: str, by: int | None = None, why: str = "") -> 
             yield
         finally:
             runtime._tracker.value = outer
+    if outermost:
+        _forget()
+
+
+def _forget() -> None:
+    """What comes after in the same transaction is not told by this verb: the database remembers it otherwise."""
+    if connection.in_atomic_block and not connection.needs_rollback:
+        with connection.cursor() as cursor:
+            for name in ("pghistory.context_id", "pghistory.context_metadata"):
+                cursor.execute("SELECT set_config(%s, '', true)", [name])

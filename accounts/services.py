@@ -1,7 +1,11 @@
-"""Who may sign in as a customer, and taking that right away with an account."""
+"""Who may sign in: as a customer, taking that right away with an account, and second factors of staff."""
 
 from datetime import datetime
 
+from allauth.mfa.models import Authenticator
+from django.db import transaction
+
+from accounts.audit import note_deed
 from accounts.models import Account, User
 from accounts.queries import open_to_sign_in
 
@@ -35,3 +39,14 @@ def restore_sign_in(*, account: Account) -> None:
     """Gives the right to sign in to the account back."""
     account.sign_in_revoked_at = None
     account.save(update_fields=["sign_in_revoked_at"])
+
+
+@transaction.atomic
+def reset_factors(*, of: User, by: User | None, now: datetime) -> int:
+    """Takes all second factors of somebody of staff away, who sets one up anew after the password.
+
+    Sessions that are open stay so until they end; take «active» away to end them, too.
+    """
+    removed: int = Authenticator.objects.filter(user=of).delete()[0]
+    note_deed(verb="second_factor_reset", by=by, now=now, about=of.email, actor="staff" if by else "system")
+    return removed

@@ -8,7 +8,7 @@ from typing import Any
 import pghistory
 import pgtrigger
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, Value, When
 from django.utils.translation import gettext_lazy as _
 from djmoney.models.fields import MoneyField
 from moneyed import Money
@@ -151,7 +151,7 @@ def refund_reference() -> str:
 _DECIDED = Q(state__in=["approved", "sending", "paid", "failed"])
 
 
-@tracked(pghistory.InsertEvent(), pghistory.UpdateEvent())
+@tracked(pghistory.InsertEvent(), pghistory.UpdateEvent(), exclude=["due_on"])
 class Refund(models.Model):
     """Money returned against payments: proposed by one person, approved by another, then paid."""
 
@@ -195,6 +195,9 @@ class Refund(models.Model):
     settled_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
     settlement_reference = models.CharField(max_length=120, blank=True)
     paid_on = models.DateField(null=True, blank=True)
+    payee_name = models.CharField("account holder", max_length=140, blank=True, help_text="For a bank transfer")
+    payee_account = models.CharField("IBAN or account", max_length=64, blank=True)
+    payee_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
     approval_limits = models.JSONField(
         default=dict, help_text="From the policy version: the amount for each currency above which two people approve"
     )
@@ -203,6 +206,18 @@ class Refund(models.Model):
     payment_due_on = models.DateField(null=True, blank=True)
     pay_by_on = models.DateField(
         null=True, blank=True, help_text="The last day by law; decision and payment fall due no later"
+    )
+    due_on = models.GeneratedField(  # the clock that runs: to decide, then to pay
+        expression=Case(
+            When(state__in=[RefundState.REQUESTED, RefundState.PROPOSED], then=F("decision_due_on")),
+            When(
+                state__in=[RefundState.APPROVED, RefundState.SENDING, RefundState.FAILED],
+                then=F("payment_due_on"),
+            ),
+            default=Value(None),
+        ),
+        output_field=models.DateField(null=True),
+        db_persist=True,
     )
 
     class Meta:
@@ -214,7 +229,11 @@ class Refund(models.Model):
             ("export_refund", "Can export refunds"),
             ("settle_refund", "Can send a refund, and mark it as paid or failed"),
         ]
-        indexes = [models.Index(fields=["attempt_due_at"], condition=Q(state="sending"), name="refund_to_send")]
+        indexes = [
+            models.Index(fields=["attempt_due_at"], condition=Q(state="sending"), name="refund_to_send"),
+            models.Index(fields=["due_on", "requested_at", "id"], name="refund_queue"),
+            models.Index(fields=["state", "due_on", "requested_at", "id"], name="refund_queue_by_state"),
+        ]
         constraints = [
             models.CheckConstraint(
                 name="refund_has_a_sum_once_proposed",
@@ -236,6 +255,10 @@ class Refund(models.Model):
                 condition=~_DECIDED
                 | Q(approved_by__isnull=False, approvals_needed=1)
                 | Q(approved_by__isnull=False, second_approved_by__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="refund_bank_details_are_somebodys",
+                condition=Q(payee_account="") | Q(payee_by__isnull=False) & ~Q(payee_name=""),
             ),
             models.CheckConstraint(
                 name="refund_paid_has_proof",
@@ -301,3 +324,45 @@ class RefundLine(models.Model):
     @property
     def money(self) -> Money:
         return Money(self.amount, self.payment.amount.currency)
+
+
+def transfer_reference() -> str:
+    return new_reference("BT")
+
+
+class TransferBatch(models.Model):
+    """Bank transfers of one currency, ordered together in a file for the bank. The file never changes."""
+
+    FORMS = [("pain.001", "ISO 20022 pain.001"), ("csv", "CSV")]
+
+    reference = models.CharField(max_length=20, unique=True, default=transfer_reference, editable=False)
+    form = models.CharField(max_length=8, choices=FORMS)
+    total = MoneyField(**AMOUNT, default_currency=None)
+    count = models.PositiveIntegerField()
+    made_by = models.ForeignKey(User, models.PROTECT, related_name="+")
+    made_at = models.DateTimeField()
+    file = models.BinaryField()
+
+    class Meta:
+        verbose_name_plural = "transfer batches"
+        ordering = ["-made_at", "-id"]
+        triggers = [pgtrigger.Protect(name="batch_stays", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return self.reference
+
+
+class TransferItem(models.Model):
+    """A refund in a batch, as it was ordered."""
+
+    batch = models.ForeignKey(TransferBatch, models.PROTECT, related_name="items")
+    refund = models.ForeignKey(Refund, models.PROTECT, related_name="transfers")
+    amount = MoneyField(**AMOUNT, default_currency=None)
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [models.UniqueConstraint(fields=["batch", "refund"], name="refund_once_a_batch")]
+        triggers = [pgtrigger.Protect(name="item_stays", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return f"{self.refund} in {self.batch}"

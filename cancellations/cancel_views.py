@@ -25,6 +25,7 @@ from cancellations.picture import points_of
 from cancellations.places import profile_of, remember_country
 from cancellations.queries import cancellable, may_cool_off, open_request_for, outcome, policy_in_force
 from cancellations.services.common import RequestRefused
+from cancellations.services.forms import note_form
 from cancellations.services.submission import submit_as_guest, submit_for
 from messaging.wording import active_language
 
@@ -139,6 +140,7 @@ def _check(http: HttpRequest, started: Draft, now: datetime, moved: bool = False
     form = _form(http, started.answers, now)
     if form is None:
         return _nothing_left(http, started)
+    _count(http, form, started)
     if not form.is_valid():
         return _form_page(http, form, started.sealed(), status=422)
     context: dict[str, Any] = {"form": form, "draft": started.sealed(), "moved": moved, "given": form.cleaned_data}
@@ -170,9 +172,12 @@ def _confirm(http: HttpRequest, carried: Draft, now: datetime) -> HttpResponse:
     if form is None:
         return _nothing_left(http, carried)
     if not form.is_valid():  # midnight passed, or the subscription ended in between
+        _count(http, form, carried)
         return _form_page(http, form, carried.sealed(), status=422)
     try:
-        return _received(http, _submit(http, form, carried, now))
+        submitted = _submit(http, form, carried, now)
+        _count(http, form, carried, finished_at=now)
+        return _received(http, submitted)
     except RequestRefused as error:
         messages.warning(http, str(error))
         return redirect("subscriptions")
@@ -197,6 +202,19 @@ def _submit(http: HttpRequest, form: CancelForm, carried: Draft, now: datetime) 
         language=active_language(),
     )
     return submit_as_guest(declaration=declared, **moments)
+
+
+def _count(http: HttpRequest, form: CancelForm, carried: Draft, finished_at: datetime | None = None) -> None:
+    """How far the form has come, so that what stops people is seen."""
+    note_form(
+        key=carried.key,
+        at=carried.received,
+        jurisdiction=form.profile.code,
+        kind=form.of_kind,
+        signed_in=http.user.is_authenticated,
+        errors=list(form.errors),
+        finished_at=finished_at,
+    )
 
 
 def _received(http: HttpRequest, request: CancellationRequest) -> HttpResponse:

@@ -32,27 +32,6 @@ VERBS: Mapping[str, Any] = {  # what was done with a request or a termination
     "reopen": _("Reopened"),
     "try_again": _("Given back to the worker"),
 }
-STAFF_VERBS: Mapping[str, str] = {  # and what only staff read of
-    **VERBS,
-    "claim": "Claimed",
-    "assign": "Assigned",
-    "release": "Released",
-    "redate": "Moved with its end date",
-    "propose": "Refund proposed",
-    "approve": "Refund approved",
-    "send": "Refund sent",
-    "settle": "Refund paid",
-    "gateway_paid": "Paid by the gateway",
-    "gateway_failed": "Refused by the gateway",
-    "gateway_pending": "Not yet answered by the gateway",
-    "fail": "Transfer failed",
-    "void": "Refund void",
-    "hold": "Data held",
-    "lift": "Hold lifted",
-    "erase": "Personal data erased",
-    "import": "Imported",
-    "publish": "Published",
-}
 
 
 def sentences(working: Iterable[Step | Frozen]) -> list[str]:

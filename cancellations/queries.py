@@ -1,6 +1,5 @@
 """Reading: the policy in force, the assessment of a request, and its timeline."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -10,6 +9,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from moneyed import Money
 
 from accounts.models import Account
+from accounts.story import Entry, entries
 from billing.models import Dispute, Payment, Refund, RefundBasis, Subscription
 from billing.periods import local_date, start_of_day
 from billing.queries import quote, quoted_total
@@ -299,38 +299,6 @@ def overdue_requests(now: datetime, rows: QuerySet[CancellationRequest]) -> Quer
     return rows.filter(waited | ~Q(enforcement_error=""), state__in=OPEN)
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One line of a request's timeline, told by verb; `actor` is customer, staff or system."""
-
-    at: datetime
-    verb: str
-    state: str
-    actor: str
-    by: int | None
-    words: str
-
-
-def timeline(row: CancellationRequest | Termination, *, after: int = 0) -> list[Entry]:
-    """The row's history, oldest first, as the database recorded it; `after` the event with that key."""
-    return list(_entries(row, after))
-
-
 def timeline_for_customer(row: CancellationRequest) -> list[Entry]:
     """The same without how staff share the work among themselves."""
-    return [entry for entry in timeline(row) if entry.verb not in AMONG_STAFF]
-
-
-def _entries(row: CancellationRequest | Termination, after: int) -> Iterable[Entry]:
-    events = row.events.select_related("pgh_context").order_by("pgh_id")  # type: ignore[union-attr]
-    before: Any = events.filter(pgh_id__lte=after).last() if after else None
-    for event in events.filter(pgh_id__gt=after):
-        told = event.pgh_context.metadata if event.pgh_context else {}
-        verb = told.get("verb", "changed outside the portal")
-        one_deed = before is not None and event.pgh_context_id and event.pgh_context_id == before.pgh_context_id
-        if not one_deed:  # one deed may touch the row more than once
-            moved = before is None or event.state != before.state
-            at = event.state_changed_at if moved else event.pgh_created_at
-            at = event.received_at if verb == "submit" else at
-            yield Entry(at, verb, event.state, told.get("actor", ""), told.get("by"), told.get("why", ""))
-        before = event
+    return [entry for entry in entries(row) if entry.verb not in AMONG_STAFF]

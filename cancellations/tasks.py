@@ -2,6 +2,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from cancellations.services.announcing import announce_due
+from cancellations.services.bulk import work_due
 from cancellations.services.enforcement import enforce
 from cancellations.services.erasure import retain
 
@@ -9,6 +10,11 @@ from cancellations.services.erasure import retain
 @shared_task(name="cancellations.enforce")
 def enforce_due() -> None:
     enforce(now=timezone.now())
+
+
+@shared_task(name="cancellations.bulk")
+def work_in_bulk() -> None:
+    work_due(now=timezone.now())
 
 
 @shared_task(name="cancellations.announce")

@@ -18,6 +18,7 @@ app.conf.beat_schedule = {
     "call the gateways": {"task": "billing.send", "schedule": 30.0, "options": {"expires": 30}},
     "announce policy versions": {"task": "cancellations.announce", "schedule": 30.0, "options": {"expires": 30}},
     "erase what was kept long enough": {"task": "cancellations.retain", "schedule": 600.0, "options": {"expires": 600}},
+    "work in bulk": {"task": "cancellations.bulk", "schedule": 15.0, "options": {"expires": 15}},
     "seal the audit": {"task": "accounts.seal_audit", "schedule": 20.0, "options": {"expires": 20}},
     "tidy": {"task": "accounts.tidy", "schedule": 3600.0, "options": {"expires": 3600}},
     "enforce due requests": {"task": "cancellations.enforce", "schedule": 30.0, "options": {"expires": 30}},

@@ -15,6 +15,7 @@ from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from dateutil.relativedelta import relativedelta
 from django.conf import settings
 from django.contrib.auth.models import Group
@@ -34,7 +35,13 @@ from cancellations.services.submission import Declaration, submit_as_guest, subm
 from cancellations.services.termination import Case, terminate
 
 STAFF_PASSWORD = "try-the-portal-locally"  # of a local run only; load_demo refuses to run elsewhere
-STAFF = {"support": "Sam Support", "finance": "Fiona Finance", "manager": "Mara Manager"}
+STAFF = {
+    "support": "Sam Support",
+    "finance": "Fiona Finance",
+    "manager": "Mara Manager",
+    "auditor": "Ada Auditor",
+    "administrator": "Adam Administrator",
+}
 CUSTOMER = "zoe@customer.example"
 IN_GERMANY = "nordlicht@customer.example"
 LANGUAGES = {"DE": "de", "FR": "fr"}  # of accounts, by country
@@ -154,6 +161,7 @@ def load_staff() -> dict[str, User]:
     for role, name in STAFF.items():
         person = User.objects.create_user(f"{role}@atntcrm.example", STAFF_PASSWORD, name=name, is_staff=True)
         person.groups.add(Group.objects.get(name=role))
+        TOTP.activate(person, generate_totp_secret())  # /local/codes/ stands for the app
         people[role] = person
     return people
 

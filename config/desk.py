@@ -13,6 +13,9 @@ from cancellations.queries import overdue_requests
 from cancellations.states import OPEN, RequestState, TerminationState
 
 REQUESTS = "cancellations.cancellationrequest"
+SEE = "cancellations.view_cancellationrequest"
+REFUNDS = "billing.refund"
+VIEWS = ("assigned=me", "due=overdue", "due=decide", "due=pay")  # lists with a line of their own
 MANY = 1000  # a badge counts no further
 
 
@@ -22,10 +25,14 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         _item(request, "Cancellation requests", "event_busy", REQUESTS, badge=_in_review),
         _item(request, "Assigned to me", "assignment_ind", REQUESTS, badge=mine, query="?assigned=me"),
         _item(request, "Overdue", "alarm", REQUESTS, badge=_overdue, query="?due=overdue"),
+        _item(request, "Bulk work", "checklist", "cancellations.bulkjob", needs=SEE),
         _item(request, "Terminations", "person_off", "cancellations.termination", badge=_unconfirmed),
-        _item(request, "Refunds", "payments", "billing.refund", badge=_undecided),
+        _item(request, "Refunds to decide", "balance", REFUNDS, badge=_undecided, query="?due=decide"),
+        _item(request, "Refunds to pay", "payments", REFUNDS, badge=_unpaid, query="?due=pay"),
+        _item(request, "Bank transfers", "account_balance", "billing.transferbatch", needs="billing.view_refund"),
     ]
     records = [
+        _item(request, "All refunds", "currency_exchange", REFUNDS),
         _item(request, "Accounts", "badge", "accounts.account"),
         _item(request, "Subscriptions", "autorenew", "billing.subscription"),
         _item(request, "Payments", "receipt_long", "billing.payment"),
@@ -35,9 +42,13 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         _item(request, "Holds", "back_hand", "cancellations.hold"),
         _item(request, "Erasures", "ink_eraser", "cancellations.erasure"),
     ]
+    records.append(_item(request, "Abandoned forms", "error_outline", "cancellations.begunform", needs=SEE))
     proof = [_item(request, "Audit", "policy", "accounts.auditentry")]
     people = [_item(request, "People", "group", "accounts.user"), _item(request, "Roles", "key", "auth.group")]
+    home: dict[str, Any] = {"title": "Dashboard", "icon": "monitoring", "link": reverse("admin:index")}
+    home["active"] = lambda http: http.path == reverse("admin:index")
     return [
+        {"title": "", "items": [home]},
         {"title": "Queues", "items": queues},
         {"title": "Records", "separator": True, "items": records},
         {"title": "Proof", "separator": True, "items": proof},
@@ -46,7 +57,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def _item(
-    request: HttpRequest, title: str, icon: str, model: str, badge: Any = None, query: str = ""
+    request: HttpRequest, title: str, icon: str, model: str, badge: Any = None, query: str = "", needs: str = ""
 ) -> dict[str, Any]:
     app, name = model.split(".")
     item: dict[str, Any] = {
@@ -54,7 +65,7 @@ def _item(
         "icon": icon,
         "link": reverse(f"admin:{app}_{name}_changelist") + query,
         "active": lambda http: _is_shown(http, f"/{app}/{name}/", query),
-        "permission": lambda http: http.user.has_perm(f"{app}.view_{name}"),
+        "permission": lambda http: http.user.has_perm(needs or f"{app}.view_{name}"),
     }
     if badge is not None and request.user.has_perm(f"{app}.view_{name}"):  # type: ignore[union-attr]
         item["badge"] = badge()
@@ -70,7 +81,7 @@ def _is_shown(http: HttpRequest, path: str, query: str) -> bool:
     own = http.path.endswith(path)
     if query:
         return own and http.META.get("QUERY_STRING", "") == query.removeprefix("?")
-    return path in http.path and not (own and http.META.get("QUERY_STRING", "") in ("assigned=me", "due=overdue"))
+    return path in http.path and not (own and http.META.get("QUERY_STRING", "") in VIEWS)
 
 
 def _mine(request: HttpRequest) -> Any:
@@ -83,8 +94,13 @@ def _overdue() -> str:
 
 
 def _undecided() -> str:
-    waiting = (RefundState.REQUESTED, RefundState.PROPOSED, RefundState.APPROVED)
+    waiting = (RefundState.REQUESTED, RefundState.PROPOSED)
     return _upto(Refund.objects.filter(state__in=waiting)[: MANY + 1].count())
+
+
+def _unpaid() -> str:
+    under_way = (RefundState.APPROVED, RefundState.SENDING, RefundState.FAILED)
+    return _upto(Refund.objects.filter(state__in=under_way)[: MANY + 1].count())
 
 
 def _unconfirmed() -> str:

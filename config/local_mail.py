@@ -1,15 +1,21 @@
-"""The mail of a local run, as a page: what would have gone to a mail server lies in files here.
+"""What a local run shows beside the portal: its mail, and the codes of the demo staff's authenticator apps.
+
+What would have gone to a mail server lies in files here.
 
 Only in the URL table where LOCAL_RUN is set, that is on embedded servers.
 """
 
 import re
+import time
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
+from allauth.mfa.utils import decrypt
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.html import escape
 from django.utils.safestring import mark_safe
@@ -42,3 +48,18 @@ def _read(path: Path) -> EmailMessage:
     found = message_from_bytes(path.read_bytes(), policy=policy.default)
     assert isinstance(found, EmailMessage)
     return found
+
+
+@never_cache
+def codes(http: HttpRequest) -> HttpResponse:
+    """What the authenticator apps of the demo staff would show now."""
+    found = Authenticator.objects.filter(type=Authenticator.Type.TOTP, user__email__endswith="@atntcrm.example")
+    now = int(time.time()) // 30
+    told = {}
+    for one in found.select_related("user").order_by("pk"):
+        used = one.data.get("used", [])
+        steps = (format_hotp_value(hotp_value(decrypt(one.data["secret"]), now + step)) for step in (0, 1))
+        told[one.user.email] = next((code for code in steps if code not in used), "wait half a minute")
+    if http.GET.get("json"):
+        return JsonResponse(told)
+    return render(http, "local/codes.html", {"codes": told})

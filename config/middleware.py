@@ -12,6 +12,7 @@ from pghistory.middleware import HistoryMiddleware
 from accounts.visits import language_of
 from cancellations.queries import NoPolicyInForce
 from config.errors import not_allowed, not_open_yet
+from config.staff import signed_out_when_idle
 from messaging.models import PROVING_LINK
 
 # The staff interface is django-unfold's, whose scripts (Alpine.js) evaluate the attributes of its own pages.
@@ -59,6 +60,18 @@ def address_of(request: HttpRequest) -> str:
     """The network address that asks; behind a proxy, the one that the proxy saw."""
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "") if settings.BEHIND_PROXY else ""
     return (forwarded.rpartition(",")[2].strip() or request.META.get("REMOTE_ADDR", ""))[:64]
+
+
+class StaffSession:
+    """Signs staff out when nothing was done for a while."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path.startswith("/admin/"):
+            signed_out_when_idle(request)
+        return self.get_response(request)
 
 
 class NoPolicyYet:

@@ -61,8 +61,8 @@ OFFER_LABEL = env.str("OFFER_LABEL", default="")
 OFFER_URL = env.str("OFFER_URL", default="")
 
 INSTALLED_APPS = [
-    "unfold",
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "config.apps.PortalAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -79,6 +79,8 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "messaging.apps.MessagingConfig",
     "accounts.apps.AccountsConfig",
     "billing.apps.BillingConfig",
@@ -94,6 +96,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "config.middleware.StaffSession",
     "config.middleware.Language",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -153,6 +156,10 @@ SERVER_EMAIL = DEFAULT_FROM_EMAIL
 # Gateways that return money. Without a key, a person makes each transfer and settles the refund by hand.
 STRIPE_API_KEY = env.str("STRIPE_API_KEY", default="")
 STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="")
+# The company's own account, for files with bank transfers (ISO 20022); without it they are CSV
+COMPANY_NAME = env.str("COMPANY_NAME", default=BRAND_NAME)
+COMPANY_IBAN = env.str("COMPANY_IBAN", default="").replace(" ", "").upper()
+COMPANY_BIC = env.str("COMPANY_BIC", default="").strip().upper()
 
 # Signing in: customers by a code sent to their address, staff with a password at /admin/
 AUTH_USER_MODEL = "accounts.User"
@@ -174,7 +181,10 @@ ACCOUNT_LOGIN_BY_CODE_TIMEOUT = 900
 ACCOUNT_LOGIN_BY_CODE_MAX_ATTEMPTS = 5
 ACCOUNT_LOGIN_BY_CODE_SUPPORTS_RESEND = True
 # Passkeys of customers, optional; the code stays enough (config/passkeys.py)
-MFA_SUPPORTED_TYPES = ["webauthn"]
+MFA_ADAPTER = "config.staff.Sealed"
+MFA_SUPPORTED_TYPES = ["webauthn", "totp", "recovery_codes"]
+MFA_TOTP_ISSUER = BRAND_NAME
+MFA_TOTP_TOLERANCE = 1  # half a minute, for clocks that are not quite right
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_REAUTHENTICATION_REQUIRED = False
 MFA_ALLOW_UNVERIFIED_EMAIL = True  # whoever is signed in has proven the address by a code
@@ -182,6 +192,35 @@ MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = LOCAL_RUN  # http://localhost
 ACCOUNT_LOGIN_ON_PASSWORD_RESET = False
 ACCOUNT_LOGOUT_REDIRECT_URL = "/"
 SESSION_COOKIE_AGE = 60 * 60 * 8
+# Staff: always with a second factor, and sooner signed out (config/staff.py)
+STAFF_SESSION_HOURS = env.int("STAFF_SESSION_HOURS", default=10)
+STAFF_IDLE_MINUTES = env.int("STAFF_IDLE_MINUTES", default=30)
+STAFF_REAUTH_MINUTES = env.int("STAFF_REAUTH_MINUTES", default=10)
+# Staff may sign in with the company's identity provider (OpenID Connect), if there is one
+OIDC_NAME = env.str("OIDC_NAME", default="the company’s account")
+OIDC_SERVER_URL = env.str("OIDC_SERVER_URL", default="")
+OIDC_CLIENT_ID = env.str("OIDC_CLIENT_ID", default="")
+OIDC_CLIENT_SECRET = env.str("OIDC_CLIENT_SECRET", default="")
+OIDC_TRUST_SECOND_FACTOR = env.bool("OIDC_TRUST_SECOND_FACTOR", default=False)
+if bool(OIDC_SERVER_URL) != bool(OIDC_CLIENT_ID):
+    raise ImproperlyConfigured("OIDC_SERVER_URL and OIDC_CLIENT_ID belong together: set both, or neither.")
+SOCIALACCOUNT_ADAPTER = "config.staff_oidc.StaffOnly"
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_PROVIDERS = {
+    "openid_connect": {
+        "APPS": [
+            {
+                "provider_id": "staff",
+                "name": OIDC_NAME,
+                "client_id": OIDC_CLIENT_ID,
+                "secret": OIDC_CLIENT_SECRET,
+                "settings": {"server_url": OIDC_SERVER_URL, "oauth_pkce_enabled": True},
+            }
+        ]
+        if OIDC_CLIENT_ID
+        else []
+    }
+}
 # Browsers keep cookies by host, not by port: two local runs side by side have names of their own.
 COOKIE_SUFFIX = f"_{PORT}" if LOCAL_RUN else ""
 SESSION_COOKIE_NAME = f"portal_session{COOKIE_SUFFIX}"
@@ -256,6 +295,7 @@ UNFOLD = {
     "SITE_HEADER": BRAND_NAME,
     "SITE_SUBHEADER": "Cancellations and refunds",
     "SITE_SYMBOL": "event_busy",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("icon.svg")}],
     "SITE_URL": "/",
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
@@ -276,6 +316,7 @@ UNFOLD = {
         }
     },
     "STYLES": [lambda request: static("css/desk.css")],
+    "DASHBOARD_CALLBACK": "config.dashboard.dashboard",
     "SCRIPTS": [lambda request: static("js/desk.js")],
     "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": "config.desk.navigation"},
 }

@@ -20,6 +20,7 @@ urlpatterns = [
     path("passkeys/", passkeys.passkeys, name="mfa_index"),
     path("passkeys/add/", passkeys.Add.as_view(), name="mfa_add_webauthn"),
     path("passkeys/<int:key>/remove/", passkeys.remove, name="passkey_remove"),
+    path("admin/sign-in/", include("allauth.socialaccount.providers.openid_connect.urls")),
     path("admin/", admin.site.urls),
     path("healthz", health.alive, name="healthz"),
     path("readyz", health.ready, name="readyz"),
@@ -27,6 +28,7 @@ urlpatterns = [
 if settings.LOCAL_RUN:
     urlpatterns += [
         path("local/mail/", local_mail.mailbox, name="local_mail"),
+        path("local/codes/", local_mail.codes, name="local_codes"),
         path("local/mail/<str:name>/", local_mail.mail, name="local_mail_one"),
     ]
 

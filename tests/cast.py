@@ -4,6 +4,7 @@ Alice holds one account with one subscription, Bob two subscriptions, Charlie is
 Sam is in support, Fiona and Frank in finance, Mara is a manager.
 """
 
+import time
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import count
@@ -11,8 +12,10 @@ from typing import Any
 from uuid import uuid4
 
 from django.contrib.auth.models import Group
+from django.test import Client
 from moneyed import Money
 
+from accounts.desk.proof import PROVEN_AT
 from accounts.models import Account, User
 from billing.models import Payment, Refund, Subscription
 from cancellations.models import CancellationRequest, PolicyVersion, Termination
@@ -171,6 +174,16 @@ def staff(role: str, name: str = "") -> User:
     person = User.objects.create_user(email, "a-long-password", name=name, is_staff=True)
     person.groups.add(Group.objects.get(name=role))
     return person
+
+
+def at_desk(person: User, client: Client | None = None) -> Client:
+    """A browser in which the person of staff is signed in, with a second factor given just now."""
+    client = client or Client()
+    client.force_login(person)
+    session = client.session
+    session[PROVEN_AT] = session["staff_seen_at"] = time.time()
+    session.save()
+    return client
 
 
 def customer(holder: Account) -> User:

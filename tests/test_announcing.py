@@ -69,7 +69,7 @@ def test_publishing_announces_where_wanted_and_the_page_shows_how_far_it_has_com
         cast.account()
     draft = PolicyVersion.objects.create(number=2, text="Notice is {notice_days}.", notice_days=7)
     mara = Client()
-    mara.force_login(cast.staff("manager"))
+    cast.at_desk(cast.staff("manager"), mara)
     page = reverse("admin:cancellations_policyversion_verb", args=[draft.pk, "publish"])
     mara.post(page, {"change_summary": "Seven days.", "tell_holders": "on"})
     announcing._next_batch(NOW)

@@ -13,11 +13,11 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from accounts.story import entries
 from billing.models import Refund
 from billing.states import IllegalTransition
 from cancellations.explaining import sentences
 from cancellations.models import CancellationRequest, ReviewMode
-from cancellations.queries import timeline
 from cancellations.services.enforcement import enforce
 from cancellations.services.review import schedule, try_again, waive_notice
 from cancellations.services.submission import verify, withdraw
@@ -68,7 +68,7 @@ def test_silence_never_costs_the_customer():
     request = cast.in_review()
     assert [one.detail for one in enforce(now=EFFECTIVE_AT)] == ["ended on 2026-02-28, undecided"]
     assert fresh(request).state == "effective"
-    assert ("schedule", "system") in {(entry.verb, entry.actor) for entry in timeline(request)}
+    assert ("schedule", "system") in {(entry.verb, entry.actor) for entry in entries(request)}
 
 
 def test_an_unmatched_request_waits_for_support():

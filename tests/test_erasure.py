@@ -212,7 +212,7 @@ class TestRetention:
 
 class TestTheDesk:
     def test_a_manager_sees_what_stands_against_it_then_erases(self, left, client):
-        client.force_login(cast.staff("manager"))
+        cast.at_desk(cast.staff("manager"), client)
         hold = place_hold(account=left, by=cast.staff("manager"), ground="Claim in court", now=LATER)
         address = f"/admin/cancellations/erasure/add/?account={left.account_number}"
         assert "Claim in court" in client.get(address).content.decode()
@@ -233,14 +233,14 @@ class TestTheDesk:
 
     @pytest.mark.parametrize("role", ["support", "finance"])
     def test_nobody_else_may(self, left, client, role):
-        client.force_login(cast.staff(role))
+        cast.at_desk(cast.staff(role), client)
         told = {"account_number": left.account_number, "ground": "Because"}
         for what in ("hold", "erasure"):
             assert client.post(f"/admin/cancellations/{what}/add/", told).status_code == 403
         assert "Erase the data" not in client.get(f"/admin/accounts/account/{left.pk}/change/").content.decode()
 
     def test_a_hold_by_its_form(self, left, client):
-        client.force_login(cast.staff("manager"))
+        cast.at_desk(cast.staff("manager"), client)
         empty = client.post("/admin/cancellations/hold/add/", {"account_number": "AT-1"})
         assert empty.status_code == 422
         assert "No account has the number AT-1" in empty.content.decode()

@@ -10,12 +10,12 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.story import entries
 from billing.models import Refund
 from billing.services.review import approve, propose
 from billing.services.sending import send
 from billing.states import IllegalTransition
 from cancellations.models import CancellationRequest, Termination
-from cancellations.queries import timeline
 from cancellations.services.common import RequestRefused
 from cancellations.services.enforcement import enforce
 from cancellations.services.review import waive_notice
@@ -66,7 +66,7 @@ class TestItsEffect:
             assert part in letter.text, part
 
     def test_its_history_tells_each_deed_once(self, bob):
-        assert [entry.verb for entry in timeline(cast.terminated(bob))] == ["terminate"]
+        assert [entry.verb for entry in entries(cast.terminated(bob))] == ["terminate"]
 
     def test_open_requests_are_settled_and_their_refunds_void(self, bob):
         request = cast.scheduled(bob.subscriptions.first(), refund_wanted=True, refund_reason="Did not work")
@@ -74,7 +74,7 @@ class TestItsEffect:
         request = fresh(request)
         assert (request.state, request.superseded_by) == ("superseded", termination)
         assert request.refund.state == "void"
-        assert [entry.verb for entry in timeline(request)] == ["submit", "schedule", "terminate"]
+        assert [entry.verb for entry in entries(request)] == ["submit", "schedule", "terminate"]
         assert Refund.objects.exclude(state="void").get().about == termination.reference
 
     def test_who_had_left_before_is_not_superseded(self, bob):
@@ -246,7 +246,7 @@ class TestAtTheDesk:
     @pytest.fixture
     def desk(self, mara):
         client = Client()
-        client.force_login(mara)
+        cast.at_desk(mara, client)
         return client
 
     add = "/admin/cancellations/termination/add/"
@@ -302,7 +302,7 @@ class TestAtTheDesk:
         assert first.url == second.url
         assert Termination.objects.count() == 1
         other = Client()
-        other.force_login(cast.staff("manager", "Max"))
+        cast.at_desk(cast.staff("manager", "Max"), other)
         assert "terminated already" in other.post(self.add, self.form(bob)).content.decode()
 
     def test_from_the_account_to_the_reversal(self, desk, bob, max_):
@@ -321,7 +321,7 @@ class TestAtTheDesk:
     @pytest.mark.parametrize("role", ["support", "finance"])
     def test_nobody_else_may(self, bob, role):
         client = Client()
-        client.force_login(cast.staff(role))
+        cast.at_desk(cast.staff(role), client)
         assert client.get(self.add).status_code == 403
         assert client.post(self.add, self.form(bob, step="confirm")).status_code == 403
         termination = cast.terminated(bob)

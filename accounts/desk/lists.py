@@ -81,7 +81,7 @@ class DeskAdmin(ModelAdmin):
     paginator = Keyset
     show_full_result_count = False
     list_per_page = 50
-    actions = None
+    actions: Any = None
     list_filter_submit = False
     list_fullwidth = True
     list_before_template = "desk/saved_filters.html"

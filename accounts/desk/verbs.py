@@ -23,6 +23,7 @@ from django.utils.html import format_html
 
 from accounts.desk.lists import DeskAdmin, savable
 from accounts.desk.looking import leave, look, others_at
+from accounts.desk.proof import ask_again, is_proven_lately, typed_before
 from accounts.models import User
 from accounts.paging import cursor_of, keys_of, page
 from messaging.models import CannedReply, OutgoingMessage
@@ -195,9 +196,12 @@ class VerbAdmin(DeskAdmin):
                 request, f"{row} is {row.get_state_display()}: {chosen.label.lower()} is not open to it now."
             )
             return redirect(self.page_url(row, list_query(request)))
+        if chosen.grave and not is_proven_lately(request, timezone.now()):
+            return ask_again(request)
         posted = request.method == "POST"
         form = chosen.form(*((request.POST, request.FILES) if posted else (None, None)), row=row, user=request.user)
         if not posted:
+            form.initial = {**form.initial, **typed_before(request)}
             return self._verb_page(request, chosen, row, form)
         step = request.POST.get(STEP, "")
         if step == REPLY:

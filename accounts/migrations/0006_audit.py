@@ -51,7 +51,7 @@ BEGIN
             coalesce(kept ->> 'actor', told ->> 'actor', ''),
             coalesce(kept ->> 'by_id', told ->> 'by', told ->> 'user')::bigint,
             left(coalesce(kept ->> 'reference', kept ->> 'account_number', kept ->> 'about', kept ->> 'email',
-                kept ->> 'refund_id', kept ->> 'pgh_obj_id', ''), 254),
+                kept ->> 'refund_id', kept ->> 'user_id', kept ->> 'pgh_obj_id', ''), 254),
             left(coalesce(kept ->> 'address', told ->> 'address', ''), 64),
             left(coalesce(told ->> 'url', told ->> 'command', ''), 250), '', '');
 END;

@@ -1,5 +1,5 @@
 """The staff interface of this app, one module for each kind of row. Django looks for it under this name."""
 
-from cancellations.admin import data, policies, requests, terminations
+from cancellations.admin import bulk, data, forms, policies, requests, terminations
 
-__all__ = ["data", "policies", "requests", "terminations"]
+__all__ = ["bulk", "data", "forms", "policies", "requests", "terminations"]

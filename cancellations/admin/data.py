@@ -15,6 +15,7 @@ from django.utils import timezone
 from unfold.decorators import display
 
 from accounts.desk import DeskAdmin, Verb, VerbAdmin, VerbForm
+from accounts.desk.proof import ask_again, is_proven_lately, typed_before
 from accounts.models import Account, User
 from cancellations.models import Erasure, Hold
 from cancellations.queries import holds_on
@@ -52,6 +53,7 @@ class ByForm(DeskAdmin):
     consequence: ClassVar[str]
     done: ClassVar[str]
     service: ClassVar[Callable[..., Model]]
+    grave: ClassVar[bool] = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm(self.permission))  # type: ignore[union-attr]
@@ -62,9 +64,11 @@ class ByForm(DeskAdmin):
     ) -> HttpResponse:
         if not self.has_add_permission(request):
             raise PermissionDenied
-        initial = {"account_number": request.GET.get("account", "")}
-        form = AccountForm(request.POST if request.method == "POST" else None, initial=initial)
         now = timezone.now()
+        if self.grave and not is_proven_lately(request, now):
+            return ask_again(request)
+        initial = {"account_number": request.GET.get("account", "")} | typed_before(request)
+        form = AccountForm(request.POST if request.method == "POST" else None, initial=initial)
         if form.is_valid():
             account = form.cleaned_data["account_number"]
             try:
@@ -134,6 +138,7 @@ class ErasureAdmin(ByForm):
     list_display = ["account", "erased_at", "erased_by", "ground"]
     search_fields = ["account__account_number"]
     permission = "cancellations.erase_data"
+    grave = True
     title = "Erase an account’s personal data"
     consequence = (
         "Names, addresses, what the customer wrote, files, messages and receipts are erased for good, also from the "

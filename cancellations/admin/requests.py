@@ -14,10 +14,12 @@ from unfold.decorators import display
 from accounts.desk import Verb, VerbAdmin, VerbForm, words_field
 from accounts.models import User
 from accounts.queries import account_given
+from accounts.story import changed_since
 from billing.models import Subscription
 from billing.periods import local_date
 from billing.queries import payments_with_returned
 from billing.states import IllegalTransition
+from cancellations.admin.bulk import BulkActions
 from cancellations.admin.files import AddFilesForm, FilesAdmin
 from cancellations.admin.filters import (
     Assigned,
@@ -29,7 +31,7 @@ from cancellations.admin.filters import (
     waiting_for,
     who_work_on_requests,
 )
-from cancellations.admin.story import changed_since, short_instant, story
+from cancellations.admin.story import story
 from cancellations.models import CancellationRequest, DeclineGround, Kind
 from cancellations.picture import points
 from cancellations.queries import declared, difference_since
@@ -181,14 +183,15 @@ def _ask_again(request: CancellationRequest, user: User, given: dict[str, Any], 
 
 
 @admin.register(CancellationRequest)
-class CancellationRequestAdmin(FilesAdmin, VerbAdmin):
+class CancellationRequestAdmin(BulkActions, FilesAdmin, VerbAdmin):
+    actions = ("schedule_selected", "assign_selected", "ask_selected_again", "export_selected")
     list_display = [
         "reference",
         "falls_due",
         "customer",
         "plan",
         "received",
-        "channel",
+        "shown_channel",
         "shown_kind",
         "shown_on_time",
         "in_hands_of",
@@ -413,7 +416,12 @@ class CancellationRequestAdmin(FilesAdmin, VerbAdmin):
 
     @display(description="received", ordering="received_at")
     def received(self, request: CancellationRequest) -> str:
-        return short_instant(request.received_at)
+        at = timezone.localtime(request.received_at)
+        return f"{at:%d %b, %H:%M}" if at.year == timezone.localtime().year else f"{at:%d %b %Y}"
+
+    @display(description="channel")
+    def shown_channel(self, request: CancellationRequest) -> str:
+        return {"signed_in": "signed in", "guest": "guest"}.get(request.channel, request.get_channel_display())
 
     @display(description="on time", label={"on time": "success", "late": "warning", "waived": "info"})
     def shown_on_time(self, request: CancellationRequest) -> str:

@@ -14,17 +14,19 @@ from django.utils import timezone
 from unfold.decorators import display
 
 from accounts.desk import Verb, VerbAdmin, VerbForm
+from accounts.desk.proof import ask_again, is_proven_lately, typed_before
 from accounts.models import Account, User
-from billing.models import RefundBasis
+from accounts.story import changed_since
+from billing.models import EndedBy, RefundBasis
 from billing.states import IllegalTransition
 from cancellations.admin.files import AddFilesForm, FilesAdmin
+from cancellations.admin.story import story_of_termination
 from cancellations.models import Attachment, Termination, TerminationGround
-from cancellations.queries import policy_in_force, timeline
+from cancellations.queries import policy_in_force
 from cancellations.services.attachments import attach_to_termination
 from cancellations.services.common import RequestRefused
 from cancellations.services.termination import Case, confirm, discard, rehearse, reverse, terminate
 from cancellations.states import TerminationState
-from messaging.models import OutgoingMessage
 
 S = TerminationState
 YES_NO = [("yes", "Yes, a refund is proposed"), ("no", "No, none is proposed")]
@@ -118,6 +120,7 @@ class TerminationAdmin(FilesAdmin, VerbAdmin):
             "confirm", "Confirm", "cancellations.terminate_account", (S.PROPOSED,), VerbForm, _confirm,
             "It takes effect at once: subscriptions end, open requests are settled, the letter goes out.", "confirmed.",
             applies=lambda termination, user: user.pk != termination.proposed_by_id,
+            grave=True,
         ),
         Verb(
             "discard", "Discard", "cancellations.terminate_account", (S.PROPOSED,), GroundForm, _discard,
@@ -127,6 +130,7 @@ class TerminationAdmin(FilesAdmin, VerbAdmin):
             "reverse", "Reverse on appeal", "cancellations.terminate_account", (S.EFFECTIVE,), GroundForm, _reverse,
             "Its subscriptions go on, requests that it settled are in review again, refunds that nobody sent yet are "
             "void, and the customer is told. Money that is under way stays so.", "reversed.",
+            grave=True,
         ),
         Verb(
             "add-files", "Add evidence", "cancellations.terminate_account", tuple(S), AddFilesForm, _add_files,
@@ -150,7 +154,10 @@ class TerminationAdmin(FilesAdmin, VerbAdmin):
             raise PermissionDenied
         assert isinstance(request.user, User)
         now = timezone.now()
-        form = TerminateForm(request.POST if request.method == "POST" else None, initial=self._initial(request, now))
+        if not is_proven_lately(request, now):
+            return ask_again(request)
+        initial = self._initial(request, now) | typed_before(request)
+        form = TerminateForm(request.POST if request.method == "POST" else None, initial=initial)
         rehearsal = None
         if form.is_valid() and request.POST.get("step") != "edit":
             try:
@@ -188,15 +195,22 @@ class TerminationAdmin(FilesAdmin, VerbAdmin):
         return redirect(self.page_url(termination))
 
     def page_context(self, request: HttpRequest, row: Termination) -> dict[str, Any]:
-        names = {person.pk: str(person) for person in User.objects.filter(is_staff=True)}
         return {
             "row": row,
             "done": row.subscriptions.select_related("subscription", "refund").order_by("subscription__reference"),
             "requests": row.superseded_requests.select_related("subscription").order_by("reference"),
             "files": self.files_of(row).defer("content"),
-            "letters": OutgoingMessage.objects.filter(about=row.reference).order_by("created_at"),
-            "entries": [(entry, names.get(entry.by or 0, entry.actor)) for entry in timeline(row)],
+            "story": story_of_termination(row),
         }
+
+    def facts(self, row: Termination) -> dict[str, str]:
+        told = {"State": str(row.get_state_display()), "Confirmed by": str(row.confirmed_by or "nobody yet")}
+        told["Subscriptions ended"] = str(row.subscriptions.filter(subscription__ended_by=EndedBy.PORTAL).count())
+        told["Requests settled by it"] = str(row.superseded_requests.filter(state="superseded").count())
+        return told
+
+    def what_changed(self, row: Termination, since: int) -> list[str]:
+        return changed_since(row, since)
 
     def files_of(self, row: Termination) -> QuerySet[Attachment]:
         return Attachment.objects.filter(termination=row)

@@ -1,5 +1,7 @@
 from cancellations.models.announcements import Announcement
 from cancellations.models.attachments import Attachment
+from cancellations.models.bulk import BulkJob, BulkRow, BulkState, BulkVerb
+from cancellations.models.forms import BegunForm
 from cancellations.models.holds import Erasure, Hold
 from cancellations.models.notes import Note
 from cancellations.models.policy import PolicyVersion, ReviewMode
@@ -19,6 +21,11 @@ __all__ = [
     "REFERENCE_LENGTH",
     "Announcement",
     "Attachment",
+    "BegunForm",
+    "BulkJob",
+    "BulkRow",
+    "BulkState",
+    "BulkVerb",
     "CancellationRequest",
     "Channel",
     "DeclineGround",

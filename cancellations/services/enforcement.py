@@ -78,10 +78,10 @@ def take_effect(request: CancellationRequest, now: datetime) -> Done:
         move(request, RequestState.SCHEDULED, now)
         with recorded("schedule", actor="system", why="Nobody had decided when its date came"):
             request.save(update_fields=["state", "state_changed_at"])
-    end_subscription(subscription=subscription, ended_on=request.effective_on)
-    queue_refund(request, now)
-    move(request, RequestState.EFFECTIVE, now)
     with recorded("take_effect", actor="system"):
+        end_subscription(subscription=subscription, ended_on=request.effective_on)
+        queue_refund(request, now)
+        move(request, RequestState.EFFECTIVE, now)
         request.save(update_fields=["state", "state_changed_at", "refund"])
         reviewed = request.refund is not None and request.refund.state in UNDECIDED
         send_letter("ended_with_review" if reviewed else "ended", request, now=now)

@@ -19,8 +19,8 @@ from pghistory.models import Context
 
 from accounts.history import recorded
 from accounts.models import Account, User
-from billing.models import Refund
-from cancellations.models import Attachment, CancellationRequest, Erasure, Hold, Note, Receipt, Termination
+from billing.models import Refund, TransferBatch
+from cancellations.models import Attachment, BegunForm, CancellationRequest, Erasure, Hold, Note, Receipt, Termination
 from cancellations.queries import holds_on, retained_long_enough
 from cancellations.services.common import RequestRefused
 from cancellations.states import RequestState
@@ -29,6 +29,7 @@ from messaging.models import MessageState, OutgoingMessage
 ERASED = "(erased)"
 BY_RETENTION = "The period for which we keep it is over."
 BATCH = 100
+FORMS_KEPT = timedelta(days=732)  # as far back as the dashboard looks; nobody is named in them
 # The guards that say «this never changes», which hold for everybody but the law
 GUARDS = (
     "cancellations.CancellationRequest:request_declaration_stays",
@@ -40,6 +41,7 @@ GUARDS = (
     "cancellations.Receipt:receipt_pdf_stays",
     "accounts.AccountEvent:append_only",
     "billing.RefundEvent:append_only",
+    "billing.TransferBatch:batch_stays",
     "cancellations.HoldEvent:append_only",
     "cancellations.Note:note_stays",
 )
@@ -47,7 +49,8 @@ REQUEST_WORDS = (
     "name_given", "username_given", "words", "cause", "refund_reason", "survey_words", "kind_ground",
     "decision_words", "notice_waived_ground", "enforcement_error",
 )  # fmt: skip
-REFUND_WORDS = ("customer_reason", "proposal_ground", "decision_ground", "computed_ground", "failure")
+REFUND_WORDS = ("customer_reason", "proposal_ground", "decision_ground", "computed_ground", "failure",
+                "payee_name", "payee_account")  # fmt: skip
 TERMINATION_WORDS = ("description", "evidence", "refund_ground", "settled_ground")
 
 
@@ -104,6 +107,7 @@ def retain(*, now: datetime) -> Counter[str]:
         done["accounts"] += 1
     done["requests"] = _forget_unproven(now)
     done["messages"] = _forget_messages(now)
+    BegunForm.objects.filter(begun_at__lt=now - FORMS_KEPT).delete()
     return done
 
 
@@ -118,6 +122,7 @@ def _erase_rows(account: Account, now: datetime) -> Counter[str]:
     done = Counter(
         requests=_wipe(requests, REQUEST_WORDS, {"email_given": nobody}),
         refunds=_wipe(refunds, REFUND_WORDS, {"notify": nobody}),
+        transfers=TransferBatch.objects.filter(items__refund__in=refunds).update(file=b""),
         terminations=_wipe(terminations, TERMINATION_WORDS, {}),
         holds=_wipe(Hold.objects.filter(account=account), ("ground", "lifted_ground"), {}),
         receipts=_erase_receipts(Receipt.objects.filter(request__account=account), now),

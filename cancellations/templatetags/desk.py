@@ -4,19 +4,13 @@ from typing import Any
 
 from django import template
 
-from accounts.models import Account, User
+from accounts.models import Account
+from accounts.story import deed as told_deed
+from accounts.story import entries, staff_names
 from billing.models import Refund
-from cancellations.explaining import STAFF_VERBS
 from cancellations.models import CancellationRequest, TerminatedSubscription
-from cancellations.queries import Entry, timeline
 
 register = template.Library()
-
-
-@register.filter
-def deed(verb: str) -> str:
-    """What was done, for staff."""
-    return str(STAFF_VERBS.get(verb, verb))
 
 
 @register.simple_tag
@@ -29,17 +23,13 @@ def case_behind(refund: Refund) -> dict[str, Any]:
         ).first()
     done = TerminatedSubscription.objects.filter(refund=refund).select_related("termination__policy_version").first()
     case = request or (done.termination if done else None)
+    names = staff_names()
     return {
         "request": request,
         "termination": done.termination if done else None,
-        "entries": [(entry, _who(entry)) for entry in timeline(case)] if case else [],
+        "story": [told_deed(entry, names) for entry in entries(case)] if case else [],
         "policy_version": case.policy_version if case else None,
     }
-
-
-def _who(entry: Entry) -> str:
-    person = User.objects.filter(pk=entry.by).first() if entry.by else None
-    return str(person) if person else entry.actor
 
 
 @register.simple_tag

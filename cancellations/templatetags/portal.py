@@ -5,10 +5,10 @@ from django.conf import settings
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.story import Entry
 from billing.periods import local_date
 from cancellations.explaining import sentences as told_in_sentences
 from cancellations.own_data import CODES, LABELS
-from cancellations.queries import Entry
 from messaging.wording import day_words, instant_words, long_day_words
 
 register = template.Library()

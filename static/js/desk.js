@@ -88,6 +88,7 @@
     });
     watch();
     preview();
+    refresh();
   });
 
   function watch() {
@@ -123,6 +124,19 @@
       data.set("leave", "1"); data.set("csrfmiddlewaretoken", token());
       navigator.sendBeacon?.(page.dataset.looking, data);
     });
+  }
+
+  function refresh() {
+    const part = $("[data-refresh]");
+    if (!part) return;
+    setTimeout(async () => {
+      try {
+        const answer = await fetch(location.href, { credentials: "same-origin" });
+        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(part.id);
+        if (fresh) part.replaceWith(fresh);
+      } catch { /* the next turn shows it */ }
+      refresh();
+    }, Number(part.dataset.refresh));
   }
 
   function preview() {

@@ -120,7 +120,7 @@ def test_for_cause_with_a_file_and_support_decides(desk: BrowserContext, mailbox
     page.context.clear_cookies()
     sign_in_staff(page, "sam@atntcrm.example")
     page.goto("/admin/cancellations/cancellationrequest/")
-    expect(page.locator("body")).to_contain_text("look at the ground now")
+    expect(page.locator("body")).to_contain_text("Look at the ground")
     shoot(page, "queue-kinds-desk")
     page.click("text=CR-")
     shoot(page, "request-cause-desk")

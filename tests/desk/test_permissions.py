@@ -62,7 +62,7 @@ def row_of():
 @pytest.mark.parametrize("role", ROLES)
 def test_each_verb_is_open_to_whom_the_matrix_says_and_refused_to_all_others(role, row_of):
     client = Client()
-    client.force_login(person(role))
+    cast.at_desk(person(role), client)
     wrong = []
     for model, verb, permission in VERBS:
         address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_verb", args=[row_of(model).pk, verb])
@@ -76,7 +76,7 @@ def test_each_verb_is_open_to_whom_the_matrix_says_and_refused_to_all_others(rol
 @pytest.mark.parametrize("role", ROLES)
 def test_each_form_that_makes_a_row(role, row_of):
     client = Client()
-    client.force_login(person(role))
+    cast.at_desk(person(role), client)
     for label, permission in ADDED.items():
         answer = client.post(reverse(f"admin:{label.replace('.', '_')}_add"), {})
         assert (answer.status_code != 403) == (permission in ROLES[role]), label
@@ -85,7 +85,7 @@ def test_each_form_that_makes_a_row(role, row_of):
 @pytest.mark.parametrize("role", ROLES)
 def test_each_list_is_read_by_whom_the_matrix_says(role, row_of):
     client = Client()
-    client.force_login(person(role))
+    cast.at_desk(person(role), client)
     for label in ADDED:
         app, model = label.split(".")
         answer = client.get(reverse(f"admin:{app}_{model}_changelist"))
@@ -95,7 +95,7 @@ def test_each_list_is_read_by_whom_the_matrix_says(role, row_of):
 @pytest.mark.parametrize("role", ROLES)
 def test_no_button_is_shown_that_may_not_be_pressed(role, row_of):
     client = Client()
-    client.force_login(person(role))
+    cast.at_desk(person(role), client)
     for model, verb, permission in VERBS:
         row = row_of(model)
         page = client.get(reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[row.pk]))
@@ -109,7 +109,7 @@ def test_an_auditor_sends_no_message_again(row_of):
     told = {"action": "send_given_up_again", "_selected_action": [str(one.pk) for one in dead]}
     for role, left in (("auditor", dead.count()), ("support", 0)):
         client = Client()
-        client.force_login(person(role))
+        cast.at_desk(person(role), client)
         client.post(reverse("admin:messaging_outgoingmessage_changelist"), told)
         assert dead.all().count() == left, role
 
@@ -120,7 +120,7 @@ class TestPeople:
         cast.policy()
         made = person("administrator")
         client = Client()
-        client.force_login(made)
+        cast.at_desk(made, client)
         return made, client
 
     def change(self, client, who, **fields):

@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from django.urls import reverse
 
+from accounts.story import entries
 from billing.models import Refund
 from billing.services.review import approve, propose
 from billing.services.sending import send
@@ -18,7 +19,6 @@ from billing.states import IllegalTransition
 from cancellations.letters import proof_token
 from cancellations.media import MOST_BYTES
 from cancellations.models import Attachment, CancellationRequest, Kind
-from cancellations.queries import timeline
 from cancellations.services.common import RequestRefused
 from cancellations.services.enforcement import enforce
 from cancellations.services.review import change_kind, decline, schedule, waive_notice
@@ -334,7 +334,7 @@ class TestItsRefund:
         withdraw(requests=[request], now=NOW)
         assert fresh(request.refund).state == "void"
         assert OutgoingMessage.objects.filter(kind="refund_void").count() == 1
-        told = [(entry.verb, entry.actor) for entry in timeline(fresh(request))]
+        told = [(entry.verb, entry.actor) for entry in entries(fresh(request))]
         assert told == [("submit", "customer"), ("schedule", "staff"), ("withdraw", "customer")]
 
     def test_not_once_the_money_is_under_way(self, policy):

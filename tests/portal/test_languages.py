@@ -105,7 +105,7 @@ class TestChoice:
 
     def test_staff_read_the_portals_own_language(self, client):
         cast.policy()
-        client.force_login(cast.staff("support"))
+        cast.at_desk(cast.staff("support"), client)
         page = _page(client, "/admin/cancellations/cancellationrequest/", {"accept-language": "de"})
         assert '<html lang="en-gb"' in page
 

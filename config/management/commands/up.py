@@ -79,6 +79,7 @@ class Command(BaseCommand):
                 f"  As a guest      {site}/cancel/   AT-104303 (username thirtyfirst, ultimo@customer.example)",
                 f"  Staff           {site}/admin/   password {demo.STAFF_PASSWORD}",
                 *(f"    {role:13} {role}@atntcrm.example" for role in demo.STAFF),
+                f"  their codes     {site}/local/codes/   in place of their authenticator apps",
                 f"  Outgoing mail   {site}/local/mail/   files in {settings.EMAIL_FILE_PATH}",
             ]
         self.stdout.write("\n".join([*lines, f"  Logs            {logs}", "", "Ctrl-C stops everything.", ""]))

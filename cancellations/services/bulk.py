@@ -1,0 +1,91 @@
+"""One verb on many requests. Each row is a transaction of its own, with its result; a worker that dies repeats none."""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import OperationalError, transaction
+
+from accounts.models import User
+from billing.states import IllegalTransition
+from cancellations.models import BulkJob, BulkRow, BulkState, BulkVerb, CancellationRequest
+from cancellations.services.common import RequestRefused
+from cancellations.services.handling import PERMISSION, ask_again, assign
+from cancellations.services.review import schedule
+from messaging.waking import wake
+
+log = logging.getLogger(__name__)
+MOST = 5000
+PERMISSIONS = {
+    BulkVerb.SCHEDULE: "cancellations.schedule_request",
+    BulkVerb.ASSIGN: PERMISSION,
+    BulkVerb.ASK_AGAIN: PERMISSION,
+}
+
+
+@transaction.atomic
+def order(
+    *, verb: BulkVerb, requests: Sequence[int], by: User, now: datetime, words: str = "", to: User | None = None
+) -> BulkJob:
+    """Orders the verb for the requests (their keys). Raises RequestRefused for none, and for more than MOST."""
+    if not requests:
+        raise RequestRefused("Choose requests first.")
+    if len(requests) > MOST:
+        raise RequestRefused(f"At most {MOST:,} requests at once. Narrow the filters down.")
+    if verb == BulkVerb.ASSIGN and to is None:
+        raise RequestRefused("Choose a person.")
+    job = BulkJob.objects.create(
+        verb=verb, words=words.strip(), to=to, ordered_by=by, ordered_at=now, total=len(requests)
+    )
+    BulkRow.objects.bulk_create((BulkRow(job=job, request_id=key) for key in requests), batch_size=1000)
+    wake("cancellations.bulk")
+    return job
+
+
+def work_due(*, now: datetime) -> int:
+    """Does what was ordered and not done yet, several workers at once if need be; returns how many rows it did."""
+    done = 0
+    for key in list(BulkJob.objects.filter(finished_at__isnull=True).order_by("pk").values_list("pk", flat=True)):
+        while _next(key, now):
+            done += 1
+        left = BulkRow.objects.filter(job=key, state=BulkState.PENDING)
+        if not left.exists():
+            BulkJob.objects.filter(pk=key, finished_at__isnull=True).update(finished_at=now)
+    return done
+
+
+def _next(job: int, now: datetime) -> bool:
+    """One row of the job; False where none is left that another worker does not have."""
+    with transaction.atomic():
+        rows = BulkRow.objects.select_related("job__ordered_by", "job__to", "request").order_by("pk")
+        row = rows.filter(job=job, state=BulkState.PENDING).select_for_update(skip_locked=True, of=("self",)).first()
+        if row is None:
+            return False
+        try:
+            with transaction.atomic():
+                _do(row.job, row.request, now)
+        except (RequestRefused, IllegalTransition) as error:
+            row.state, row.said = BulkState.REFUSED, str(error)
+        except OperationalError:
+            raise  # the database's trouble, not the row's: it is done later
+        except Exception as error:
+            log.exception("Row %s of bulk job %s failed", row.pk, job)
+            row.state, row.said = BulkState.REFUSED, f"It failed: {type(error).__name__}. Try it by itself."
+        else:
+            row.state = BulkState.DONE
+        row.save(update_fields=["state", "said"])
+    return True
+
+
+def _do(job: BulkJob, request: CancellationRequest, now: datetime) -> None:
+    by = job.ordered_by
+    if not (by.is_active and by.has_perm(PERMISSIONS[BulkVerb(job.verb)])):
+        raise RequestRefused(f"{by} may not do this any more.")
+    if job.verb == BulkVerb.SCHEDULE:
+        if request.kind == "for_cause":
+            raise RequestRefused("Its ground waits for somebody to look at it. Accept it by itself.")
+        schedule(request=request, by=by, now=now, words=job.words)
+    elif job.verb == BulkVerb.ASSIGN:
+        assign(request=request, to=job.to, by=by, now=now)
+    else:
+        ask_again(request=request, by=by, now=now)

@@ -1,0 +1,69 @@
+"""The first page of the staff interface: figures with the rows behind them, as pictures, tables and CSV."""
+
+import json
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponseBase
+from django.utils import timezone
+
+from accounts.audit import note_deed
+from accounts.desk.exports import exported
+from accounts.models import User
+from cancellations.figures import Group, overdue, refunds_figures, requests_figures, span_of
+
+COLUMNS = (
+    ("Group", lambda row: row[0]),
+    ("Figure", lambda row: row[1].name),
+    ("Value", lambda row: row[1].value),
+    ("More", lambda row: row[1].more),
+)
+
+
+def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Adds the figures that the person may see."""
+    now = timezone.now()
+    span, trouble = span_of(request.GET, now)
+    requests, refunds = _groups(request)
+    groups = [
+        *(requests_figures(span, now) if requests else []),
+        *(refunds_figures(span) if refunds else []),
+    ]
+    context |= {
+        "title": "Dashboard",
+        "span": span,
+        "span_trouble": trouble,
+        "groups": [(group, _picture(group)) for group in groups],
+        "overdue": overdue(now) if requests and refunds else [],
+        "may_see": requests or refunds,
+        "csv_query": request.GET.urlencode(),
+    }
+    return context
+
+
+def as_csv(request: HttpRequest) -> HttpResponseBase:
+    """The same figures as CSV; noted like every export."""
+    now = timezone.now()
+    span, _ = span_of(request.GET, now)
+    requests, refunds = _groups(request)
+    if not (requests or refunds):
+        raise PermissionDenied
+    assert isinstance(request.user, User)
+    note_deed(verb="export", by=request.user, now=now, about="dashboard", why=f"csv, {span.first} to {span.last}")
+    groups = [*(requests_figures(span, now) if requests else []), *(refunds_figures(span) if refunds else [])]
+    rows = [(group.title, figure) for group in groups for figure in group.figures]
+    return exported("csv", name=f"dashboard-{span.first}-{span.last}", columns=COLUMNS, rows=rows)
+
+
+def _groups(request: HttpRequest) -> tuple[bool, bool]:
+    user: Any = request.user
+    return user.has_perm("cancellations.view_cancellationrequest"), user.has_perm("billing.view_refund")
+
+
+def _picture(group: Group) -> str:
+    """The data of the chart, as the interface's charts read it; empty where a table says it better."""
+    if not group.chart or not any(figure.count for figure in group.figures):
+        return ""
+    bars = {"data": [figure.count for figure in group.figures], "label": group.title}
+    bars["backgroundColor"] = "var(--color-primary-600)"
+    return json.dumps({"labels": [figure.name for figure in group.figures], "datasets": [bars]})

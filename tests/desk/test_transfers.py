@@ -1,0 +1,264 @@
+"""Bank transfers: four eyes on the account, the file for the bank, and reading back what it paid."""
+
+import csv
+import io
+from xml.etree import ElementTree
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+from moneyed import Money
+
+from accounts.models import Deed
+from billing import transfers
+from billing.models import TransferBatch
+from billing.services.common import RefundRefused
+from billing.services.review import approve, propose
+from billing.services.transfers import enter_bank_details, make_batch, read_back, ready_for_transfer
+from billing.states import IllegalTransition
+from billing.transfers import Booking, Transfer, UnreadableFile, read
+from tests import cast
+from tests.cast import NOW, fresh
+from tests.desk.test_review import at_desk, url
+
+pytestmark = pytest.mark.django_db
+IBAN = "DE89370400440532013000"
+TODAY = cast.datetime(2026, 4, 20, 12, tzinfo=cast.UTC)
+
+
+def approved(amount=None, account=IBAN, name="Zoë Bäcker"):
+    refund = cast.refund_requested(amount=amount)
+    enter_bank_details(refund=refund, name=name, account=account, by=cast.staff("manager"), now=NOW)
+    propose(refund=refund, basis="unused", by=cast.staff("finance", "Frank"), now=NOW)
+    done = approve(refund=refund, by=cast.staff("manager"), now=NOW)
+    return done if done.state == "approved" else approve(refund=done, by=cast.staff("finance"), now=NOW)
+
+
+@pytest.fixture
+def fiona(db):
+    return cast.staff("finance")
+
+
+@pytest.fixture
+def with_company(settings):
+    settings.COMPANY_NAME, settings.COMPANY_IBAN = "Atnt CRM GmbH", "NL91ABNA0417164300"
+
+
+class TestAccount:
+    @pytest.mark.parametrize(
+        "typed", ["DE89 3704 0044 0532 0130 00", "de89370400440532013000", "GB29 NWBK 6016 1331 9268 19"]
+    )
+    def test_is_kept_plain(self, typed):
+        assert transfers.is_iban(transfers.plain_account(typed))
+
+    @pytest.mark.parametrize("typed", ["DE89370400440532013001", "DE8", "", "12;DROP", "GB29NWBK", "=1+1"])
+    def test_wrong_digits_are_refused(self, typed, fiona):
+        with pytest.raises(RefundRefused):
+            enter_bank_details(refund=cast.refund_requested(), name="Zoë", account=typed, by=fiona, now=NOW)
+
+    def test_other_accounts_are_taken(self):
+        assert transfers.plain_account("0123 4567") == "01234567"
+
+    def test_not_once_it_is_on_its_way(self, fiona):
+        refund = approved()
+        make_batch(refunds=[refund], by=fiona, now=TODAY)
+        with pytest.raises(IllegalTransition):
+            enter_bank_details(refund=refund, name="Eve", account=IBAN, by=fiona, now=TODAY)
+
+
+class TestFile:
+    def test_who_entered_the_account_does_not_order_the_transfer(self, fiona):
+        refund, mara = approved(), cast.staff("manager")
+        assert ready_for_transfer("EUR", by=mara) == []
+        with pytest.raises(RefundRefused, match="You entered the account"):
+            make_batch(refunds=[refund], by=mara, now=TODAY)
+        assert fresh(refund).state == "approved"
+        assert ready_for_transfer("EUR", by=fiona) == [refund]
+
+    def test_all_or_none(self, fiona):
+        good, bare = approved(), cast.refund_requested()
+        propose(refund=bare, basis="unused", by=cast.staff("finance", "Frank"), now=NOW)
+        bare = approve(refund=bare, by=cast.staff("manager"), now=NOW)
+        with pytest.raises(RefundRefused, match="has no account"):
+            make_batch(refunds=[good, bare], by=fiona, now=TODAY)
+        assert {fresh(good).state, fresh(bare).state} == {"approved"}
+        assert not TransferBatch.objects.exists()
+
+    def test_one_currency(self, fiona):
+        with pytest.raises(RefundRefused, match="one currency"):
+            make_batch(refunds=[approved(), approved(Money("30.00", "CHF"))], by=fiona, now=TODAY)
+
+    def test_pain_001_by_the_schema(self, fiona, with_company):
+        refunds = [approved(), approved(Money("0.03", "EUR"), name="山田 =SUM(A1)")]
+        batch = make_batch(refunds=refunds, by=fiona, now=TODAY)
+        assert batch.form == "pain.001"
+        root = ElementTree.fromstring(bytes(batch.file))
+        space = {"p": "urn:iso:std:iso:20022:tech:xsd:pain.001.001.09"}
+
+        def told(path):
+            return [one.text for one in root.iterfind(f".//p:{path}", space)]
+
+        assert told("MsgId") == [batch.reference]
+        assert sorted(told("EndToEndId")) == sorted(one.reference for one in refunds)
+        assert sorted(told("InstdAmt")) == ["0.02", "20.00"]
+        assert told("GrpHdr/p:CtrlSum") == ["20.02"]
+        assert told("ReqdExctnDt/p:Dt") == ["2026-04-20"]
+        assert "Zoe Backer" in told("Cdtr/p:Nm")
+        assert {fresh(one).state for one in refunds} == {"sending"}
+        assert batch.total == Money("20.02", "EUR")
+
+    @pytest.mark.parametrize(
+        ("amount", "shown"), [("1000 JPY", "667"), ("10.000 BHD", "6.667"), ("30.00 CHF", "20.00")]
+    )
+    def test_other_currencies_as_csv_with_their_own_decimals(self, fiona, with_company, amount, shown):
+        figure, currency = amount.split()
+        batch = make_batch(refunds=[approved(Money(figure, currency), "01234567", "=cmd()")], by=fiona, now=TODAY)
+        (row,) = csv.DictReader(io.StringIO(bytes(batch.file).decode("utf-8-sig")))
+        assert (batch.form, row["amount"], row["currency"], row["name"]) == ("csv", shown, currency, "'=cmd()")
+
+    def test_without_the_companys_account_as_csv(self, fiona):
+        assert make_batch(refunds=[approved()], by=fiona, now=TODAY).form == "csv"
+
+    def test_the_same_refund_is_not_ordered_twice(self, fiona):
+        refund = approved()
+        make_batch(refunds=[refund], by=fiona, now=TODAY)
+        with pytest.raises(IllegalTransition):
+            make_batch(refunds=[refund], by=fiona, now=TODAY)
+
+
+CAMT = """<?xml version="1.0"?><Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.054.001.08">
+<BkToCstmrDbtCdtNtfctn><Ntfctn>
+<Ntry><Amt Ccy="EUR">{amount}</Amt><CdtDbtInd>{side}</CdtDbtInd><Sts><Cd>{status}</Cd></Sts>
+<BookgDt><Dt>2026-04-21</Dt></BookgDt><AcctSvcrRef>BANK-77</AcctSvcrRef><NtryDtls><TxDtls>
+<Refs><EndToEndId>{reference}</EndToEndId></Refs><Amt Ccy="EUR">{amount}</Amt>{more}</TxDtls></NtryDtls></Ntry>
+</Ntfctn></BkToCstmrDbtCdtNtfctn></Document>"""
+PAIN_002 = """<Document xmlns="urn:iso:std:iso:20022:tech:xsd:pain.002.001.10"><CstmrPmtStsRpt><OrgnlPmtInfAndSts>
+<TxInfAndSts><OrgnlEndToEndId>{reference}</OrgnlEndToEndId><TxSts>RJCT</TxSts><StsRsnInf><Rsn><Cd>AC01</Cd></Rsn>
+<AddtlInf>Account closed</AddtlInf></StsRsnInf></TxInfAndSts></OrgnlPmtInfAndSts></CstmrPmtStsRpt></Document>"""
+
+
+def camt(refund, amount="20.00", side="DBIT", status="BOOK", more=""):
+    told = {"amount": amount, "side": side, "status": status, "more": more, "reference": refund.reference}
+    return CAMT.format(**told).encode()
+
+
+class TestReadingBack:
+    LATER = TODAY + cast.timedelta(days=2)
+
+    @pytest.fixture
+    def sent(self, fiona):
+        refund = approved()
+        make_batch(refunds=[refund], by=fiona, now=TODAY)
+        return refund
+
+    def back(self, content, fiona):
+        return [(one.what, one.why) for one in read_back(bookings=read(content), by=fiona, now=self.LATER)]
+
+    def test_a_booking_is_paid(self, sent, fiona):
+        assert self.back(camt(sent), fiona) == [("paid", "BANK-77")]
+        paid = fresh(sent)
+        assert (paid.state, paid.settlement_reference, str(paid.paid_on)) == ("paid", "BANK-77", "2026-04-21")
+        assert paid.credit_note
+
+    def test_the_same_file_twice_changes_nothing(self, sent, fiona):
+        self.back(camt(sent), fiona)
+        assert self.back(camt(sent), fiona)[0][0] == "refused"
+        assert fresh(sent).credit_note_number == 1
+
+    def test_another_sum_is_left_alone(self, sent, fiona):
+        ((what, why),) = self.back(camt(sent, amount="19.99"), fiona)
+        assert what == "refused"
+        assert "19.99" in why
+        assert fresh(sent).state == "sending"
+
+    @pytest.mark.parametrize("change", [{"side": "CRDT"}, {"status": "PDNG"}])
+    def test_money_that_comes_in_or_is_not_booked_yet_is_no_payment(self, sent, fiona, change):
+        assert self.back(camt(sent, **change), fiona) == []
+
+    def test_what_comes_back_has_failed(self, sent, fiona):
+        returned = camt(sent, side="CRDT", more="<RtrInf><Rsn><Cd>AC04</Cd></Rsn></RtrInf>")
+        assert self.back(returned, fiona) == [("failed", "returned by the bank (AC04)")]
+        assert fresh(sent).state == "failed"
+
+    def test_what_was_rejected_has_failed_and_is_ordered_again(self, sent, fiona):
+        told = self.back(PAIN_002.format(reference=sent.reference).encode(), fiona)
+        assert told == [("failed", "rejected by the bank (AC01): Account closed")]
+        assert ready_for_transfer("EUR", by=fiona) == [fresh(sent)]
+        assert make_batch(refunds=[sent], by=fiona, now=self.LATER).count == 1
+
+    def test_csv_and_strangers(self, sent, fiona):
+        lines = [
+            "reference,amount,currency,paid_on,bank_reference",
+            f"{sent.reference},20.00,EUR,2026-04-21,X1",
+            "RF-NONE,1.00,EUR,2026-04-21,X2",
+        ]
+        assert [what for what, _ in self.back("\n".join(lines).encode("utf-8-sig"), fiona)] == ["paid", "not ours"]
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            b"",
+            b"<a",
+            b"<a/>",
+            b"\xff\xfe\x00",
+            b"reference,amount\nx,1",
+            b"reference,amount,currency,paid_on,bank_reference\nx,eleven,EUR,2026-04-21,",
+            b"reference,amount,currency,paid_on,bank_reference\nx,1,EURO,2026-04-21,",
+            b"reference,amount,currency,paid_on,bank_reference\nx,1,EUR,21.4.2026,",
+            b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>',
+        ],
+    )
+    def test_a_file_that_is_none_says_so(self, content):
+        with pytest.raises(UnreadableFile):
+            read(content)
+
+    def test_a_day_that_the_bank_does_not_name(self, sent, fiona):
+        told = read_back(bookings=[Booking(sent.reference, Money("20.00", "EUR"), None, "")], by=fiona, now=self.LATER)
+        assert told[0].what == "refused"
+
+
+class TestAtTheDesk:
+    def test_from_the_account_to_the_credit_note(self, fiona, with_company):
+        refund = approved(account="0123456789")
+        frank = at_desk(cast.staff("finance", "Frank"))
+        answer = frank.post(url(refund, "bank-details"), {"name": "Alice", "account": "DE89370400440532013001"})
+        assert "check digits" in answer.content.decode()
+        frank.post(url(refund, "bank-details"), {"name": "Alice", "account": IBAN})
+        desk = at_desk(fiona)
+        page = desk.get(reverse("admin:billing_transferbatch_add"))
+        assert refund.reference in page.content.decode()
+        made = desk.post(reverse("admin:billing_transferbatch_add"), {"currency": "EUR", "refunds": [str(refund.pk)]})
+        batch = TransferBatch.objects.get()
+        assert made.url == reverse("admin:billing_transferbatch_change", args=[batch.pk])
+        assert "Save the file" in desk.get(made.url).content.decode()
+        file = desk.get(reverse("admin:transfer_file", args=[batch.pk]))
+        assert file.content == bytes(batch.file)
+        assert Deed.objects.get(verb="download").about == batch.reference
+        today = fresh(refund).state_changed_at.date().isoformat()
+        content = f"reference,amount,currency,paid_on,bank_reference\n{refund.reference},20.00,EUR,{today},X\n"
+        told = desk.post(reverse("admin:transfers_read"), {"file": SimpleUploadedFile("bank.csv", content.encode())})
+        assert "<td>paid</td>" in told.content.decode()
+        assert fresh(refund).state == "paid"
+        assert desk.get(url(refund)).status_code == 200
+        assert desk.get(reverse("admin:billing_transferbatch_changelist")).status_code == 200
+
+    def test_nothing_waits(self, fiona):
+        assert "No transfer waits" in at_desk(fiona).get(reverse("admin:billing_transferbatch_add")).content.decode()
+
+    def test_a_wrong_file_says_so(self, fiona):
+        told = at_desk(fiona).post(reverse("admin:transfers_read"), {"file": SimpleUploadedFile("x.pdf", b"%PDF-1.4")})
+        assert told.status_code == 422
+
+    @pytest.mark.parametrize("role", ["support", "manager"])
+    def test_only_who_may(self, role, fiona):
+        refund = approved()
+        batch = make_batch(refunds=[refund], by=fiona, now=TODAY)
+        desk = at_desk(cast.staff(role))
+        pages = [reverse("admin:billing_transferbatch_add"), reverse("admin:transfers_read")]
+        pages.append(reverse("admin:transfer_file", args=[batch.pk]))
+        allowed = 200 if role == "manager" else 403
+        assert [desk.get(page).status_code for page in pages] == [allowed] * 3
+
+
+def test_the_file_says_nothing_of_another_currency():
+    assert b"EUR" in transfers.as_csv([Transfer("RF-1", "A", IBAN, Money("1.00", "EUR"), "x")])
