@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: help run test check browser bench lighthouse screenshots translations format requirements clean
+.PHONY: help run test check browser bench bench-desk lighthouse screenshots translations format requirements clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
 
@@ -27,6 +27,9 @@ check: $(VENV)/dev ## format, lint, types, import contracts, migrations, templat
 
 bench: $(VENV)/dev ## what a confirmed cancellation costs, as a ratio measured in one run
 	@$(PY) -m bench.confirm
+
+bench-desk: $(VENV)/dev ## what the desk's pages cost at a million requests, as ratios to ten thousand
+	@$(PY) -m bench.desk
 
 lighthouse: $(VENV)/dev ## Lighthouse from npm over the customer's pages, with its goals
 	@$(PY) -m bench.lighthouse

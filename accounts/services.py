@@ -7,6 +7,7 @@ from django.db import transaction
 
 from accounts.audit import note_deed
 from accounts.models import Account, User
+from accounts.permits import permitted
 from accounts.queries import open_to_sign_in
 
 
@@ -41,6 +42,7 @@ def restore_sign_in(*, account: Account) -> None:
     account.save(update_fields=["sign_in_revoked_at"])
 
 
+@permitted("accounts.change_user")
 @transaction.atomic
 def reset_factors(*, of: User, by: User | None, now: datetime) -> int:
     """Takes all second factors of somebody of staff away, who sets one up anew after the password.

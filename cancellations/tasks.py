@@ -5,6 +5,7 @@ from cancellations.services.announcing import announce_due
 from cancellations.services.bulk import work_due
 from cancellations.services.enforcement import enforce
 from cancellations.services.erasure import retain
+from cancellations.services.reminders import remind
 
 
 @shared_task(name="cancellations.enforce")
@@ -15,6 +16,11 @@ def enforce_due() -> None:
 @shared_task(name="cancellations.bulk")
 def work_in_bulk() -> None:
     work_due(now=timezone.now())
+
+
+@shared_task(name="cancellations.remind")
+def remind_staff() -> None:
+    remind(now=timezone.now())
 
 
 @shared_task(name="cancellations.announce")

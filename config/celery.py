@@ -19,6 +19,7 @@ app.conf.beat_schedule = {
     "announce policy versions": {"task": "cancellations.announce", "schedule": 30.0, "options": {"expires": 30}},
     "erase what was kept long enough": {"task": "cancellations.retain", "schedule": 600.0, "options": {"expires": 600}},
     "work in bulk": {"task": "cancellations.bulk", "schedule": 15.0, "options": {"expires": 15}},
+    "remind staff": {"task": "cancellations.remind", "schedule": 300.0, "options": {"expires": 300}},
     "seal the audit": {"task": "accounts.seal_audit", "schedule": 20.0, "options": {"expires": 20}},
     "tidy": {"task": "accounts.tidy", "schedule": 3600.0, "options": {"expires": 3600}},
     "enforce due requests": {"task": "cancellations.enforce", "schedule": 30.0, "options": {"expires": 30}},

@@ -65,5 +65,5 @@ def _picture(group: Group) -> str:
     if not group.chart or not any(figure.count for figure in group.figures):
         return ""
     bars = {"data": [figure.count for figure in group.figures], "label": group.title}
-    bars["backgroundColor"] = "var(--color-primary-600)"
+    bars["backgroundColor"] = "var(--color-primary-500)"
     return json.dumps({"labels": [figure.name for figure in group.figures], "datasets": [bars]})

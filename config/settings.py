@@ -156,6 +156,11 @@ SERVER_EMAIL = DEFAULT_FROM_EMAIL
 # Gateways that return money. Without a key, a person makes each transfer and settles the refund by hand.
 STRIPE_API_KEY = env.str("STRIPE_API_KEY", default="")
 STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="")
+# Word to staff by mail: a digest each day from this hour on (company's zone; -1: none), and of overdue cases at once
+STAFF_DIGEST_HOUR = env.int("STAFF_DIGEST_HOUR", default=7)
+STAFF_DIGEST_TO = env.list("STAFF_DIGEST_TO", default=[])  # empty: all who decide requests or refunds
+STAFF_OVERDUE = env.bool("STAFF_OVERDUE", default=True)
+STAFF_OVERDUE_TO = env.list("STAFF_OVERDUE_TO", default=[])
 # The company's own account, for files with bank transfers (ISO 20022); without it they are CSV
 COMPANY_NAME = env.str("COMPANY_NAME", default=BRAND_NAME)
 COMPANY_IBAN = env.str("COMPANY_IBAN", default="").replace(" ", "").upper()

@@ -11,6 +11,7 @@ from moneyed import Money
 
 from accounts.history import recorded
 from accounts.models import User
+from accounts.permits import permitted
 from billing.clocks import add_working_days
 from billing.models import Payment, Refund, RefundBasis, RefundLine, Subscription
 from billing.periods import local_date
@@ -66,6 +67,7 @@ def request_refund(
     )
 
 
+@permitted("billing.propose_refund")
 @transaction.atomic
 def propose(
     *, refund: Refund, basis: str, by: User, now: datetime, amount: Decimal | None = None, ground: str = ""
@@ -101,6 +103,7 @@ def propose(
     return refund
 
 
+@permitted("billing.approve_refund")
 @transaction.atomic
 def approve(*, refund: Refund, by: User, now: datetime, ground: str = "") -> Refund:
     """Approves what somebody else proposed; above the policy's limit it takes two people, one after the other.
@@ -131,6 +134,7 @@ def approve(*, refund: Refund, by: User, now: datetime, ground: str = "") -> Ref
     return refund
 
 
+@permitted("billing.decline_refund")
 @transaction.atomic
 def decline(*, refund: Refund, by: User, ground: str, now: datetime) -> Refund:
     """Declines a refund; the ground goes to the customer. Raises RefundRefused, IllegalTransition."""
@@ -172,6 +176,7 @@ def redate(
     return refund
 
 
+@permitted("billing.approve_refund")
 @transaction.atomic
 def void(*, refund: Refund, ground: str, now: datetime, by: User | None = None) -> Refund:
     """Takes a refund back that has lost its cause, before any money moved. Raises IllegalTransition."""

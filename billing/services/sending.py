@@ -8,6 +8,7 @@ from django.db import transaction
 
 from accounts.history import recorded
 from accounts.models import User
+from accounts.permits import permitted
 from billing.gateways import MANUAL, Answer, gateway_called, gateway_name, parts_of
 from billing.models import Refund
 from billing.periods import local_date
@@ -20,6 +21,7 @@ LEASE = timedelta(minutes=5)  # longer than a gateway's time-out
 ASK_AGAIN_AFTER = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1), timedelta(hours=6))
 
 
+@permitted("billing.settle_refund")
 @transaction.atomic
 def send(*, refund: Refund, by: User, now: datetime) -> Refund:
     """Hands an approved refund, or one that failed, to the gateway that took the payments.
@@ -39,6 +41,7 @@ def send(*, refund: Refund, by: User, now: datetime) -> Refund:
     return refund
 
 
+@permitted("billing.settle_refund")
 @transaction.atomic
 def settle(*, refund: Refund, by: User, reference: str, paid_on: date, now: datetime) -> Refund:
     """Records that a refund was paid by hand, with its reference and date.
@@ -62,6 +65,7 @@ def settle(*, refund: Refund, by: User, reference: str, paid_on: date, now: date
     return refund
 
 
+@permitted("billing.settle_refund")
 @transaction.atomic
 def fail(*, refund: Refund, by: User, ground: str, now: datetime) -> Refund:
     """Records that a transfer made by hand did not arrive; it can be sent again.

@@ -10,6 +10,7 @@ from moneyed import Money
 
 from accounts.history import recorded
 from accounts.models import User
+from accounts.permits import permitted
 from billing import transfers
 from billing.gateways import MANUAL, gateway_name
 from billing.models import Refund, TransferBatch, TransferItem, transfer_reference
@@ -32,6 +33,7 @@ class Result:
     why: str = ""
 
 
+@permitted("billing.settle_refund")
 @transaction.atomic
 def enter_bank_details(*, refund: Refund, name: str, account: str, by: User, now: datetime) -> Refund:
     """Keeps the account to which a refund goes. Who enters it does not order the transfer. Raises RefundRefused."""
@@ -56,6 +58,7 @@ def ready_for_transfer(currency: str, *, by: User) -> list[Refund]:
     return [one for one in rows.order_by("payment_due_on", "pk")[:MOST] if gateway_name(one) == MANUAL]
 
 
+@permitted("billing.settle_refund")
 def make_batch(*, refunds: Sequence[Refund], by: User, now: datetime) -> TransferBatch:
     """Orders the transfers of these refunds in one file, all or none. Raises RefundRefused, IllegalTransition."""
     if not refunds:
@@ -110,6 +113,7 @@ def _transfer(refund: Refund) -> Transfer:
     )
 
 
+@permitted("billing.settle_refund")
 def read_back(*, bookings: Sequence[Booking], by: User, now: datetime) -> list[Result]:
     """Marks as paid or failed what the bank says, each by itself; what does not fit to the cent is left alone."""
     return [_read(one, by, now) for one in bookings]

@@ -6,6 +6,7 @@ from cancellations.models.holds import Erasure, Hold
 from cancellations.models.notes import Note
 from cancellations.models.policy import PolicyVersion, ReviewMode
 from cancellations.models.receipts import Receipt
+from cancellations.models.reminders import Reminder
 from cancellations.models.requests import (
     REFERENCE_LENGTH,
     CancellationRequest,
@@ -36,6 +37,7 @@ __all__ = [
     "PolicyVersion",
     "Reason",
     "Receipt",
+    "Reminder",
     "ReviewMode",
     "TerminatedSubscription",
     "Termination",

@@ -8,6 +8,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Upper
 
 from accounts.models import Account, AccountStatus, User
+from accounts.permits import permitted
 from cancellations.letters import send_policy_letter
 from cancellations.models import Announcement, PolicyVersion
 from cancellations.services.common import RequestRefused
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 BATCH = 100
 
 
+@permitted("cancellations.publish_policyversion")
 @transaction.atomic
 def announce(*, version: PolicyVersion, by: User | None, now: datetime) -> Announcement:
     """Starts telling each account holder, once an address; the workers do it. Raises RequestRefused."""

@@ -19,6 +19,7 @@ from pghistory.models import Context
 
 from accounts.history import recorded
 from accounts.models import Account, User
+from accounts.permits import permitted
 from billing.models import Refund, TransferBatch
 from cancellations.models import Attachment, BegunForm, CancellationRequest, Erasure, Hold, Note, Receipt, Termination
 from cancellations.queries import holds_on, retained_long_enough
@@ -54,6 +55,7 @@ REFUND_WORDS = ("customer_reason", "proposal_ground", "decision_ground", "comput
 TERMINATION_WORDS = ("description", "evidence", "refund_ground", "settled_ground")
 
 
+@permitted("cancellations.hold_data")
 @transaction.atomic
 def place_hold(*, account: Account, by: User, ground: str, now: datetime) -> Hold:
     """Keeps the account's data from being erased until it is lifted. Raises RequestRefused without a ground."""
@@ -63,6 +65,7 @@ def place_hold(*, account: Account, by: User, ground: str, now: datetime) -> Hol
         return Hold.objects.create(account=account, ground=ground.strip(), placed_at=now, placed_by=by)
 
 
+@permitted("cancellations.hold_data")
 @transaction.atomic
 def lift_hold(*, hold: Hold, by: User, ground: str, now: datetime) -> Hold:
     """Raises RequestRefused without a ground, and where it was lifted already."""
@@ -77,6 +80,7 @@ def lift_hold(*, hold: Hold, by: User, ground: str, now: datetime) -> Hold:
     return hold
 
 
+@permitted("cancellations.erase_data")
 @transaction.atomic
 def erase(*, account: Account, by: User | None, ground: str, now: datetime) -> Erasure:
     """Erases the account’s personal data, once and for good. Raises RequestRefused where something is in the way."""

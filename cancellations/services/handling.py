@@ -6,6 +6,7 @@ from django.db import transaction
 
 from accounts.history import recorded
 from accounts.models import User
+from accounts.permits import permitted
 from cancellations.letters import send_letter
 from cancellations.models import CancellationRequest, Note
 from cancellations.services.common import RequestRefused, locked
@@ -16,6 +17,7 @@ PERMISSION = "cancellations.assign_request"
 ASKED_AGAIN_AFTER = timedelta(hours=1)
 
 
+@permitted(PERMISSION)
 @transaction.atomic
 def assign(*, request: CancellationRequest, to: User | None, by: User, now: datetime) -> CancellationRequest:
     """Puts an open request into somebody's hands, or back into the queue (`to` is None).
@@ -34,6 +36,7 @@ def assign(*, request: CancellationRequest, to: User | None, by: User, now: date
     return request
 
 
+@permitted(PERMISSION)
 def claim(*, request: CancellationRequest, by: User, now: datetime) -> CancellationRequest:
     """Takes a request into one's own hands. Raises RequestRefused where somebody else has it, IllegalTransition."""
     with transaction.atomic():
@@ -43,6 +46,7 @@ def claim(*, request: CancellationRequest, by: User, now: datetime) -> Cancellat
         return assign(request=request, to=by, by=by, now=now)
 
 
+@permitted(PERMISSION)
 @transaction.atomic
 def add_note(*, request: CancellationRequest, by: User, words: str, now: datetime) -> Note:
     """Writes a note for staff; it is kept as it is. Raises RequestRefused without words."""
@@ -52,6 +56,7 @@ def add_note(*, request: CancellationRequest, by: User, words: str, now: datetim
         return Note.objects.create(request=request, words=words.strip(), written_by=by, written_at=now)
 
 
+@permitted(PERMISSION)
 @transaction.atomic
 def ask_again(*, request: CancellationRequest, by: User, now: datetime) -> CancellationRequest:
     """Sends the link that proves the address once more. Raises RequestRefused within an hour, IllegalTransition."""

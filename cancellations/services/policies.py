@@ -7,6 +7,7 @@ from django.db import transaction
 
 from accounts.history import recorded
 from accounts.models import User
+from accounts.permits import permitted
 from billing.states import IllegalTransition
 from cancellations.models import PolicyVersion
 from cancellations.policy_text import unknown_figures
@@ -15,6 +16,7 @@ from cancellations.services.common import RequestRefused
 from cancellations.states import PolicyState
 
 
+@permitted("cancellations.publish_policyversion")
 @transaction.atomic
 def publish(
     *,

@@ -6,6 +6,7 @@ from django.db import IntegrityError, transaction
 
 from accounts.history import recorded
 from accounts.models import User
+from accounts.permits import permitted
 from billing.models import Subscription
 from billing.periods import local_date, start_of_day
 from billing.queries import quote, quoted_total
@@ -19,6 +20,7 @@ from cancellations.states import OPEN, RequestState
 from messaging.waking import wake
 
 
+@permitted("cancellations.schedule_request")
 @transaction.atomic
 def schedule(
     *,
@@ -54,6 +56,7 @@ def schedule(
     return request
 
 
+@permitted("cancellations.decline_request")
 @transaction.atomic
 def decline(
     *, request: CancellationRequest, by: User, ground: str, now: datetime, words: str = ""
@@ -70,6 +73,7 @@ def decline(
     return request
 
 
+@permitted("cancellations.waive_notice")
 @transaction.atomic
 def waive_notice(*, request: CancellationRequest, by: User, ground: str, now: datetime) -> CancellationRequest:
     """Waives late notice: the subscription ends as if no notice had been asked for.
@@ -100,6 +104,7 @@ def waive_notice(*, request: CancellationRequest, by: User, ground: str, now: da
     return request
 
 
+@permitted("cancellations.change_kind")
 @transaction.atomic
 def change_kind(
     *, request: CancellationRequest, by: User, kind: str, ground: str, now: datetime
@@ -134,6 +139,7 @@ def change_kind(
     return request
 
 
+@permitted("cancellations.schedule_request")
 @transaction.atomic
 def reopen(*, request: CancellationRequest, by: User, ground: str, now: datetime) -> CancellationRequest:
     """Takes a settled request up again, from the same time of receipt; the end date is worked out anew from that.
@@ -161,6 +167,7 @@ def reopen(*, request: CancellationRequest, by: User, ground: str, now: datetime
     return request
 
 
+@permitted("cancellations.schedule_request")
 @transaction.atomic
 def try_again(*, request: CancellationRequest, by: User, now: datetime) -> CancellationRequest:
     """Gives a request that the worker set aside back to it, once its trouble is mended. Raises RequestRefused."""

@@ -8,6 +8,7 @@ from moneyed import Money
 
 from accounts.history import recorded
 from accounts.models import Account, User
+from accounts.permits import permitted
 from accounts.services import restore_sign_in, revoke_sign_in
 from billing.models import Refund, RefundBasis, Subscription
 from billing.periods import local_date
@@ -60,6 +61,7 @@ class Rehearsal:
     letter_html: str
 
 
+@permitted("cancellations.terminate_account")
 @transaction.atomic
 def terminate(*, case: Case, by: User, now: datetime) -> Termination:
     """Ends an account at once, for all its subscriptions; where the policy says so, once a second manager confirms.
@@ -74,6 +76,7 @@ def terminate(*, case: Case, by: User, now: datetime) -> Termination:
     return termination
 
 
+@permitted("cancellations.terminate_account")
 def rehearse(*, case: Case, by: User, now: datetime) -> Rehearsal:
     """What `terminate` would do with this case, once confirmed where that is needed. Nothing is kept.
 
@@ -139,6 +142,7 @@ def _begin(case: Case, by: User, now: datetime, *, rehearsed: bool = False) -> T
     return termination
 
 
+@permitted("cancellations.terminate_account")
 @transaction.atomic
 def confirm(*, termination: Termination, by: User, now: datetime) -> Termination:
     """A second manager confirms what another proposed; it takes effect at once.
@@ -154,6 +158,7 @@ def confirm(*, termination: Termination, by: User, now: datetime) -> Termination
     return termination
 
 
+@permitted("cancellations.terminate_account")
 @transaction.atomic
 def discard(*, termination: Termination, by: User, ground: str, now: datetime) -> Termination:
     """Drops a termination that waits for confirmation; nothing happened to the account. Raises as `confirm`."""
@@ -163,6 +168,7 @@ def discard(*, termination: Termination, by: User, ground: str, now: datetime) -
     return termination
 
 
+@permitted("cancellations.terminate_account")
 @transaction.atomic
 def reverse(*, termination: Termination, by: User, ground: str, now: datetime) -> Termination:
     """Takes a termination back on appeal; what it did stays visible.

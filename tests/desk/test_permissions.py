@@ -1,14 +1,19 @@
 """The permission matrix, pair by pair: what a role may not is refused, also when it is forged."""
 
+import inspect
+
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
 from django.test import Client
 from django.urls import reverse
 
 from accounts.desk import VerbAdmin
 from accounts.models import User
 from accounts.roles import ROLES
+from billing.services.common import RefundRefused
+from cancellations.services.common import RequestRefused
 from cancellations.services.erasure import place_hold
 from config.permissions import PAGE, as_markdown
 from messaging.models import MessageState, OutgoingMessage
@@ -148,3 +153,43 @@ class TestPeople:
 
 def test_the_page_for_people_says_what_holds():
     assert PAGE.read_text() == as_markdown(), "Run: manage.py permissions"
+
+
+def _services():
+    from accounts import services as people
+    from billing.services import review as refunds
+    from billing.services import sending, transfers
+    from cancellations.services import announcing, erasure, handling, policies, review, termination
+
+    rooms = (people, refunds, sending, transfers, announcing, erasure, handling, policies, review, termination)
+    found = {}
+    for room in rooms:
+        for name, service in vars(room).items():
+            if getattr(service, "permission", "") and service.__module__ == room.__name__:
+                found[f"{room.__name__}.{name}"] = service
+    return found
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_service_is_open_to_whom_the_matrix_says(role, db):
+    """Refused before anything is read; who may gets as far as the missing row."""
+    who, services = person(role), _services()
+    assert len(services) >= 28
+    for service in services.values():
+        given = {
+            one: None
+            for one, told in inspect.signature(service).parameters.items()
+            if told.default is inspect.Parameter.empty and one != "by"
+        }
+        if service.permission in ROLES[role]:
+            with pytest.raises((AttributeError, TypeError, RequestRefused, RefundRefused)):
+                service(**given, by=who)
+        else:
+            with pytest.raises(PermissionDenied):
+                service(**given, by=who)
+
+
+def test_each_verb_has_the_permission_of_its_service():
+    """The button and the deed ask for the same."""
+    known = {service.permission for service in _services().values()}
+    assert {permission for _, _, permission in VERBS} <= known

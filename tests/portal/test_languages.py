@@ -43,7 +43,7 @@ class TestCatalogues:
         assert known == {message.id for message in catalogues.template_catalogue() if message.id}
 
     def test_each_mail_says_the_same_with_the_same_figures(self, language):
-        ours = sorted(path.name for path in (MAILS / "en").iterdir())
+        ours = sorted(path.name for path in (MAILS / "en").iterdir() if not path.name.startswith("staff_"))
         assert sorted(path.name for path in (MAILS / language).iterdir()) == ours
         for name in ours:
             told, translated = ((MAILS / folder / name).read_text() for folder in ("en", language))
