@@ -177,6 +177,12 @@ class CancellationRequest(models.Model):
                 condition=Q(assigned_to__isnull=False),
                 name="request_queue_by_person",
             ),
+            models.Index(
+                fields=["received_at"],
+                condition=Q(state=RequestState.IN_REVIEW) & (Q(effective_at__isnull=True) | Q(kind=Kind.FOR_CAUSE)),
+                name="request_stuck",
+            ),
+            models.Index(fields=["id"], condition=~Q(enforcement_error=""), name="request_set_aside"),
             models.Index(OpClass(Upper("account_number_given"), PREFIX), name="request_number_given"),
             models.Index(OpClass(Upper("username_given"), PREFIX), name="request_username_given"),
             models.Index(OpClass(Upper("email_given"), PREFIX), name="request_email_given"),
