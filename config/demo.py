@@ -33,6 +33,7 @@ from cancellations.services.policies import publish
 from cancellations.services.review import schedule, waive_notice
 from cancellations.services.submission import Declaration, submit_as_guest, submit_for
 from cancellations.services.termination import Case, terminate
+from messaging.models import CannedReply
 
 STAFF_PASSWORD = "try-the-portal-locally"  # of a local run only; load_demo refuses to run elsewhere
 STAFF = {
@@ -164,6 +165,23 @@ def load_staff() -> dict[str, User]:
         TOTP.activate(person, generate_totp_secret())  # /local/codes/ stands for the app
         people[role] = person
     return people
+
+
+def load_replies() -> None:
+    """What staff send often, in the customer's language."""
+    CannedReply.objects.create(
+        name="Thank you and goodbye",
+        used_for="request",
+        text_en="Thank you for the time with us, {name}. You can use {plan} until {end_date}.",
+        text_de="Danke für die Zeit mit uns, {name}. {plan} können Sie bis zum {end_date} nutzen.",
+        text_fr="Merci pour le temps passé avec nous, {name}. Vous pouvez utiliser {plan} jusqu’au {end_date}.",
+    )
+    CannedReply.objects.create(
+        name="How to take your data along",
+        used_for="any",
+        text_en="You can export your data under Settings until {end_date}. If something is missing: {support_email}.",
+        text_de="Ihre Daten exportieren Sie bis zum {end_date} unter Einstellungen. Fehlt etwas: {support_email}.",
+    )
 
 
 def load_requests(staff: dict[str, User], now: datetime) -> None:

@@ -72,7 +72,7 @@
       if (key === "j") select(row + 1);
       else if (key === "k") select(row - 1);
       else if (key === "x" && row >= 0) $("input.action-select", rows()[row])?.click();
-      else if (key === "f") $("#filters-open")?.click();
+      else if (key === "f") { $("#filters-open")?.click(); setTimeout(() => $("#changelist-filter a")?.focus(), 150); }
       else return;
       event.preventDefault();
       return;

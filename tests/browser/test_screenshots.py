@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, Page
 from cancellations.models import CancellationRequest, DeclineGround
 from cancellations.services.review import decline
 from tests import cast
+from tests.browser.test_journey import sign_in_staff
 from tests.browser.test_rules_journey import LONG
 
 pytestmark = [pytest.mark.screenshots, pytest.mark.django_db(transaction=True)]
@@ -214,3 +215,66 @@ def test_somebody_without_an_account(pages, mailbox):
     kept(pages, "subscriptions-none")
     Account.objects.all().delete()
     each(pages, "subscriptions-no-account", "/subscriptions/")
+
+
+@pytest.fixture
+def desks(browser: Browser, live_server):
+    """The desk in the light and in the dark, signed in as a manager."""
+    cast.policy(text=cast.policy_text())
+    for role in ("support", "finance", "manager"):
+        cast.staff(role)
+    found = {}
+    for scheme in ("light", "dark"):
+        context = browser.new_context(
+            base_url=live_server.url, viewport={"width": 1440, "height": 900}, color_scheme=scheme, locale="en-GB"
+        )
+        found[scheme] = context.new_page()
+    yield found
+    for page in found.values():
+        page.goto("about:blank")
+        page.wait_for_timeout(500)
+        page.context.close()
+
+
+def test_the_pages_of_the_desk(roles, desks):
+    now = timezone.now()
+    for number in range(1, 7):
+        name = LONG if number == 2 else "Alice"
+        of = cast.subscription(cast.account(name, username=f"user{number}", email=f"user{number}@customer.example"))
+        start = now.date() - timedelta(days=20)
+        cast.payment(of, start, start + timedelta(days=90), Money("90.00", "EUR"))
+        reason = ("unused", "too_expensive", "switched_service")[number % 3]
+        cast.in_review(
+            of, at=now - timedelta(days=number), reason=reason, words="It is too dear for what we use of it."
+        )
+    caused = cast.in_review(at=now, kind="for_cause", cause="Our contacts are gone since the update.", reason="")
+    cast.proven_but_unmatched(at=now - timedelta(days=3))
+    refund = cast.refund_requested()
+    sign_in = {"login": "/admin/login/", "queue-empty": "/admin/cancellations/cancellationrequest/?q=nothing"}
+    request, bank = f"/admin/cancellations/cancellationrequest/{caused.pk}", "/admin/billing/transferbatch"
+    shown = {
+        "dashboard": "/admin/",
+        "queue": "/admin/cancellations/cancellationrequest/",
+        "request": f"{request}/change/",
+        "verb": f"{request}/do/accept-ground/",
+        "verb-error": f"{request}/do/decline/",
+        "refunds": "/admin/billing/refund/",
+        "refund": f"/admin/billing/refund/{refund.pk}/change/",
+        "refund-propose": f"/admin/billing/refund/{refund.pk}/do/propose/",
+        "transfers-empty": f"{bank}/add/",
+        "read-back": f"{bank}/read/",
+        "audit": "/admin/accounts/auditentry/",
+        "security": "/admin/security/",
+        "terminate": "/admin/cancellations/termination/add/",
+        "queue-empty": sign_in["queue-empty"],
+    }
+    for scheme, page in desks.items():
+        page.goto(sign_in["login"])
+        page.screenshot(path=FOLDER / f"desk-login-{scheme}.jpg", type="jpeg", quality=42)
+        sign_in_staff(page, "mara@atntcrm.example")
+        for name, path in shown.items():
+            page.goto(path)
+            if name == "verb-error":
+                page.click("[data-submit]")
+            page.wait_for_timeout(600)
+            page.screenshot(path=FOLDER / f"desk-{name}-{scheme}.jpg", type="jpeg", quality=42, full_page=True)

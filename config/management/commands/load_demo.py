@@ -26,5 +26,6 @@ class Command(BaseCommand):
         with transaction.atomic():
             call_command("import_crm", folder, verbosity=0)
             demo.load_policies(now)
+            demo.load_replies()
             demo.load_requests(demo.load_staff(), now)
         self.stdout.write("Demo data loaded.")
