@@ -151,6 +151,9 @@ class DeskAdmin(ModelAdmin):
                 return
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if any("\x00" in value for values in request.GET.lists() for value in values[1]):  # no text of a database
+            messages.error(request, "That address was not understood. This is the whole list.")
+            return redirect(self._list_url())
         query = savable(request.GET)
         saved = SavedFilter.objects.filter(list_name=self.list_name).select_related("owner")
         mine_or_shared = saved.filter(Q(owner=request.user.pk) | Q(shared=True))[:MOST_SAVED]

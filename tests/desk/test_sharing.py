@@ -289,6 +289,14 @@ class TestSearchAndFilters:
         assert other.reference not in page
 
 
+@pytest.mark.parametrize("query", ["state__exact=%00", "q=%00", "after=%00", "received_at__gte=yesterday", "no_such=1"])
+def test_an_address_that_was_typed_shows_the_list(sam, query):
+    request = cast.in_review()
+    page = sam.get(f"{reverse(QUEUE)}?{query}", follow=True)
+    assert page.status_code == 200
+    assert request.reference in page.content.decode()
+
+
 def visible(answer):
     return answer.content.decode().partition("<main")[2] or answer.content.decode()
 
