@@ -15,4 +15,4 @@ RUN SECRET_KEY=only-for-this-step DATABASE_URL=postgres://none REDIS_URL=redis:/
     python manage.py collectstatic --noinput --verbosity 0
 USER portal
 EXPOSE 8000
-CMD ["gunicorn", "config.wsgi", "--bind", "0.0.0.0:8000", "--workers", "2", "--no-control-socket", "--worker-tmp-dir", "/dev/shm", "--access-logfile", "-"]
+CMD ["gunicorn", "config.wsgi", "--bind", "0.0.0.0:8000", "--workers", "2", "--timeout", "300", "--no-control-socket", "--worker-tmp-dir", "/dev/shm", "--access-logfile", "-"]

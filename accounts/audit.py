@@ -3,6 +3,7 @@
 import hmac
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -83,6 +84,18 @@ def head() -> str:
     """The number and the seal of the last entry, to be kept somewhere else; empty before the first."""
     last = AuditEntry.objects.filter(number__isnull=False).order_by("-number").first()
     return f"{last.number}:{last.seal}" if last else ""
+
+
+@contextmanager
+def one_moment() -> Iterator[None]:
+    """All that is read inside is as it was at one moment, whatever workers write and seal meanwhile."""
+    if connection.in_atomic_block:
+        yield
+        return
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
 
 
 def faults(*, expected: str = "") -> Iterator[str]:

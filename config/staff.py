@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
+from urllib.parse import urlencode
 
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.adapter import get_adapter as mfa
@@ -317,7 +318,7 @@ def second_by_passkey(request: HttpRequest) -> HttpResponse:
     except MALFORMED:
         note_failure(user.email, "passkey")
         messages.error(request, "This passkey was not accepted. Try again, or use a code.")
-        back = f"{reverse('admin:confirm')}?next={following}" if signed_in else reverse("admin:second")
+        back = f"{reverse('admin:confirm')}?{urlencode({'next': following})}" if signed_in else reverse("admin:second")
         return redirect(back)
     found.record_usage()
     return _proven(request, user, following, "passkey")

@@ -2,6 +2,7 @@
 
 import io
 import re
+import threading
 from contextlib import contextmanager
 
 import pytest
@@ -10,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.db import InternalError, connection, transaction
 from django.db.utils import DatabaseError
 
-from accounts.audit import faults, head, note_deed, seal_audit
+from accounts.audit import faults, head, note_deed, one_moment, seal_audit
 from accounts.models import AuditEntry, Deed, User
 from cancellations.models import CancellationRequest
 from cancellations.services.erasure import erase
@@ -213,3 +214,29 @@ def test_in_another_time_zone_the_digest_is_the_same(declined):
     entry = AuditEntry.objects.filter(table_name=EVENTS).order_by("-id").first()
     assert list(faults()) == []
     assert entry.verb in ("", "decline")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_checking_while_others_write_and_seal_finds_nothing(roles):
+    cast.policy()
+    cast.staff("support")
+    stop = threading.Event()
+    trouble = []
+
+    def work():
+        while not stop.is_set():
+            cast.in_review()
+            seal_audit(now=NOW)
+        connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for _ in range(8):
+        with one_moment():
+            trouble += faults()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert trouble == []
+    assert AuditEntry.objects.filter(number__isnull=False).count() > 20

@@ -97,9 +97,19 @@ def _keep_servers() -> None:
 
 def _commands() -> dict[str, list[str]]:
     python, port = sys.executable, settings.PORT
-    bind = ["--bind", f"127.0.0.1:{port}", "--workers", "2", "--no-control-socket", "--worker-tmp-dir", "/dev/shm"]
+    bind = [
+        "--bind",
+        f"127.0.0.1:{port}",
+        "--workers",
+        "2",
+        "--timeout",
+        "300",
+        "--no-control-socket",
+        "--worker-tmp-dir",
+        "/dev/shm",
+    ]
     if not Path("/dev/shm").is_dir():
-        bind = bind[:5]
+        bind = bind[:7]
     celery = [python, "-m", "celery", "-A", "config"]
     quiet = ["--loglevel", "WARNING"]
     worker = ["worker", "--concurrency", "2", "--without-gossip", "--without-mingle", *quiet]
