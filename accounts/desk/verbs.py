@@ -192,9 +192,10 @@ class VerbAdmin(DeskAdmin):
         row, chosen = self._row_and_verb(request, object_id, verb)
         assert isinstance(request.user, User)
         if not chosen.open_to(request.user, row):
-            messages.error(
-                request, f"{row} is {row.get_state_display()}: {chosen.label.lower()} is not open to it now."
-            )
+            since = _number(request.POST.get(SEEN, ""))
+            happened = self.what_changed(row, since) if since and newest_event(row) > since else []
+            closed = f"{row} is {row.get_state_display()}: {chosen.label.lower()} is not open to it now."
+            messages.error(request, " ".join([closed, *happened]))
             return redirect(self.page_url(row, list_query(request)))
         if chosen.grave and not is_proven_lately(request, timezone.now()):
             return ask_again(request)

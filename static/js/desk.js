@@ -89,6 +89,7 @@
     watch();
     preview();
     refresh();
+    keep();
   });
 
   function watch() {
@@ -124,6 +125,42 @@
       data.set("leave", "1"); data.set("csrfmiddlewaretoken", token());
       navigator.sendBeacon?.(page.dataset.looking, data);
     });
+  }
+
+  // What is typed survives a session that ended: kept in this tab until it was sent.
+  function keep() {
+    const box = sessionStorage, sent = box.getItem("desk-sent"), here = location.pathname;
+    if ($(".desk-signin")) return;
+    if (sent && sent !== here) { box.removeItem(`desk:${sent}`); }
+    box.removeItem("desk-sent");
+    const form = $("form.desk-form[method=post]");
+    if (!form || form.enctype === "multipart/form-data") return;
+    const fields = [...form.elements].filter((one) => one.name && /^(textarea|select|input)$/i.test(one.tagName) && !/^(hidden|password|file|submit)$/i.test(one.type));
+    const known = JSON.parse(box.getItem(`desk:${here}`) ?? "{}");
+    let restored = false;
+    for (const one of fields) {
+      const old = known[one.name];
+      if (old === undefined) continue;
+      if (one.type === "radio" || one.type === "checkbox") {
+        if (old.includes(one.value) && !fields.some((other) => other.name === one.name && other.checked)) { one.checked = true; restored = true; }
+      } else if (!one.value && old) { one.value = old; restored = true; }
+    }
+    if (restored) {
+      const note = document.createElement("p");
+      note.className = "desk-here"; note.setAttribute("role", "status");
+      note.textContent = "What you had typed here before is there again.";
+      form.before(note);
+      form.dispatchEvent(new Event("input"));
+    }
+    form.addEventListener("input", () => {
+      const told = {};
+      for (const one of fields) {
+        if (one.type === "radio" || one.type === "checkbox") { if (one.checked) (told[one.name] ??= []).push(one.value); }
+        else told[one.name] = one.value;
+      }
+      box.setItem(`desk:${here}`, JSON.stringify(told));
+    });
+    form.addEventListener("submit", () => box.setItem("desk-sent", here));
   }
 
   function refresh() {

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from cancellations.models import CancellationRequest
 from messaging.models import CannedReply
 from tests import cast
-from tests.browser.test_journey import sign_in_staff
+from tests.browser.test_journey import authenticator_code, sign_in_staff
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 QUEUE = "/admin/cancellations/cancellationrequest/"
@@ -216,3 +216,28 @@ def test_a_key_as_the_second_step(browser: Browser, live_server, roles):
     page.click("text=Use your passkey")
     page.wait_for_url("**/admin/")
     context.close()
+
+
+def test_what_was_typed_survives_a_session_that_ended(desk_page, cases, settings):
+    page = desk_page("sam@atntcrm.example")
+    address = f"{QUEUE}{cases[0].pk}/do/decline/"
+    page.goto(address)
+    page.locator("#id_ground_2").check()
+    page.fill("#id_words", "You asked twice, as we said on the phone.")
+    page.context.clear_cookies(name=settings.SESSION_COOKIE_NAME)
+    page.click("[data-submit]")
+    page.wait_for_url("**/admin/login/**")
+    page.fill("[name=username]", "sam@atntcrm.example")
+    page.fill("[name=password]", "a-long-password")
+    page.click("button[data-submit]")
+    page.fill("[name=code]", authenticator_code("sam@atntcrm.example"))
+    page.click("button[data-submit]")
+    page.wait_for_url(f"**{address}")
+    expect(page.locator("#id_words")).to_have_value("You asked twice, as we said on the phone.")
+    expect(page.locator("#id_ground_2")).to_be_checked()
+    expect(page.locator("[role=status]").first).to_contain_text("there again")
+    page.click("[data-submit]")
+    page.wait_for_url("**/change/**")
+    assert state(cases[0]) == "declined"
+    page.goto(f"{QUEUE}{cases[1].pk}/do/decline/")
+    expect(page.locator("#id_words")).to_have_value("")
