@@ -111,7 +111,7 @@ def own_data(account: Account, *, now: datetime) -> Row:
             for one in Attachment.objects.filter(request__account=account).defer("content")
         ],
         "passkeys": [_passkey(one) for one in Authenticator.objects.filter(
-            user__email=account.email.strip().lower()).order_by("created_at")],
+            type=Authenticator.Type.WEBAUTHN, user__email=account.email.strip().lower()).order_by("created_at")],
         "messages": [_message(one) for one in OutgoingMessage.objects.filter(
             recipient__iexact=account.email).order_by("created_at")],
     }  # fmt: skip

@@ -187,7 +187,7 @@ ACCOUNT_LOGIN_BY_CODE_MAX_ATTEMPTS = 5
 ACCOUNT_LOGIN_BY_CODE_SUPPORTS_RESEND = True
 # Passkeys of customers, optional; the code stays enough (config/passkeys.py)
 MFA_ADAPTER = "config.staff.Sealed"
-MFA_SUPPORTED_TYPES = ["webauthn", "totp", "recovery_codes"]
+MFA_SUPPORTED_TYPES = ["webauthn"]  # of customers; those of staff are kept by config/staff.py
 MFA_TOTP_ISSUER = BRAND_NAME
 MFA_TOTP_TOLERANCE = 1  # half a minute, for clocks that are not quite right
 MFA_PASSKEY_LOGIN_ENABLED = True
