@@ -29,6 +29,9 @@ STAFF_POLICY = {
 }
 
 
+FOR_STAFF = ("/admin/", "/api/")
+
+
 class Language:
     """Customers' pages speak the visitor's language, the staff interface the portal's own."""
 
@@ -36,7 +39,7 @@ class Language:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        for_staff = request.path.startswith("/admin/")
+        for_staff = request.path.startswith(FOR_STAFF)
         language = settings.LANGUAGE_CODE if for_staff else language_of(request)
         with translation.override(language):
             response = self.get_response(request)
@@ -51,7 +54,7 @@ class History(HistoryMiddleware):
     def get_context(self, request: HttpRequest) -> dict[str, Any]:
         told: dict[str, Any] = super().get_context(request)
         told["url"] = PROVING_LINK.sub("/requests/proof/…/", request.path)[:250]
-        if request.path.startswith("/admin/"):
+        if request.path.startswith(FOR_STAFF):
             told["address"] = address_of(request)
         return told
 
@@ -69,7 +72,7 @@ class StaffSession:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path.startswith("/admin/"):
+        if request.path.startswith(FOR_STAFF):
             signed_out_when_idle(request)
         return self.get_response(request)
 

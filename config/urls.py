@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from config import health, language, local_mail, passkeys, style
+from config.api import api
 
 urlpatterns = [
     path("", include("cancellations.urls")),
@@ -22,6 +23,7 @@ urlpatterns = [
     path("passkeys/<int:key>/remove/", passkeys.remove, name="passkey_remove"),
     path("admin/sign-in/", include("allauth.socialaccount.providers.openid_connect.urls")),
     path("admin/", admin.site.urls),
+    path("api/v1/", api.urls),
     path("healthz", health.alive, name="healthz"),
     path("readyz", health.ready, name="readyz"),
 ]

@@ -229,12 +229,9 @@ class VerbAdmin(DeskAdmin):
         kept = list_query(request)
         onward = self._next_url(request, row) if verb.decides else ""
         try:
-            with transaction.atomic():
-                type(row).objects.select_for_update(of=("self",)).filter(pk=row.pk).first()
-                since = _number(request.POST.get(SEEN, ""))
-                if SEEN in request.POST and newest_event(row) > since:
-                    return self._changed_meanwhile(request, verb, row, form, since)
-                verb.run(row, request.user, form.cleaned_data, timezone.now())
+            since = _number(request.POST.get(SEEN, "")) if SEEN in request.POST else None
+            if not self.perform(verb, row, request.user, form.cleaned_data, since):
+                return self._changed_meanwhile(request, verb, row, form, since or 0)
         except self.illegal as error:
             messages.error(request, f"Nothing was changed: somebody was faster. {error}")
             return redirect(self.page_url(row, kept))
@@ -247,6 +244,19 @@ class VerbAdmin(DeskAdmin):
             return redirect(onward)
         messages.success(request, f"{row}: {verb.done}")
         return redirect(self.page_url(row, kept))
+
+    def perform(self, verb: Verb, row: Any, user: User, given: dict[str, Any], since: int | None) -> bool:
+        """Does it, on the locked row; False, and nothing was done, where the row changed after the event `since`."""
+        with transaction.atomic():
+            type(row).objects.select_for_update(of=("self",)).filter(pk=row.pk).first()
+            if since is not None and newest_event(row) > since:
+                return False
+            verb.run(row, user, given, timezone.now())
+        return True
+
+    def seen(self, row: Any) -> int:
+        """What to say as `since` of a row as it is now."""
+        return newest_event(row)
 
     def _changed_meanwhile(
         self, request: HttpRequest, verb: Verb, row: Any, form: VerbForm, since: int

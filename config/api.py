@@ -1,0 +1,205 @@
+"""The API for staff's own tools: what they read and do at the desk, by the same verbs, forms and permissions.
+
+JSON over the session of the staff interface (with its second factor, and a CSRF token for what changes). The
+document is at /api/v1/openapi.json.
+"""
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import F, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from ninja import NinjaAPI, Schema
+from ninja.security.session import SessionAuth
+from pydantic import create_model
+
+from accounts.desk import Verb, VerbAdmin
+from accounts.desk.proof import is_proven, is_proven_lately
+from accounts.models import User
+from accounts.paging import keys_of, page
+from billing.models import Refund
+from cancellations.explaining import sentences
+from cancellations.models import CancellationRequest
+
+PAGE = 50
+# How a row is named in an address
+KEYS = {
+    "cancellations.cancellationrequest": ("requests", "reference"),
+    "billing.refund": ("refunds", "reference"),
+    "cancellations.termination": ("terminations", "reference"),
+    "cancellations.policyversion": ("policy-versions", "number"),
+    "cancellations.hold": ("holds", "pk"),
+}
+
+
+class Staff(SessionAuth):
+    """Whoever has signed in to the staff interface, with the second factor."""
+
+    def authenticate(self, request: HttpRequest, key: str | None) -> User | None:
+        user = request.user
+        return user if isinstance(user, User) and user.is_staff and user.is_active and is_proven(request) else None
+
+
+class Problem(Schema):
+    """What is in the way; `errors` by field, where fields are not right."""
+
+    detail: str
+    errors: dict[str, list[str]] = {}
+
+
+class Done(Schema):
+    reference: str
+    state: str
+    seen: int
+
+
+class RequestOut(Schema):
+    reference: str
+    declaration: str
+    state: str
+    kind: str
+    channel: str
+    received_at: datetime
+    account_number: str
+    subscription: str
+    on_time: bool | None
+    deadline_on: date | None
+    effective_on: date | None
+    due_at: datetime | None
+    assigned_to: str
+    explanation: list[str]
+    refund: str
+
+
+class RequestsOut(Schema):
+    """`next` goes into `after` for the following page; empty on the last."""
+
+    items: list[RequestOut]
+    next: str
+
+
+class RefundOut(Schema):
+    reference: str
+    about: str
+    state: str
+    basis: str
+    amount: str
+    currency: str
+    decision_due_on: date
+    payment_due_on: date | None
+    paid_on: date | None
+    credit_note: str
+
+
+api = NinjaAPI(title="Cancellation portal", version="1", docs_url=None, auth=Staff(), urls_namespace="api-v1")
+
+
+@api.exception_handler(PermissionDenied)
+def _forbidden(request: HttpRequest, error: Any) -> HttpResponse:
+    return api.create_response(request, {"detail": str(error) or "Your role may not do this."}, status=403)
+
+
+def _may(request: HttpRequest, permission: str) -> User:
+    user = request.user
+    if not isinstance(user, User) or not user.has_perm(permission):
+        raise PermissionDenied(f"This takes {permission}.")
+    return user
+
+
+def _requests() -> QuerySet[CancellationRequest]:
+    return CancellationRequest.objects.select_related("account", "subscription", "assigned_to", "refund")
+
+
+def _told(row: CancellationRequest) -> dict[str, Any]:
+    names = ("reference", "declaration", "state", "kind", "channel", "received_at", "on_time", "deadline_on")
+    told = {name: getattr(row, name) for name in (*names, "effective_on", "due_at")}
+    return told | {
+        "account_number": row.account.account_number if row.account else row.account_number_given,
+        "subscription": row.subscription.reference if row.subscription else "",
+        "assigned_to": str(row.assigned_to or ""),
+        "explanation": sentences(row.explanation),
+        "refund": row.refund.reference if row.refund else "",
+    }
+
+
+@api.get("/requests", response=RequestsOut)
+def list_requests(request: HttpRequest, state: str = "", after: str = "") -> dict[str, Any]:
+    """Requests in the order of the queue: what falls due first."""
+    _may(request, "cancellations.view_cancellationrequest")
+    rows = _requests().filter(state=state) if state else _requests()
+    keys = keys_of(CancellationRequest, [F("due_at").asc(nulls_last=True), "-received_at", "-id"])
+    found = page(rows, keys, size=PAGE, after=after)
+    return {"items": [_told(row) for row in found.rows], "next": found.next}
+
+
+@api.get("/requests/{reference}", response={200: RequestOut, 404: Problem})
+def show_request(request: HttpRequest, reference: str) -> dict[str, Any]:
+    _may(request, "cancellations.view_cancellationrequest")
+    return _told(get_object_or_404(_requests(), reference=reference))
+
+
+@api.get("/refunds/{reference}", response={200: RefundOut, 404: Problem})
+def show_refund(request: HttpRequest, reference: str) -> dict[str, Any]:
+    _may(request, "billing.view_refund")
+    row = get_object_or_404(Refund, reference=reference)
+    told = {name: getattr(row, name) for name in RefundOut.model_fields if name not in ("amount", "currency")}
+    amount = f"{row.amount.amount:f}" if row.amount else ""
+    return told | {"amount": amount, "currency": row.amount.currency.code if row.amount else ""}
+
+
+def _verb_operation(site: VerbAdmin, verb: Verb, key_name: str) -> Callable[..., Any]:
+    model: Any = site.model
+    fields = dict.fromkeys(verb.form.base_fields, (str | int | bool | list[str] | None, None))
+    name = f"{model.__name__}{verb.name.title().replace('-', '')}"
+    body: Any = create_model(name, **fields, seen=(int | None, None))  # type: ignore[call-overload]
+
+    def act(request: HttpRequest, key: str, given: body) -> Any:
+        user = _may(request, verb.permission)
+        if verb.grave and not is_proven_lately(request, timezone.now()):
+            return 403, {"detail": "Prove once more that it is you, at /admin/confirm/."}
+        try:
+            row = site.get_queryset(request).get(**{key_name: key})
+        except (model.DoesNotExist, ValueError):
+            return 404, {"detail": "There is no such row."}
+        told = {one: value for one, value in given.model_dump(exclude={"seen"}).items() if value is not None}
+        form = verb.form(told, row=row, user=user)
+        if not verb.open_to(user, row):
+            return 409, {"detail": f"{row} is {row.get_state_display()}: this is not open to it now."}
+        if not form.is_valid():
+            return 422, {"detail": "Some fields are not right.", "errors": form.errors}
+        try:
+            if not site.perform(verb, row, user, form.cleaned_data, given.seen):
+                return 409, {"detail": " ".join(site.what_changed(row, given.seen))}
+        except site.illegal as error:
+            return 409, {"detail": str(error)}
+        except site.refusals as error:
+            return 422, {"detail": str(error)}
+        fresh = model.objects.get(pk=row.pk)
+        return 200, {"reference": str(fresh), "state": fresh.state, "seen": site.seen(fresh)}
+
+    act.__doc__ = f"{verb.label}. {verb.consequence}"
+    act.__name__ = name
+    return act
+
+
+def add_verbs() -> None:
+    """Each verb of the desk that takes no file, as an operation."""
+    answers = {200: Done, 403: Problem, 404: Problem, 409: Problem, 422: Problem}
+    for model, site in admin.site._registry.items():
+        room = KEYS.get(model._meta.label_lower)
+        if room is None or not isinstance(site, VerbAdmin):
+            continue
+        for verb in site.verbs:
+            fields = verb.form.base_fields.values()
+            if any(field.widget.needs_multipart_form for field in fields):
+                continue
+            operation = _verb_operation(site, verb, room[1])
+            api.post(f"/{room[0]}/{{key}}/{verb.name}", response=answers, tags=[room[0]])(operation)
+
+
+add_verbs()
