@@ -28,8 +28,8 @@ PAGES = {
     "queue, second page": "next",
     "in review": "?state__exact=in_review",
     "assigned to nobody": "?assigned=nobody",
-    "search by account number": "?q=B-0000777",
-    "search by name": "?q=Bench+77",
+    "search by account number": "?q=B-000000776",
+    "search by name": "?q=Bench+776",
     "late only": "?time=late",
 }
 
