@@ -239,7 +239,7 @@ class VerbAdmin(DeskAdmin):
             form.add_error(None, str(error))
             return None
         if onward:
-            told = '{}: {} This is the next in the queue. <a href="{}">Back to {}</a>'
+            told = '{}: {} This is the next in the queue. <a class="desk-link" href="{}">Back to {}</a>'
             messages.success(request, format_html(told, str(row), verb.done, self.page_url(row, kept), str(row)))
             return redirect(onward)
         messages.success(request, f"{row}: {verb.done}")
