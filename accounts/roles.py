@@ -15,6 +15,9 @@ _READ = (
     "cancellations.view_termination",
     "messaging.view_outgoingmessage",
     "messaging.view_cannedreply",
+    "messaging.view_incomingmessage",
+    "messaging.view_mailbox",
+    "cancellations.view_conversation",
 )
 _AUDIT = ("accounts.view_user", "auth.view_group", "cancellations.view_hold", "cancellations.view_erasure")
 _SEE_AUDIT = ("accounts.view_auditentry",)
@@ -24,6 +27,7 @@ _REVIEW = (
     "cancellations.waive_notice",
     "cancellations.change_kind",
     "cancellations.assign_request",
+    "cancellations.answer_conversation",
     "billing.propose_refund",
     "messaging.send_message_again",
     "cancellations.export_cancellationrequest",
@@ -47,6 +51,13 @@ _DATA = (
     "cancellations.view_erasure",
 )
 _REPLIES = ("messaging.add_cannedreply", "messaging.change_cannedreply", "messaging.delete_cannedreply")
+_WEBHOOKS = (
+    "messaging.view_webhookendpoint",
+    "messaging.view_webhookdelivery",
+    "messaging.add_webhookendpoint",
+    "messaging.change_webhookendpoint",
+    "messaging.send_webhook_again",
+)
 _EXPORT = ("accounts.export_auditentry", "cancellations.export_cancellationrequest", "billing.export_refund")
 _PEOPLE = ("accounts.view_user", "accounts.add_user", "accounts.change_user", "auth.view_group")
 
@@ -54,15 +65,15 @@ ROLES = {
     "support": (*_READ, *_REVIEW),
     "finance": (*_READ, *_MONEY),
     "manager": (*_READ, *_REVIEW, *_MONEY, *_POLICY, *_DATA, *_REPLIES, *_SEE_AUDIT, "cancellations.terminate_account"),
-    "auditor": (*_READ, *_AUDIT, *_SEE_AUDIT, *_EXPORT),
-    "administrator": (*_AUDIT, *_SEE_AUDIT, *_PEOPLE),
+    "auditor": (*_READ, *_AUDIT, *_SEE_AUDIT, *_EXPORT, *_WEBHOOKS[:2]),
+    "administrator": (*_AUDIT, *_SEE_AUDIT, *_PEOPLE, *_WEBHOOKS, "messaging.view_mailbox"),
 }
 ABOUT = {
     "support": "reviews requests and proposes refunds",
     "finance": "decides refunds and sends them",
     "manager": "does what support and finance do, publishes policy versions, terminates accounts, erases data",
     "auditor": "reads everything and changes nothing",
-    "administrator": "makes people and puts them into roles; decides no case and moves no money",
+    "administrator": "makes people and puts them into roles, keeps the webhooks; decides no case and moves no money",
 }
 
 

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
-from messaging.models import MessageState, OutgoingMessage
+from messaging.models import IncomingMessage, MessageState, OutgoingMessage
 
 STAFF_VERBS: Mapping[str, str] = {
     "submit": "Submitted",
@@ -49,6 +49,23 @@ STAFF_VERBS: Mapping[str, str] = {
     "erase": "Personal data erased",
     "import": "Imported",
     "publish": "Published",
+    "write": "Wrote",
+    "reply": "Answered",
+    "ask": "Asked",
+    "file": "Filed under a request",
+    "declare": "Made a request of it",
+    "close": "Closed",
+    "take_up": "Opened again",
+    "send_again": "Sent again",
+    "undelivered": "A message did not arrive",
+}
+
+
+STATES: Mapping[str, str] = {
+    MessageState.SENT: "sent",
+    MessageState.PENDING: "waiting to be sent",
+    MessageState.DEAD: "given up",
+    MessageState.BOUNCED: "came back",
 }
 
 
@@ -109,8 +126,14 @@ def deed(entry: Entry, names: Mapping[int, str]) -> Told:
 
 def letter(one: OutgoingMessage) -> Told:
     url = reverse("admin:messaging_outgoingmessage_change", args=[one.pk])
-    who = f"to {one.recipient}, " + {"sent": "sent", "pending": "waiting to be sent", "dead": "given up"}[one.state]
-    return Told(one.created_at, "message", one.subject, who, url=url, trouble=one.state == MessageState.DEAD)
+    who = f"to {one.recipient}, " + STATES[one.state]
+    return Told(one.created_at, "message", one.subject, who, url=url, trouble=one.has_failed)
+
+
+def arrived(one: IncomingMessage) -> Told:
+    url = reverse("admin:messaging_incomingmessage_change", args=[one.pk])
+    who = f"from {one.sender or 'somebody unknown'}, {one.get_checked_display()}"
+    return Told(one.arrived_at, "message", one.subject or "(no subject)", who, url=url)
 
 
 def changed_since(row: Any, since: int) -> list[str]:

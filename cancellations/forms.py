@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from billing.models import Subscription
 from cancellations.jurisdictions import COOLING_OFF, Profile
 from cancellations.media import MOST_BYTES
-from cancellations.models import CancellationRequest, Kind, Reason
+from cancellations.models import CancellationRequest, Kind, Proof, Reason
 from cancellations.services.submission import Declaration
 
 LONGEST_WORDS = 5000
@@ -335,13 +335,30 @@ class FollowCodeForm(CrispyForm):
 
 
 class ProveForm(CrispyForm):
-    """Which subscriptions a guest means, asked only where the proven account has several."""
+    """Which subscriptions a guest means, where the proven account has several; and what only the holder knows,
+    where a mail's sender was not found genuine.
+    """
 
     subscription = ChoiceOfSubscriptions()
+    known = forms.CharField(
+        label=_("Account number, contract number or username"),
+        max_length=150,
+        help_text=_("Our mail server could not tell whether the message came from you. An invoice of ours has these."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        error_messages={"required": _("Enter your account number, contract number or username")},
+    )
 
-    def __init__(self, *args: Any, subscriptions: list[Subscription], **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, request: CancellationRequest, subscriptions: list[Subscription], **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["subscription"].offer(subscriptions)  # type: ignore[attr-defined]
+        if len(subscriptions) > 1:
+            self.fields["subscription"].offer(subscriptions)  # type: ignore[attr-defined]
+        else:
+            del self.fields["subscription"]
+        if request.proof != Proof.LINK_AND_NUMBER:
+            del self.fields["known"]
+        self.lay_out()
 
 
 class TakeBackForm(CrispyForm):

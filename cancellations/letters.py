@@ -15,15 +15,27 @@ from billing.references import ALPHABET
 from billing.states import RELEASED, VOIDABLE
 from cancellations.explaining import sentences
 from cancellations.jurisdictions import PROFILES
-from cancellations.models import CancellationRequest, PolicyVersion, Receipt, Termination
+from cancellations.models import (
+    CancellationRequest,
+    Channel,
+    Conversation,
+    PolicyVersion,
+    Proof,
+    Receipt,
+    Termination,
+)
 from cancellations.queries import published_versions
+from cancellations.recognition import REPLIED
+from messaging.models import IncomingMessage
+from messaging.quoting import own_words
 from messaging.rendering import Value
-from messaging.services import queue_message
+from messaging.services.outbox import queue_message
 from messaging.wording import day_words, instant_words, reading
 
 PROOF_SALT = "cancellations.proof"
 CODE_SALT = "cancellations.follow"
 CODE_SECONDS = 900
+QUOTED_LINES = 40
 PROVING = {"prove_address", "follow_link"}  # whoever reads these proves the address: wiped once sent
 
 
@@ -57,15 +69,25 @@ def is_follow_code(code: str, reference: str, email: str, now: datetime) -> bool
 
 
 def send_letter(
-    kind: str, request: CancellationRequest, *, now: datetime, parts: Sequence[CancellationRequest] | None = None
+    kind: str,
+    request: CancellationRequest,
+    *,
+    now: datetime,
+    parts: Sequence[CancellationRequest] | None = None,
+    answers: IncomingMessage | None = None,
 ) -> None:
-    """Queues the message of this kind to the customer, about `parts` of the declaration or the request alone."""
+    """Queues the message of this kind to the customer, about `parts` of the declaration or the request alone.
+
+    `answers` is the mail to which it replies.
+    """
     with reading(request.language):
         context = _context(request, parts or [request])
         if kind == "follow_link":
             context |= {"code": follow_code(request.declaration, request.email_given, now)}
-        if kind == "prove_address" and not PROFILES[request.jurisdiction].one_page:
-            # Nobody has proven this address yet: what somebody typed goes to it only where the law says so.
+        own_mail = request.channel == Channel.EMAIL and request.proof == Proof.LINK
+        if kind == "prove_address" and not (PROFILES[request.jurisdiction].one_page or own_mail):
+            # Nobody has proven this address yet: what somebody typed goes to it only where the law says so, or
+            # where our mail server found that it came from there.
             context |= {"words": "", "cause": "", "refund_reason": "", "name": ""}
         queue_message(
             kind=kind,
@@ -73,6 +95,7 @@ def send_letter(
             context=context,
             now=now,
             about=request.declaration,
+            answers=answers,
             holds_secret=kind in PROVING,
         )
 
@@ -150,6 +173,8 @@ def _context(request: CancellationRequest, parts: Sequence[CancellationRequest])
         "status_url": settings.SITE_URL + link,
         "page_url": settings.SITE_URL + reverse("request_status", args=[request.declaration]),
         "account_number": request.account_number_given,
+        "by_mail": request.channel == Channel.EMAIL,
+        "more_proof": request.proof == Proof.LINK_AND_NUMBER,
         "username": request.username_given,
         "received": instant_words(request.received_at, zone),
         "kind": request.kind,
@@ -180,3 +205,52 @@ def _part(request: CancellationRequest) -> dict[str, Value]:
         "ground_is_open": request.ground_is_open,
         "kind_ground": gettext(request.kind_ground) if request.kind_ground else "",
     }
+
+
+def send_too_large(mail: IncomingMessage, conversation: Conversation, *, now: datetime) -> None:
+    """Answers a mail of which we kept only the beginning."""
+    with reading(conversation.language):
+        context: dict[str, Value] = {
+            "subject_told": mail.subject,
+            "size": _megabytes(mail.size),
+            "most": _megabytes(settings.INBOUND_MOST_BYTES),
+            "received": instant_words(mail.arrived_at, settings.COMPANY_TIME_ZONE),
+            "form_url": settings.SITE_URL + reverse("cancel"),
+        }
+        queue_message(
+            kind="mail_too_large",
+            recipient=conversation.email,
+            context=context,
+            now=now,
+            about=conversation.about,
+            thread=conversation.reference,
+            answers=mail,
+        )
+
+
+def send_written(
+    kind: str, conversation: Conversation, words: str, *, now: datetime, answers: IncomingMessage | None = None
+) -> None:
+    """Queues what somebody of staff wrote: an answer to a mail, or a question about a request."""
+    with reading(conversation.language):
+        quoted = own_words(answers.text)[0].split("\n")[:QUOTED_LINES] if answers else []
+        context: dict[str, Value] = {
+            "words": words,
+            "subject_told": REPLIED.sub("", answers.subject if answers else conversation.subject),
+            "reference": conversation.about,
+            "quoted": quoted,
+            "quoted_at": instant_words(answers.arrived_at, settings.COMPANY_TIME_ZONE) if answers else "",
+        }
+        queue_message(
+            kind=kind,
+            recipient=conversation.email,
+            context=context,
+            now=now,
+            about=conversation.about,
+            thread=conversation.reference,
+            answers=answers,
+        )
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1_000_000:.0f} MB"

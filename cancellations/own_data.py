@@ -26,8 +26,8 @@ from cancellations.models import (
 )
 from cancellations.queries import timeline_for_customer
 from cancellations.states import RequestState, TerminationState
-from messaging.models import OutgoingMessage
-from messaging.services import WIPED
+from messaging.models import IncomingMessage, OutgoingMessage
+from messaging.services.outbox import WIPED
 from messaging.wording import money_words
 
 Row = dict[str, Any]
@@ -35,8 +35,8 @@ Row = dict[str, Any]
 LABELS: Mapping[str, Any] = {
     "account": _("Account"), "subscriptions": _("Subscriptions"), "payments": _("Payments"),
     "cancellation_requests": _("Cancellation requests"), "receipts": _("Receipts"), "refunds": _("Refunds"),
-    "terminations": _("Terminations"), "files": _("Files"), "messages": _("Messages"),
-    "passkeys": _("Passkeys"), "last_used_at": _("Last used at"),
+    "terminations": _("Terminations"), "files": _("Files"), "messages": _("Messages"), "mails": _("Messages from you"),
+    "arrived_at": _("Arrived at"), "passkeys": _("Passkeys"), "last_used_at": _("Last used at"),
     "account_number": _("Account number"), "username": _("Username"), "name": _("Name"),
     "email": _("E-mail address"), "country": _("Country"), "time_zone": _("Time zone"), "language": _("Language"),
     "currency": _("Currency"), "customer_since": _("Customer since"), "status": _("Status"),
@@ -114,6 +114,8 @@ def own_data(account: Account, *, now: datetime) -> Row:
             type=Authenticator.Type.WEBAUTHN, user__email=account.email.strip().lower()).order_by("created_at")],
         "messages": [_message(one) for one in OutgoingMessage.objects.filter(
             recipient__iexact=account.email).order_by("created_at")],
+        "mails": [_fields(one, "arrived_at subject text files") for one in IncomingMessage.objects.filter(
+            sender__iexact=account.email).defer("raw").order_by("arrived_at")],
     }  # fmt: skip
 
 

@@ -32,8 +32,8 @@ from cancellations.notice import (
     cooling_off_is_over,
 )
 from cancellations.picture import Point, points
-from cancellations.states import OPEN, PolicyState, RequestState, TerminationState
-from messaging.models import MessageState, OutgoingMessage
+from cancellations.states import OPEN, ConversationState, PolicyState, RequestState, TerminationState
+from messaging.models import FAILED, IncomingMessage, MessageState, OutgoingMessage
 
 AMONG_STAFF = frozenset({"claim", "assign", "release"})
 
@@ -245,6 +245,8 @@ def holds_on(account: Account, *, now: datetime) -> list[str]:
         found.append("A payment is under dispute.")
     if account.terminations.filter(state=TerminationState.PROPOSED).exists():
         found.append("A termination waits for a second manager.")
+    if account.conversations.filter(state=ConversationState.OPEN).exists():
+        found.append("Mail from the customer waits for an answer.")
     if OutgoingMessage.objects.filter(recipient__iexact=account.email, state=MessageState.PENDING).exists():
         found.append("A message to the customer waits to be sent.")
     found += [f"It is held: {hold.ground}" for hold in Hold.objects.filter(account=account, lifted_at__isnull=True)]
@@ -279,6 +281,18 @@ def declared(reference: str) -> QuerySet[CancellationRequest]:
 def attachments_of(request: CancellationRequest) -> QuerySet[Attachment]:
     """The files of the whole declaration, without their content."""
     return Attachment.objects.filter(request__declaration=request.declaration).defer("content")
+
+
+def failed_letters(request: CancellationRequest) -> QuerySet[OutgoingMessage]:
+    """Messages about the declaration that did not arrive, and that nobody has settled: the customer is not informed."""
+    return OutgoingMessage.objects.filter(about=request.declaration, state__in=FAILED, settled_at__isnull=True)
+
+
+def mails_about(request: CancellationRequest) -> QuerySet[IncomingMessage]:
+    """Mail that came in about the declaration, or of which it was made."""
+    asked = OutgoingMessage.objects.filter(about=request.declaration, kind="prove_address").exclude(in_reply_to="")
+    made_of = Q(message_id__in=asked.values("in_reply_to"), sender__iexact=request.email_given)
+    return IncomingMessage.objects.filter(Q(about=request.declaration) | made_of).defer("raw")
 
 
 def due_requests(now: datetime) -> QuerySet[CancellationRequest]:

@@ -110,10 +110,19 @@ def prove(http: HttpRequest, token: str) -> HttpResponse:
         return response
     now = timezone.now()
     choices = choices_of(request, now)
-    form = ProveForm(_posted(http), subscriptions=choices) if len(choices) > 1 else None
+    form: ProveForm | None = ProveForm(_posted(http), request=request, subscriptions=choices)
+    if form is not None and not form.fields:
+        form = None
     if http.method != "POST" or (form is not None and not form.is_valid()):
         return _proof_page(http, request, choices, form)
-    return _verify(http, request, form.cleaned_data["subscription"] if form else [], now)
+    try:
+        return _verify(http, request, form, now)
+    except RequestRefused as error:
+        if form is None or "known" not in form.fields:
+            messages.warning(http, str(error))
+            return redirect("request_proof", token=token)
+        form.add_error("known" if len({one.account_id for one in _chosen(form)}) < 2 else None, str(error))
+        return _proof_page(http, request, choices, form)
 
 
 @never_cache
@@ -329,13 +338,17 @@ def _outcome_card(request: CancellationRequest, subscription: Subscription) -> d
     return {"outcome": found, "points": () if found.at_once else points_of(found.assessment, today=today)}
 
 
-def _verify(http: HttpRequest, request: CancellationRequest, chosen: list[Subscription], now: datetime) -> HttpResponse:
+def _chosen(form: ProveForm | None) -> list[Subscription]:
+    return list(form.cleaned_data.get("subscription", [])) if form else []
+
+
+def _verify(http: HttpRequest, request: CancellationRequest, form: ProveForm | None, now: datetime) -> HttpResponse:
+    """Raises RequestRefused."""
+    known = form.cleaned_data.get("known", "") if form else ""
     try:
-        verify(request=request, subscriptions=chosen, now=now)
+        verify(request=request, subscriptions=_chosen(form), known=known, now=now)
     except IllegalTransition:
         messages.warning(http, _("This request was settled in the meantime, so there is nothing left to confirm."))
-    except RequestRefused as error:
-        messages.warning(http, str(error))
     response = redirect("request_received", reference=request.declaration)
     access.grant(http, response, request.declaration, "proven")
     return response

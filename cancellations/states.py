@@ -45,6 +45,22 @@ class PolicyState(models.TextChoices):
 POLICY_TRANSITIONS = ((PolicyState.DRAFT, PolicyState.PUBLISHED),)
 
 
+class ConversationState(models.TextChoices):
+    OPEN = "open", "waits for us"
+    WAITING = "waiting", "waits for the customer"
+    CLOSED = "closed", "closed"
+
+
+CONVERSATION_TRANSITIONS = (
+    (ConversationState.OPEN, ConversationState.WAITING),
+    (ConversationState.OPEN, ConversationState.CLOSED),
+    (ConversationState.WAITING, ConversationState.OPEN),
+    (ConversationState.WAITING, ConversationState.CLOSED),
+    (ConversationState.CLOSED, ConversationState.OPEN),
+    (ConversationState.CLOSED, ConversationState.WAITING),
+)
+
+
 class TerminationState(models.TextChoices):
     PROPOSED = "proposed", _("waiting for a second manager")
     EFFECTIVE = "effective", _("effective")

@@ -3,8 +3,10 @@ from django.utils import timezone
 
 from cancellations.services.announcing import announce_due
 from cancellations.services.bulk import work_due
+from cancellations.services.conversations import notice_failed
 from cancellations.services.enforcement import enforce
 from cancellations.services.erasure import retain
+from cancellations.services.mail import read_due
 from cancellations.services.reminders import remind
 
 
@@ -31,3 +33,13 @@ def announce_policy() -> None:
 @shared_task(name="cancellations.retain")
 def erase_what_is_kept_long_enough() -> None:
     retain(now=timezone.now())
+
+
+@shared_task(name="mail.read")
+def read_mail() -> None:
+    read_due(now=timezone.now())
+
+
+@shared_task(name="mail.failed")
+def see_what_did_not_arrive() -> None:
+    notice_failed(now=timezone.now())

@@ -34,6 +34,9 @@ KEYS = {
     "cancellations.termination": ("terminations", "reference"),
     "cancellations.policyversion": ("policy-versions", "number"),
     "cancellations.hold": ("holds", "pk"),
+    "cancellations.conversation": ("conversations", "reference"),
+    "messaging.webhookendpoint": ("webhook-endpoints", "pk"),
+    "messaging.webhookdelivery": ("webhook-deliveries", "pk"),
 }
 
 

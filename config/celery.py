@@ -14,6 +14,10 @@ app = Celery("portal")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.conf.beat_schedule = {
+    "read the mailboxes": {"task": "messaging.fetch", "schedule": 20.0, "options": {"expires": 20}},
+    "read what came in": {"task": "mail.read", "schedule": 20.0, "options": {"expires": 20}},
+    "see what did not arrive": {"task": "mail.failed", "schedule": 60.0, "options": {"expires": 60}},
+    "call the webhooks": {"task": "messaging.call", "schedule": 10.0, "options": {"expires": 10}},
     "deliver the outbox": {"task": "messaging.deliver", "schedule": 10.0, "options": {"expires": 10}},
     "call the gateways": {"task": "billing.send", "schedule": 30.0, "options": {"expires": 30}},
     "announce policy versions": {"task": "cancellations.announce", "schedule": 30.0, "options": {"expires": 30}},

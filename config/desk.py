@@ -8,14 +8,15 @@ from django.utils import timezone
 
 from billing.models import Refund
 from billing.states import RefundState
-from cancellations.models import CancellationRequest, Termination
+from cancellations.models import CancellationRequest, Conversation, Termination
 from cancellations.queries import overdue_requests
-from cancellations.states import OPEN, RequestState, TerminationState
+from cancellations.states import OPEN, ConversationState, RequestState, TerminationState
 
 REQUESTS = "cancellations.cancellationrequest"
 SEE = "cancellations.view_cancellationrequest"
 REFUNDS = "billing.refund"
-VIEWS = ("assigned=me", "due=overdue", "due=decide", "due=pay")  # lists with a line of their own
+MAIL = "cancellations.conversation"
+VIEWS = ("state__exact=open", "assigned=me", "due=overdue", "due=decide", "due=pay")  # lists with a line of their own
 MANY = 1000  # a badge counts no further
 
 
@@ -25,6 +26,14 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         _item(request, "Cancellation requests", "event_busy", REQUESTS, badge=_in_review),
         _item(request, "Assigned to me", "assignment_ind", REQUESTS, badge=mine, query="?assigned=me"),
         _item(request, "Overdue", "alarm", REQUESTS, badge=_overdue, query="?due=overdue"),
+        _item(
+            request,
+            "Mail to answer",
+            "forum",
+            "cancellations.conversation",
+            badge=_to_answer,
+            query="?state__exact=open",
+        ),
         _item(request, "Bulk work", "checklist", "cancellations.bulkjob", needs=SEE),
         _item(request, "Terminations", "person_off", "cancellations.termination", badge=_unconfirmed),
         _item(request, "Refunds to decide", "balance", REFUNDS, badge=_undecided, query="?due=decide"),
@@ -36,13 +45,20 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         _item(request, "Accounts", "badge", "accounts.account"),
         _item(request, "Subscriptions", "autorenew", "billing.subscription"),
         _item(request, "Payments", "receipt_long", "billing.payment"),
-        _item(request, "Messages", "mail", "messaging.outgoingmessage"),
+        _item(request, "Mail that came in", "inbox", "messaging.incomingmessage"),
+        _item(request, "Mail that goes out", "outbox", "messaging.outgoingmessage"),
+        _item(request, "All conversations", "chat", MAIL),
         _item(request, "Canned replies", "quickreply", "messaging.cannedreply"),
         _item(request, "Policy versions", "gavel", "cancellations.policyversion"),
         _item(request, "Holds", "back_hand", "cancellations.hold"),
         _item(request, "Erasures", "ink_eraser", "cancellations.erasure"),
     ]
     records.append(_item(request, "Abandoned forms", "error_outline", "cancellations.begunform", needs=SEE))
+    systems = [
+        _item(request, "Webhook endpoints", "webhook", "messaging.webhookendpoint"),
+        _item(request, "What was sent to them", "send", "messaging.webhookdelivery"),
+        _item(request, "Mailboxes", "all_inbox", "messaging.mailbox"),
+    ]
     proof = [_item(request, "Audit", "policy", "accounts.auditentry")]
     people = [_item(request, "People", "group", "accounts.user"), _item(request, "Roles", "key", "auth.group")]
     home: dict[str, Any] = {"title": "Dashboard", "icon": "monitoring", "link": reverse("admin:index")}
@@ -51,6 +67,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         {"title": "", "items": [home]},
         {"title": "Queues", "items": queues},
         {"title": "Records", "separator": True, "items": records},
+        {"title": "Other systems", "separator": True, "items": systems},
         {"title": "Proof", "separator": True, "items": proof},
         {"title": "Staff", "separator": True, "items": people},
     ]
@@ -91,6 +108,10 @@ def _mine(request: HttpRequest) -> Any:
 
 def _overdue() -> str:
     return _upto(overdue_requests(timezone.now(), CancellationRequest.objects.all())[: MANY + 1].count())
+
+
+def _to_answer() -> str:
+    return _upto(Conversation.objects.filter(state=ConversationState.OPEN)[: MANY + 1].count())
 
 
 def _undecided() -> str:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from celery import current_app
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
@@ -11,7 +12,8 @@ from django.views.decorators.cache import never_cache
 from billing.models import Refund
 from billing.states import RefundState
 from cancellations.queries import due_requests
-from messaging.models import MessageState, OutgoingMessage
+from messaging.mailboxes import source_of
+from messaging.models import IncomingMessage, Mailbox, MessageState, OutgoingMessage, ReadState
 
 OVERDUE = timedelta(minutes=15)
 
@@ -27,6 +29,7 @@ def ready(http: HttpRequest) -> JsonResponse:
     found = {"database": _database(), "broker": _broker()}
     if found["database"]:
         found["workers_keep_up"] = not _overdue()
+        found["mailboxes_are_read"] = not _unread()
     return JsonResponse(found, status=200 if all(found.values()) else 503)
 
 
@@ -48,8 +51,16 @@ def _broker() -> bool:
     return True
 
 
+def _unread() -> bool:
+    """Whether a mailbox of the settings could not be read for a quarter of an hour."""
+    names = [source_of(url).name for url in settings.INBOUND_MAILBOXES]
+    since = timezone.now() - OVERDUE
+    return Mailbox.objects.filter(name__in=names, failing_since__lt=since).exists()
+
+
 def _overdue() -> bool:
     since = timezone.now() - OVERDUE
     waiting = OutgoingMessage.objects.filter(state=MessageState.PENDING, due_at__lt=since)
+    mail = IncomingMessage.objects.filter(state=ReadState.WAITING, due_at__lt=since)
     to_send = Refund.objects.filter(state=RefundState.SENDING, attempt_due_at__lt=since)
-    return waiting.exists() or due_requests(since).exists() or to_send.exists()
+    return waiting.exists() or mail.exists() or due_requests(since).exists() or to_send.exists()

@@ -23,7 +23,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import User
 from accounts.services import customer_who_may_sign_in
-from messaging.services import queue_message
+from messaging.services.outbox import queue_message
 
 MOST = 10
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError)  # what the library raises for what is no credential

@@ -1,5 +1,6 @@
 """All settings, one file, driven by the environment. docs/configuration.md lists the variables."""
 
+from email.utils import parseaddr
 from pathlib import Path
 
 import environ
@@ -9,6 +10,7 @@ from django.templatetags.static import static
 
 from cancellations.jurisdictions import PROFILES
 from config import embedded
+from messaging.mailboxes import source_of
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -76,6 +78,7 @@ INSTALLED_APPS = [
     "djmoney",
     "pgtrigger",
     "pghistory",
+    "anymail",
     "allauth",
     "allauth.account",
     "allauth.mfa",
@@ -152,6 +155,29 @@ EMAIL_FILE_PATH = str(DATA_DIR / "mail")
 EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"{BRAND_NAME} <{SUPPORT_EMAIL}>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
+
+MAIL_PER_ADDRESS_HOUR = env.int("MAIL_PER_ADDRESS_HOUR", default=30)  # what is beyond waits; 0: no limit
+# Mail that comes in (docs/mail.md): mailboxes to read, and what is known of our own mail servers
+INBOUND_MAILBOXES = env.list("INBOUND_MAILBOXES", default=[])
+for _url in INBOUND_MAILBOXES:
+    try:
+        source_of(_url)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"INBOUND_MAILBOXES: {error}") from error
+INBOUND_FIRST_DAYS = env.int("INBOUND_FIRST_DAYS", default=30)  # older mail is passed over at first; 0: none is
+INBOUND_MOST_BYTES = env.int("INBOUND_MOST_BYTES", default=26_214_400)
+MAIL_SERVERS = env.list("MAIL_SERVERS", default=[parseaddr(SUPPORT_EMAIL)[1].rpartition("@")[2]])
+# With it, replies come back to an address that says what they answer, such as support+{token}@example.com
+_user, _, _domain = SUPPORT_EMAIL.partition("@")
+REPLY_ADDRESS = env.str("REPLY_ADDRESS", default=f"{_user}+{{token}}@{_domain}" if LOCAL_RUN else "")
+if REPLY_ADDRESS and ("{token}" not in REPLY_ADDRESS.partition("@")[0] or "@" not in REPLY_ADDRESS):
+    raise ImproperlyConfigured("REPLY_ADDRESS holds {token} before its @, such as support+{token}@example.com.")
+# Webhooks of the mail provider, as django-anymail reads them; JSON, with WEBHOOK_SECRET among others
+ANYMAIL = env.json("ANYMAIL", default={})
+if ANYMAIL and ":" not in ANYMAIL.get("WEBHOOK_SECRET", ""):
+    raise ImproperlyConfigured('ANYMAIL holds a WEBHOOK_SECRET, such as {"WEBHOOK_SECRET": "name:long-random-text"}.')
+# Webhooks to the company's own systems may lead into its own network, and be called without encryption
+WEBHOOK_PRIVATE_TARGETS = env.bool("WEBHOOK_PRIVATE_TARGETS", default=False)
 
 # Gateways that return money. Without a key, a person makes each transfer and settles the refund by hand.
 STRIPE_API_KEY = env.str("STRIPE_API_KEY", default="")

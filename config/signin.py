@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.services import customer_who_may_sign_in
 from messaging.rendering import Rendered
-from messaging.services import queue_message, queue_rendered
+from messaging.services.outbox import queue_message, queue_rendered
 
 KINDS = {"account/email/login_code": "sign_in_code", "account/email/unknown_account": "sign_in_unknown"}
 

@@ -7,7 +7,6 @@ recovery code; django-allauth keeps and checks them. Who has none yet sets one u
 import json
 from datetime import datetime, timedelta
 from functools import cached_property
-from hashlib import sha256
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,7 +17,7 @@ from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret, validate_totp_code
 from allauth.mfa.utils import decrypt
 from allauth.mfa.webauthn.internal import auth as webauthn
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.fernet import InvalidToken, MultiFernet
 from django import forms
 from django.conf import settings
 from django.contrib import messages
@@ -29,7 +28,6 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.encoding import force_bytes
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import mark_safe
 from django.views.decorators.cache import never_cache
@@ -41,6 +39,7 @@ from accounts.audit import note_deed
 from accounts.desk.proof import PROVEN_AT, is_proven
 from accounts.models import Deed, User
 from config.dashboard import as_csv
+from messaging.sealing import box
 
 PENDING, SEEN, SECRET, GONE = "staff_pending", "staff_seen_at", "staff_totp_secret", "staff_signed_out"
 PENDING_FOR = timedelta(minutes=10)
@@ -55,11 +54,7 @@ class Sealed(DefaultMFAAdapter):
 
     @cached_property
     def _box(self) -> MultiFernet:
-        from base64 import urlsafe_b64encode
-
-        keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
-        digests = (sha256(b"second factors" + force_bytes(key)).digest() for key in keys)
-        return MultiFernet([Fernet(urlsafe_b64encode(digest)) for digest in digests])
+        return box("second factors")
 
     def encrypt(self, text: str) -> str:
         return self._box.encrypt(text.encode()).decode()

@@ -27,6 +27,8 @@ urlpatterns = [
     path("healthz", health.alive, name="healthz"),
     path("readyz", health.ready, name="readyz"),
 ]
+if settings.ANYMAIL:
+    urlpatterns.append(path("mail-provider/", include("anymail.urls")))
 if settings.LOCAL_RUN:
     urlpatterns += [
         path("local/mail/", local_mail.mailbox, name="local_mail"),

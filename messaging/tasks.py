@@ -1,9 +1,19 @@
 from celery import shared_task
 from django.utils import timezone
 
-from messaging import services
+from messaging.services import inbox, outbox, webhooks
 
 
 @shared_task(name="messaging.deliver")
 def deliver() -> None:
-    services.deliver_due(now=timezone.now())
+    outbox.deliver_due(now=timezone.now())
+
+
+@shared_task(name="messaging.fetch")
+def fetch() -> None:
+    inbox.fetch_all(now=timezone.now())
+
+
+@shared_task(name="messaging.call")
+def call() -> None:
+    webhooks.call_due(now=timezone.now())

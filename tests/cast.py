@@ -18,15 +18,18 @@ from moneyed import Money
 from accounts.desk.proof import PROVEN_AT
 from accounts.models import Account, User
 from billing.models import Payment, Refund, Subscription
-from cancellations.models import CancellationRequest, PolicyVersion, Termination
+from cancellations.models import CancellationRequest, Conversation, PolicyVersion, Termination
 from cancellations.policy_text import FIRST_TEXT
 from cancellations.queries import policy_in_force
 from cancellations.services.enforcement import enforce
+from cancellations.services.mail import read_due
 from cancellations.services.policies import publish
 from cancellations.services.review import schedule
 from cancellations.services.submission import Declaration, submit_as_guest, submit_for, verify
 from cancellations.services.termination import Case, terminate
-from messaging.models import MessageState, OutgoingMessage
+from messaging.models import DeliveryState, Door, EventType, MessageState, OutgoingMessage, WebhookDelivery
+from messaging.services.inbox import store
+from messaging.services.webhooks import add_endpoint, emit
 
 NOW = datetime(2026, 2, 12, 13, 7, 31, tzinfo=UTC)
 _numbers = count(1)
@@ -193,6 +196,24 @@ def customer(holder: Account) -> User:
 def fresh(row: Any) -> Any:
     """The row as the database has it now."""
     return type(row).objects.get(pk=row.pk)
+
+
+def waits_for_an_answer(holder: Account, words: str = "Where is my invoice?", at: datetime = NOW) -> Conversation:
+    """The holder wrote to us, and somebody has to answer."""
+    _some_policy(at)
+    raw = f"From: {holder.name} <{holder.email}>\r\nSubject: Hello\r\nMessage-ID: <{next(_numbers)}@c>\r\n\r\n{words}"
+    kept = store(raw=raw.encode(), arrived_at=at, door=Door.COMMAND, now=at)
+    read_due(now=at)
+    return Conversation.objects.get(reference=fresh(kept).thread)
+
+
+def webhook_delivered(url: str = "https://crm.example.com/in", at: datetime = NOW) -> WebhookDelivery:
+    """The company's CRM heard of a policy version."""
+    name = f"CRM {next(_numbers)}"
+    endpoint = add_endpoint(name=name, url=url, event_types=list(EventType.values), now=at)
+    emit(type=EventType.POLICY_PUBLISHED, subject="policy", data={"version": 1}, now=at)
+    WebhookDelivery.objects.filter(endpoint=endpoint).update(state=DeliveryState.DELIVERED, delivered_at=at)
+    return WebhookDelivery.objects.select_related("endpoint", "event").get(endpoint=endpoint)
 
 
 def pass_time(until: datetime) -> None:

@@ -1,13 +1,7 @@
 """Time passes: requests take effect, expire, or are superseded, once and only once."""
 
-import os
-import random
-import subprocess
-import sys
-import time
 from datetime import UTC, date, datetime, timedelta
 from io import StringIO
-from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -24,6 +18,7 @@ from cancellations.services.submission import verify, withdraw
 from messaging.models import OutgoingMessage
 from tests import cast
 from tests.cast import NOW, fresh
+from tests.workers import killed_somewhere, started
 
 pytestmark = pytest.mark.django_db
 EFFECTIVE_AT = datetime(2026, 2, 27, 23, tzinfo=UTC)  # midnight in Berlin, on 28 February
@@ -31,9 +26,8 @@ SECOND = timedelta(seconds=1)
 
 
 def kinds(request):
-    return list(
-        OutgoingMessage.objects.filter(about=request.reference).order_by("created_at").values_list("kind", flat=True)
-    )
+    letters = OutgoingMessage.objects.filter(about=request.reference)
+    return list(letters.order_by("created_at", "written_at").values_list("kind", flat=True))
 
 
 def test_it_takes_effect_at_local_midnight_and_not_a_second_before():
@@ -226,26 +220,12 @@ def test_a_worker_killed_in_the_middle_changes_nothing_twice(roles):
         of = cast.subscription()
         cast.payment(of, date(2026, 2, 28), date(2026, 3, 31))
         schedule(request=cast.in_review(of), by=sam, now=NOW)
-    database = connection.settings_dict
-    user = f"{database['USER']}:{database['PASSWORD']}" if database["PASSWORD"] else database["USER"]
-    host, port = str(database["HOST"]), database["PORT"] or 5432
-    place = f"/{host}" if host.startswith("/") else f"{host}:{port}"
-    url = f"postgres://{user}@{place}/{database['NAME']}"
-    environment = os.environ | {"DATABASE_URL": url, "REDIS_URL": "redis://127.0.0.1:1"}
-    command = [sys.executable, "manage.py", "enforce", "--now", EFFECTIVE_AT.isoformat()]
+    command = ("manage.py", "enforce", "--now", EFFECTIVE_AT.isoformat())
     kills = 0
     for attempt in range(12):
-        running = subprocess.Popen(
-            command, cwd=Path(__file__).parent.parent, env=environment, stdout=subprocess.DEVNULL
-        )
-        deadline = time.monotonic() + 60
-        before = _effective()
-        while running.poll() is None and _effective() == before and time.monotonic() < deadline:
-            time.sleep(0.005)
-        time.sleep(random.uniform(0, 0.1))
-        if attempt < 4 and running.poll() is None:
-            running.kill()
-            kills += 1
+        running = started(*command)
+        if attempt < 4:
+            kills += killed_somewhere(running, _effective)
         running.wait()
         if _effective() == 120:
             break

@@ -16,7 +16,7 @@ from cancellations.services.common import RequestRefused
 from cancellations.services.erasure import ERASED, erase, lift_hold, place_hold, retain
 from cancellations.services.receipts import broken_receipts, is_genuine, pdf_of
 from messaging.models import MessageState, OutgoingMessage
-from messaging.services import deliver_due
+from messaging.services.outbox import deliver_due
 from tests import cast
 
 pytestmark = pytest.mark.django_db

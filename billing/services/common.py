@@ -7,7 +7,7 @@ from django.utils.translation import gettext
 
 from billing.models import Refund, RefundLine
 from billing.states import IllegalTransition, RefundState
-from messaging.services import queue_message
+from messaging.services.outbox import queue_message
 from messaging.wording import day_words, money_words, reading
 
 

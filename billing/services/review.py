@@ -19,6 +19,8 @@ from billing.proration import minor_unit_digits
 from billing.queries import QuotedLine, approvals_needed, quote, quoted_total
 from billing.services.common import RefundRefused, locked, move, refuse_disputed, save_guarded, tell
 from billing.states import UNDECIDED, VOIDABLE, RefundState
+from billing.telling import tell_systems
+from messaging.models import EventType
 from messaging.wording import money_words
 
 
@@ -131,6 +133,7 @@ def approve(*, refund: Refund, by: User, now: datetime, ground: str = "") -> Ref
         save_guarded(refund)
         if refund.state == RefundState.APPROVED:
             tell(refund, "refund_approved", now)
+            tell_systems(EventType.REFUND_APPROVED, refund, now)
     return refund
 
 

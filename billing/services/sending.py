@@ -14,6 +14,8 @@ from billing.models import Refund
 from billing.periods import local_date
 from billing.services.common import RefundRefused, locked, move, refuse_disputed, save_guarded, tell
 from billing.states import RefundState
+from billing.telling import tell_systems
+from messaging.models import EventType
 from messaging.waking import wake
 
 log = logging.getLogger(__name__)
@@ -148,6 +150,7 @@ def _paid(refund: Refund, reference: str, paid_on: date, now: datetime, by: User
     save_guarded(refund)
     refund.refresh_from_db(fields=["credit_note_number"])
     tell(refund, "refund_paid", now)
+    tell_systems(EventType.REFUND_PAID, refund, now)
 
 
 def _failed(refund: Refund, why: str, now: datetime) -> None:

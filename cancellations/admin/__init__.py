@@ -1,5 +1,27 @@
-"""The staff interface of this app, one module for each kind of row. Django looks for it under this name."""
+"""The staff interface of this app and of messaging, one module for each kind of row; Django looks for it here."""
 
-from cancellations.admin import bulk, data, forms, policies, requests, terminations
+from cancellations.admin import (
+    bulk,
+    conversations,
+    data,
+    forms,
+    incoming,
+    outbox,
+    policies,
+    requests,
+    terminations,
+    webhooks,
+)
 
-__all__ = ["bulk", "data", "forms", "policies", "requests", "terminations"]
+__all__ = [
+    "bulk",
+    "conversations",
+    "data",
+    "forms",
+    "incoming",
+    "outbox",
+    "policies",
+    "requests",
+    "terminations",
+    "webhooks",
+]

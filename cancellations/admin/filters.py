@@ -18,9 +18,11 @@ from billing.periods import local_date
 from cancellations.jurisdictions import PROFILES
 from cancellations.models import CancellationRequest, Kind
 from cancellations.queries import overdue_requests
-from cancellations.states import OPEN, RequestState
+from cancellations.states import OPEN, ConversationState, RequestState
+from messaging.models import FAILED, OutgoingMessage
 
 MOST_FOUND = 500
+AT_WORK = (ConversationState.OPEN, ConversationState.WAITING)
 
 
 class Due(admin.SimpleListFilter):
@@ -57,7 +59,7 @@ class Assigned(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[CancellationRequest]) -> QuerySet[CancellationRequest]:
         value = self.value() or ""
         if value == "nobody":
-            return queryset.filter(assigned_to__isnull=True, state__in=OPEN)
+            return queryset.filter(assigned_to__isnull=True, state__in=[*OPEN, *AT_WORK])
         if value == "me":
             return queryset.filter(assigned_to=request.user.pk)
         return queryset.filter(assigned_to=int(value)) if value.isdecimal() and len(value) < 10 else queryset
@@ -109,6 +111,27 @@ def who_work_on_requests() -> QuerySet[User]:
     """Active staff of the roles that may claim requests."""
     roles = Group.objects.filter(permissions__codename="assign_request")
     return User.objects.filter(is_staff=True, is_active=True, groups__in=roles).distinct().order_by("name", "email")
+
+
+def who_answer_mail() -> QuerySet[User]:
+    """Active staff of the roles that may answer mail."""
+    roles = Group.objects.filter(permissions__codename="answer_conversation")
+    return User.objects.filter(is_staff=True, is_active=True, groups__in=roles).distinct().order_by("name", "email")
+
+
+class Informed(admin.SimpleListFilter):
+    """Requests of which a message did not arrive."""
+
+    title, parameter_name = "informed", "informed"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("no", "customer not informed")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[CancellationRequest]) -> QuerySet[CancellationRequest]:
+        if self.value() == "no":
+            failed = OutgoingMessage.objects.filter(state__in=FAILED, settled_at__isnull=True)
+            return queryset.filter(declaration__in=failed.exclude(about="").values("about"))
+        return queryset
 
 
 def found(queryset: QuerySet[CancellationRequest], term: str) -> QuerySet[CancellationRequest]:

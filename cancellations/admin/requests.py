@@ -25,6 +25,7 @@ from cancellations.admin.filters import (
     Assigned,
     Due,
     Ground,
+    Informed,
     Jurisdiction,
     OnTime,
     found,
@@ -34,9 +35,10 @@ from cancellations.admin.filters import (
 from cancellations.admin.story import story
 from cancellations.models import CancellationRequest, DeclineGround, Kind
 from cancellations.picture import points
-from cancellations.queries import declared, difference_since
+from cancellations.queries import declared, difference_since, failed_letters
 from cancellations.services.attachments import attach_to_request
 from cancellations.services.common import RequestRefused
+from cancellations.services.conversations import ask
 from cancellations.services.handling import PERMISSION, add_note, ask_again, assign, claim
 from cancellations.services.review import change_kind, decline, reopen, schedule, try_again, waive_notice
 from cancellations.states import OPEN, RequestState
@@ -126,6 +128,11 @@ class AssignForm(VerbForm):
         field.queryset = who_work_on_requests().exclude(pk=self.row.assigned_to_id)
 
 
+class AskForm(VerbForm):
+    replies_to = "words"
+    words = words_field("Question", "The customer answers by mail.", error_messages={"required": "Write the question."})
+
+
 class NoteForm(VerbForm):
     words = words_field("Note", "For staff only; it is kept as it is.", error_messages={"required": "Write the note."})
 
@@ -174,6 +181,10 @@ def _assign(request: CancellationRequest, user: User, given: dict[str, Any], now
     assign(request=request, to=given["to"], by=user, now=now)
 
 
+def _ask(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
+    ask(request=request, by=user, words=given["words"], now=now)
+
+
 def _note(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
     add_note(request=request, by=user, words=given["words"], now=now)
 
@@ -208,6 +219,7 @@ class CancellationRequestAdmin(BulkActions, FilesAdmin, VerbAdmin):
         Ground,
         "decline_ground",
         "reason",
+        Informed,
     ]
     search_fields = ["reference"]  # the box; `found` does the search
     search_help_text = "Reference, account number, username, e-mail address or name"
@@ -272,6 +284,12 @@ class CancellationRequestAdmin(BulkActions, FilesAdmin, VerbAdmin):
             "late notice waived.",
             applies=lambda request, user: request.on_time is False and request.notice_waived_by_id is None,
             key="w",
+        ),
+        Verb(
+            "ask", "Ask the customer", "cancellations.answer_conversation", OPEN, AskForm, _ask,
+            "The question goes out as a mail. The answer comes back to this request, which keeps its time of receipt.",
+            "asked.",
+            key="q",
         ),
         Verb(
             "reopen", "Reopen", "cancellations.schedule_request", (S.EXPIRED, S.DECLINED, S.SUPERSEDED), ReopenForm,
@@ -346,6 +364,7 @@ class CancellationRequestAdmin(BulkActions, FilesAdmin, VerbAdmin):
             "payments": payments_with_returned(row.subscription)[:6] if row.subscription else [],
             "others": self._others(row),
             "story": story(row),
+            "uninformed": failed_letters(row),
             "siblings": declared(row.reference).exclude(pk=row.pk).select_related("subscription"),
             "due_words": self.falls_due(row),
         }

@@ -2,9 +2,9 @@
 
 from django.urls import reverse
 
-from accounts.story import Told, deed, entries, letter, staff_names
+from accounts.story import Told, arrived, deed, entries, letter, staff_names
 from cancellations.models import CancellationRequest, Termination
-from cancellations.queries import attachments_of
+from cancellations.queries import attachments_of, mails_about
 from messaging.models import OutgoingMessage
 
 
@@ -12,7 +12,8 @@ def story(row: CancellationRequest) -> list[Told]:
     """The request's story, oldest first."""
     names = staff_names()
     lines = [deed(entry, names) for entry in entries(row)]
-    lines += [letter(one) for one in OutgoingMessage.objects.filter(about=row.declaration)]
+    lines += [letter(one) for one in OutgoingMessage.objects.filter(about=row.declaration).reverse()]
+    lines += [arrived(one) for one in mails_about(row)]
     for note in row.notes.select_related("written_by"):
         lines.append(Told(note.written_at, "note", "Note", str(note.written_by), note.words))
     for file in attachments_of(row).select_related("added_by"):
@@ -24,5 +25,5 @@ def story(row: CancellationRequest) -> list[Told]:
 def story_of_termination(row: Termination) -> list[Told]:
     names = staff_names()
     lines = [deed(entry, names) for entry in entries(row)]
-    lines += [letter(one) for one in OutgoingMessage.objects.filter(about=row.reference)]
+    lines += [letter(one) for one in OutgoingMessage.objects.filter(about=row.reference).reverse()]
     return sorted(lines, key=lambda line: line.at)

@@ -1,6 +1,7 @@
 from cancellations.models.announcements import Announcement
 from cancellations.models.attachments import Attachment
 from cancellations.models.bulk import BulkJob, BulkRow, BulkState, BulkVerb
+from cancellations.models.conversations import Conversation, Todo
 from cancellations.models.forms import BegunForm
 from cancellations.models.holds import Erasure, Hold
 from cancellations.models.notes import Note
@@ -13,6 +14,7 @@ from cancellations.models.requests import (
     Channel,
     DeclineGround,
     Kind,
+    Proof,
     Reason,
     request_reference,
 )
@@ -29,12 +31,14 @@ __all__ = [
     "BulkVerb",
     "CancellationRequest",
     "Channel",
+    "Conversation",
     "DeclineGround",
     "Erasure",
     "Hold",
     "Kind",
     "Note",
     "PolicyVersion",
+    "Proof",
     "Reason",
     "Receipt",
     "Reminder",
@@ -42,5 +46,6 @@ __all__ = [
     "TerminatedSubscription",
     "Termination",
     "TerminationGround",
+    "Todo",
     "request_reference",
 ]

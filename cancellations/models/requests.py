@@ -23,6 +23,14 @@ from cancellations.states import OPEN, TRANSITIONS, RequestState
 class Channel(models.TextChoices):
     SIGNED_IN = "signed_in", _("web, signed in")
     GUEST = "guest", _("web, as a guest")
+    EMAIL = "email", _("e-mail")
+
+
+class Proof(models.TextChoices):
+    """How the sender shows that it is the account holder."""
+
+    LINK = "link", "the link sent to the address"
+    LINK_AND_NUMBER = "number", "the link, and a number or name that the account holder knows"
 
 
 class Kind(models.TextChoices):
@@ -93,6 +101,13 @@ class CancellationRequest(models.Model):
         max_length=10,
         default=DEFAULT,
         help_text="By whose law the pages asked and told (jurisdictions.py)",
+    )
+    proof = models.CharField(
+        "proof asked for",
+        max_length=6,
+        choices=Proof.choices,
+        default=Proof.LINK,
+        help_text="More where our mail server did not find the sender genuine",
     )
     language = models.CharField(max_length=12, default="en", help_text="BCP 47; that of the page, and so of our mails")
     kind_declared = models.CharField(max_length=12, choices=Kind.choices, default=Kind.ORDINARY)

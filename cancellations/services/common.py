@@ -3,15 +3,17 @@
 from datetime import datetime
 from typing import Any
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext_noop
 
+from accounts.history import recorded
 from accounts.models import Account
 from accounts.queries import account_given
 from billing.models import Subscription
 from billing.states import IllegalTransition
-from cancellations.models import CancellationRequest, PolicyVersion
+from cancellations.models import CancellationRequest, Channel, Conversation, PolicyVersion, Todo
 from cancellations.queries import cancellable, outcome_of
-from cancellations.states import RequestState
+from cancellations.states import ConversationState, RequestState
 
 COUNTS_AS_ORDINARY = gettext_noop("The cooling-off days were over when it was received")
 
@@ -39,11 +41,34 @@ def matching_account(request: CancellationRequest) -> Account | None:
     Who is asked for no username may have given the number of the contract, a subscription, instead.
     """
     number, username = request.account_number_given, request.username_given
+    if request.channel == Channel.EMAIL and not number.strip():
+        held = list(accounts_at(request.email_given)[:2])
+        return held[0] if len(held) == 1 else None
     account = account_given(account_number=number, username=username) if number.strip() else None
     if account is None and not username.strip():
         contract = Subscription.objects.filter(reference=number.strip().upper()).select_related("account").first()
         account = contract.account if contract else None
     return account if account and account.email.lower() == request.email_given.lower() else None
+
+
+def accounts_at(email: str) -> QuerySet[Account]:
+    """The accounts under the address, whose data was not erased."""
+    return Account.objects.filter(email__iexact=email, erased_at__isnull=True).order_by("account_number")
+
+
+def known_to_holder(request: CancellationRequest, typed: str) -> bool:
+    """Whether it is a number or a username that the holder of an account at the sender's address knows.
+
+    Where there is no such account there is nothing to compare with, and support looks at the request anyway.
+    """
+    accounts = list(accounts_at(request.email_given))
+    contracts = Subscription.objects.filter(account__in=accounts).values_list("reference", flat=True)
+    known = {*contracts, *(one.account_number for one in accounts), *(one.username for one in accounts)}
+    return not accounts or _plain(typed) in {_plain(one) for one in known}
+
+
+def _plain(typed: str) -> str:
+    return "".join(mark for mark in typed.lower() if mark.isalnum())
 
 
 def review_terms(policy: PolicyVersion) -> dict[str, Any]:
@@ -58,9 +83,13 @@ def review_terms(policy: PolicyVersion) -> dict[str, Any]:
 def choices_of(request: CancellationRequest, now: datetime) -> list[Subscription]:
     """The subscriptions that the sender can mean, once the address is proven."""
     account = matching_account(request)
-    open_to = cancellable(account, now=now) if account else []
+    accounts = [account] if account else []
+    if request.channel == Channel.EMAIL and not request.account_number_given.strip():
+        accounts = list(accounts_at(request.email_given))
+    open_to = [one for each in accounts for one in cancellable(each, now=now)]
     named = [one for one in open_to if one.reference == request.account_number_given.strip().upper()]
-    return named or open_to
+    written = [one for one in open_to if request.channel == Channel.EMAIL and one.reference in request.words.upper()]
+    return named or written or open_to
 
 
 def only_choice(request: CancellationRequest, now: datetime) -> Subscription | None:
@@ -89,3 +118,38 @@ def match(request: CancellationRequest, subscription: Subscription) -> None:
     request.explanation = [each.frozen() for each in found.assessment.steps]
     request.effective_on, request.effective_at = found.effective_on, found.effective_at
     request.refund_quoted = found.refund
+
+
+def open_conversation(
+    *,
+    todo: Todo,
+    email: str,
+    at: datetime,
+    now: datetime,
+    thread: str = "",
+    name: str = "",
+    subject: str = "",
+    language: str = "en",
+    about: str = "",
+    request: CancellationRequest | None = None,
+    account: Account | None = None,
+    actor: str = "customer",
+) -> Conversation:
+    """Something waits for staff since `at`: in the conversation `thread` or the open one of the same address about
+    the same, or else in a new one."""
+    rows = Conversation.objects.select_for_update()
+    found = rows.filter(reference=thread).first() if thread else None
+    if found is None and about:
+        found = rows.filter(about=about, email=email).exclude(state=ConversationState.CLOSED).order_by("pk").first()
+    with recorded("write" if actor == "customer" else "undelivered", actor=actor):
+        if found is None:
+            return Conversation.objects.create(
+                todo=todo, email=email, name=name, subject=subject, language=language, about=about, request=request,
+                account=account, opened_at=at, waiting_since=at, state_changed_at=now,
+            )  # fmt: skip
+        found.todo = todo
+        found.waiting_since = found.waiting_since or at
+        if found.state != ConversationState.OPEN:
+            found.state, found.state_changed_at = ConversationState.OPEN, now
+        found.save()
+    return found

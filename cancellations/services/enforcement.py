@@ -20,6 +20,8 @@ from cancellations.queries import due_requests
 from cancellations.services.common import move
 from cancellations.services.refunds import queue_refund, void_refund
 from cancellations.states import OPEN, RequestState
+from cancellations.telling import tell_of_end, tell_of_request
+from messaging.models import EventType
 
 log = logging.getLogger(__name__)
 BATCH = 50
@@ -53,7 +55,7 @@ def _act_on_due(now: datetime) -> list[Done]:
 def _act(key: int, now: datetime) -> Done | None:
     try:
         with transaction.atomic():
-            rows = due_requests(now).select_related("policy_version", "subscription__account", "refund")
+            rows = due_requests(now).select_related("policy_version", "account", "subscription__account", "refund")
             request = rows.select_for_update(skip_locked=True, of=("self",)).filter(pk=key).first()
             if request is None:
                 return None  # another worker has it, or it is done
@@ -78,11 +80,13 @@ def take_effect(request: CancellationRequest, now: datetime) -> Done:
         move(request, RequestState.SCHEDULED, now)
         with recorded("schedule", actor="system", why="Nobody had decided when its date came"):
             request.save(update_fields=["state", "state_changed_at"])
+            tell_of_request(EventType.REQUEST_SCHEDULED, request, now)
     with recorded("take_effect", actor="system"):
         end_subscription(subscription=subscription, ended_on=request.effective_on)
         queue_refund(request, now)
         move(request, RequestState.EFFECTIVE, now)
         request.save(update_fields=["state", "state_changed_at", "refund"])
+        tell_of_end(subscription, request.effective_on, cause="cancellation", reference=request.reference, now=now)
         reviewed = request.refund is not None and request.refund.state in UNDECIDED
         send_letter("ended_with_review" if reviewed else "ended", request, now=now)
     detail = f"ended on {request.effective_on}" + (", undecided" if silent else "")

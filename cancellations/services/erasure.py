@@ -21,11 +21,21 @@ from accounts.history import recorded
 from accounts.models import Account, User
 from accounts.permits import permitted
 from billing.models import Refund, TransferBatch
-from cancellations.models import Attachment, BegunForm, CancellationRequest, Erasure, Hold, Note, Receipt, Termination
+from cancellations.models import (
+    Attachment,
+    BegunForm,
+    CancellationRequest,
+    Conversation,
+    Erasure,
+    Hold,
+    Note,
+    Receipt,
+    Termination,
+)
 from cancellations.queries import holds_on, retained_long_enough
 from cancellations.services.common import RequestRefused
 from cancellations.states import RequestState
-from messaging.models import MessageState, OutgoingMessage
+from messaging.models import IncomingMessage, MessageState, OutgoingMessage, ReadState
 
 ERASED = "(erased)"
 BY_RETENTION = "The period for which we keep it is over."
@@ -45,6 +55,8 @@ GUARDS = (
     "billing.TransferBatch:batch_stays",
     "cancellations.HoldEvent:append_only",
     "cancellations.Note:note_stays",
+    "cancellations.ConversationEvent:append_only",
+    "messaging.IncomingMessage:mail_as_it_came_stays",
 )
 REQUEST_WORDS = (
     "name_given", "username_given", "words", "cause", "refund_reason", "survey_words", "kind_ground",
@@ -52,6 +64,7 @@ REQUEST_WORDS = (
 )  # fmt: skip
 REFUND_WORDS = ("customer_reason", "proposal_ground", "decision_ground", "computed_ground", "failure",
                 "payee_name", "payee_account")  # fmt: skip
+CONVERSATION_WORDS = ("name", "subject", "closing_words")
 TERMINATION_WORDS = ("description", "evidence", "refund_ground", "settled_ground")
 
 
@@ -132,6 +145,12 @@ def _erase_rows(account: Account, now: datetime) -> Counter[str]:
         receipts=_erase_receipts(Receipt.objects.filter(request__account=account), now),
         notes=Note.objects.filter(request__account=account).update(words=ERASED),
         files=_erase_files(Attachment.objects.filter(Q(request__account=account) | Q(termination__account=account))),
+        conversations=_wipe(
+            Conversation.objects.filter(Q(account=account) | Q(email__iexact=email) | Q(about__in=references)),
+            CONVERSATION_WORDS,
+            {"email": nobody},
+        ),
+        mails=_erase_mails(IncomingMessage.objects.filter(Q(sender__iexact=email) | Q(about__in=references))),
         messages=_erase_messages(
             OutgoingMessage.objects.filter(Q(recipient__iexact=email) | Q(about__in=references)), nobody
         ),
@@ -179,6 +198,14 @@ def _erase_messages(messages: QuerySet[OutgoingMessage], nobody: str) -> int:
     return messages.update(recipient=nobody, subject=ERASED, text=ERASED, html="", last_error="")
 
 
+def _erase_mails(mails: QuerySet[IncomingMessage]) -> int:
+    """What somebody wrote to us; that a mail came, and when, stays."""
+    return mails.update(
+        raw=b"", sender="erased@erased.invalid", sender_name="", subject=ERASED, text=ERASED, files=[], remarks=[],
+        message_id="", in_reply_to="", references=[], digest="", last_error="", outcome=ERASED,
+    )  # fmt: skip
+
+
 def _forget_unproven(now: datetime) -> int:
     """Requests that nobody proved: there is no account that could be asked for them."""
     if not settings.RETENTION_UNPROVEN_DAYS:
@@ -196,6 +223,9 @@ def _forget_unproven(now: datetime) -> int:
         _erase_files(Attachment.objects.filter(request__in=keys))
         Note.objects.filter(request__in=keys).update(words=ERASED)
         _erase_messages(OutgoingMessage.objects.filter(about__in=references), "erased@erased.invalid")
+        _erase_mails(IncomingMessage.objects.filter(about__in=references))
+        conversations = Conversation.objects.filter(about__in=references)
+        _wipe(conversations, CONVERSATION_WORDS, {"email": "erased@erased.invalid"})
         words = (*REQUEST_WORDS, "account_number_given")
         return _wipe(rows, words, {"email_given": "erased@erased.invalid"})
 
@@ -207,4 +237,8 @@ def _forget_messages(now: datetime) -> int:
     over = now - timedelta(days=settings.RETENTION_MESSAGE_DAYS)
     old = OutgoingMessage.objects.filter(state=MessageState.SENT, sent_at__lt=over).exclude(text=ERASED)
     keys = list(old.values_list("pk", flat=True)[: BATCH * 10])
-    return OutgoingMessage.objects.filter(pk__in=keys).update(text=ERASED, html="")
+    count = OutgoingMessage.objects.filter(pk__in=keys).update(text=ERASED, html="")
+    came = IncomingMessage.objects.exclude(state=ReadState.WAITING).filter(arrived_at__lt=over).exclude(text=ERASED)
+    mails = list(came.values_list("pk", flat=True)[:BATCH])
+    with pgtrigger.ignore("messaging.IncomingMessage:mail_as_it_came_stays"):
+        return count + _erase_mails(IncomingMessage.objects.filter(pk__in=mails))

@@ -14,6 +14,7 @@ from cancellations.policy_text import unknown_figures
 from cancellations.services.announcing import announce
 from cancellations.services.common import RequestRefused
 from cancellations.states import PolicyState
+from cancellations.telling import tell_of_policy
 
 
 @permitted("cancellations.publish_policyversion")
@@ -49,6 +50,7 @@ def publish(
     version.state, version.published_at, version.published_by = PolicyState.PUBLISHED, now, by
     with recorded("publish", actor="staff", by=by.pk if by else None, why=change_summary):
         version.save()
+        tell_of_policy(version, now)
     if tell_holders:
         announce(version=version, by=by, now=now)
     return version

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -14,23 +15,25 @@ from accounts.models import User
 from billing.models import Refund
 from billing.periods import local_date
 from billing.states import UNDECIDED, RefundState
-from cancellations.models import CancellationRequest, Reminder
+from cancellations.models import CancellationRequest, Conversation, Reminder
 from cancellations.queries import overdue_requests
-from cancellations.states import OPEN, RequestState
-from messaging.models import MessageState, OutgoingMessage
+from cancellations.states import OPEN, ConversationState, RequestState
+from messaging.models import FAILED, Mailbox, OutgoingMessage
 from messaging.rendering import Value
-from messaging.services import queue_message
-from messaging.wording import day_words, reading
+from messaging.services.outbox import queue_message
+from messaging.services.webhooks import disable, failing_endpoints, warned
+from messaging.wording import day_words, instant_words, reading
 
 REQUESTS, REFUNDS = "schedule_request", "approve_refund"
 MOST = 50
+WARNED_AFTER, DISABLED_AFTER = timedelta(days=1), timedelta(days=5)
 Item = tuple[str, str, str]  # what it is and since when, what is to be done, its address
 
 
 def remind(*, now: datetime) -> int:
     """Writes what is due of digests and of overdue items; returns how many messages. Nothing is written twice."""
     with reading(settings.LANGUAGE_CODE):
-        return _digest(now) + _overdue(now)
+        return _digest(now) + _overdue(now) + _webhooks(now)
 
 
 def _once(kind: str, about: Sequence[str], now: datetime) -> set[str]:
@@ -76,7 +79,9 @@ def _figures(now: datetime) -> dict[str, Value]:
     told |= {f"refunds_{name}": str(count) for name, count in refunds.items()}
     told["received"] = str(CancellationRequest.objects.filter(received_at__gt=day, received_at__lte=now).count())
     told["overdue"] = [f"{what}: {todo}" for what, todo, _ in _overdue_items(now)]
-    told["given_up"] = str(OutgoingMessage.objects.filter(state=MessageState.DEAD).count())
+    told["given_up"] = str(OutgoingMessage.objects.filter(state__in=FAILED, settled_at__isnull=True).count())
+    told["mail"] = str(Conversation.objects.filter(state=ConversationState.OPEN).count())
+    told["unread"] = [str(one) for one in Mailbox.objects.filter(failing_since__isnull=False)]
     told["day"] = day_words(today)
     told["audit"] = head()
     told["desk_url"] = settings.SITE_URL + reverse("admin:index")
@@ -120,6 +125,41 @@ def _overdue_items(now: datetime) -> list[Item]:
         failed = local_date(refund.state_changed_at, settings.COMPANY_TIME_ZONE)
         found.append((f"{refund.reference}, failed on {day_words(failed)}", "send it again", url))
     return found
+
+
+def _webhooks(now: datetime) -> int:
+    """Warns of an endpoint that has not answered for a day, and disables one that has not for five."""
+    return sum(_webhook(key, now) for key in list(failing_endpoints().values_list("pk", flat=True)))
+
+
+def _webhook(key: UUID, now: datetime) -> int:
+    with transaction.atomic():
+        endpoint = failing_endpoints().select_for_update().filter(pk=key).first()
+        since = endpoint.failing_since if endpoint else None
+        if endpoint is None or since is None:
+            return 0
+        disabled = now >= since + DISABLED_AFTER
+        if disabled:
+            disable(endpoint=endpoint, why=f"It took no webhook for {DISABLED_AFTER.days} days.")
+        elif endpoint.warned_at is not None or now < since + WARNED_AFTER:
+            return 0
+        else:
+            warned(endpoint=endpoint, now=now)
+        last = endpoint.deliveries.exclude(last_error="").order_by("-last_tried_at").first()
+        context: dict[str, Value] = {
+            "name": endpoint.name,
+            "address": endpoint.url,
+            "disabled": disabled,
+            "disabled_on": day_words(local_date(since + DISABLED_AFTER, settings.COMPANY_TIME_ZONE)),
+            "since": instant_words(since, settings.COMPANY_TIME_ZONE),
+            "why": f"It took no webhook for {DISABLED_AFTER.days} days.",
+            "error": last.last_error if last else "",
+            "page_url": settings.SITE_URL + reverse("admin:messaging_webhookendpoint_change", args=[endpoint.pk]),
+        }
+        people = _readers([], "change_webhookendpoint")
+        for email in people:
+            queue_message(kind="staff_webhook", recipient=email, context=context, now=now)
+    return len(people)
 
 
 def _readers(named: Sequence[str], *permissions: str) -> dict[str, User | None]:

@@ -17,6 +17,8 @@ from cancellations.queries import has_ended
 from cancellations.services.common import RequestRefused, locked, match, move, only_choice, unmatch
 from cancellations.services.refunds import move_refund, queue_refund_asked_for
 from cancellations.states import OPEN, RequestState
+from cancellations.telling import tell_of_request
+from messaging.models import EventType
 from messaging.waking import wake
 
 
@@ -52,6 +54,7 @@ def schedule(
         queue_refund_asked_for(request, now)
         _save_alone(request)
         send_letter("scheduled", request, now=now)
+        tell_of_request(EventType.REQUEST_SCHEDULED, request, now)
     wake("cancellations.enforce")
     return request
 
@@ -100,6 +103,7 @@ def waive_notice(*, request: CancellationRequest, by: User, ground: str, now: da
         move_refund(request, now)
         request.save()
         send_letter("notice_waived", request, now=now)
+        _tell_of_new_end(request, now)
     wake("cancellations.enforce")
     return request
 
@@ -135,6 +139,7 @@ def change_kind(
         move_refund(request, now)
         request.save()
         send_letter("kind_changed", request, now=now)
+        _tell_of_new_end(request, now)
     wake("cancellations.enforce")
     return request
 
@@ -179,6 +184,11 @@ def try_again(*, request: CancellationRequest, by: User, now: datetime) -> Cance
         request.save(update_fields=["enforcement_error"])
     wake("cancellations.enforce")
     return request
+
+
+def _tell_of_new_end(request: CancellationRequest, now: datetime) -> None:
+    if request.state == RequestState.SCHEDULED:
+        tell_of_request(EventType.REQUEST_SCHEDULED, request, now)
 
 
 def _without_notice(request: CancellationRequest, subscription: Subscription) -> date:

@@ -16,11 +16,12 @@ from billing.periods import local_date
 from billing.states import IllegalTransition
 from cancellations.jurisdictions import DEFAULT
 from cancellations.letters import send_letter
-from cancellations.models import CancellationRequest, Channel, Kind, ReviewMode, request_reference
+from cancellations.models import CancellationRequest, Channel, Kind, Proof, ReviewMode, request_reference
 from cancellations.queries import declared, has_ended, open_request_for, policy_in_force
 from cancellations.services.common import (
     RequestRefused,
     choices_of,
+    known_to_holder,
     locked,
     match,
     matching_account,
@@ -30,7 +31,8 @@ from cancellations.services.common import (
 from cancellations.services.receipts import issue_receipt
 from cancellations.services.refunds import queue_refund_asked_for, refuse_while_refunded, void_refund
 from cancellations.states import OPEN, RequestState
-from messaging.models import OutgoingMessage
+from cancellations.telling import tell_of_request
+from messaging.models import EventType, IncomingMessage, OutgoingMessage
 from messaging.waking import wake
 
 TAKEN_BACK = gettext_noop("You took the cancellation back.")
@@ -85,6 +87,7 @@ def submit_for(
                     _queue_refund(request, now)
                 issue_receipt(requests[0], requests, now)
                 send_letter("received", requests[0], now=now, parts=requests)
+                _tell_systems(requests, now)
                 wake("cancellations.enforce")  # what ends at once is due
             return requests[0]
         except IntegrityError:
@@ -143,6 +146,26 @@ def submit_as_guest(
     return _create(request, "prove_address", now, twin=lambda: _waiting_twin(declaration))
 
 
+def submit_by_mail(
+    *,
+    declaration: Declaration,
+    submission_key: UUID,
+    proof: Proof,
+    answers: IncomingMessage,
+    received_at: datetime,
+    now: datetime,
+) -> CancellationRequest:
+    """Somebody cancels by mail (policy 1.1); the answer carries the link that proves the sender.
+
+    As for a guest, nothing is matched before. The same mail twice, or the same declaration while the first waits
+    for proof, gives the request that exists.
+    """
+    request = _new(declaration, Channel.EMAIL, submission_key, received_at, now)
+    request.state, request.proof = RequestState.UNVERIFIED, proof
+    request.verification_expires_at = received_at + timedelta(days=request.policy_version.verification_days)
+    return _create(request, "prove_address", now, twin=lambda: _waiting_twin(declaration), answers=answers)
+
+
 @transaction.atomic
 def answer_question(*, request: CancellationRequest, survey_reason: str, survey_words: str) -> bool:
     """Keeps the answer to the question after the declaration; the first answer counts. It decides nothing."""
@@ -180,26 +203,36 @@ def send_follow_link(*, reference: str, email: str, now: datetime) -> None:
 
 
 @transaction.atomic
-def verify(*, request: CancellationRequest, now: datetime, subscriptions: Sequence[Subscription] = ()) -> None:
+def verify(
+    *, request: CancellationRequest, now: datetime, subscriptions: Sequence[Subscription] = (), known: str = ""
+) -> None:
     """The sender has proven the address. `received_at` stays what it was.
 
     With the account matched and the subscriptions clear, the end dates are frozen, each in a request of its own;
-    otherwise support matches. A second proof changes nothing. Raises IllegalTransition for a request that expired
-    or was settled, RequestRefused for a subscription that is not the sender's.
+    otherwise support matches. A second proof changes nothing. `known` is what a sender types whom our mail server
+    did not find genuine. Raises IllegalTransition for a request that expired or was settled, RequestRefused for a
+    subscription that is not the sender's, and for what the holder of an account would have known.
     """
     request = _locked_for_proof(request)
     if request.verified_at is not None:
         return
+    if request.proof == Proof.LINK_AND_NUMBER and not known_to_holder(request, known):
+        raise RequestRefused(_("That does not fit any account at your address. Look at an invoice of ours."))
     open_to = choices_of(request, now)
+    if len({one.account_id for one in subscriptions}) > 1:
+        raise RequestRefused(_("Choose subscriptions of one account; cancel those of another account by themselves."))
     if any(one not in open_to for one in subscriptions):
         raise RequestRefused("That subscription cannot be chosen here. Choose one of those shown.")
     chosen = sorted(subscriptions or open_to[: len(open_to) == 1], key=lambda one: one.reference)
     request.account, request.verified_at = matching_account(request), now
+    if request.account is None and chosen:
+        request.account = chosen[0].account
     rows = [request, *(_copy(request, part) for part in range(2, len(chosen) + 1))]
     with recorded("verify", actor="customer"):
         kept = [row for row, subscription in zip_longest(rows, chosen) if _prove(row, subscription, now)]
         issue_receipt(request, kept, now)
         send_letter("received", request, now=now, parts=kept)
+        _tell_systems(kept, now)
     wake("cancellations.enforce")
 
 
@@ -221,16 +254,25 @@ def withdraw(*, requests: Sequence[CancellationRequest], now: datetime) -> list[
             move(row, RequestState.WITHDRAWN, now)
             row.save(update_fields=["state", "state_changed_at"])
             taken.append(row)
+            if row.verified_at is not None:  # of what nobody has proven, no system has heard
+                tell_of_request(EventType.REQUEST_WITHDRAWN, row, now)
         if taken:
             send_letter("withdrawn", taken[0], now=now, parts=taken)
     return taken
+
+
+def _tell_systems(requests: Sequence[CancellationRequest], now: datetime) -> None:
+    for request in requests:
+        tell_of_request(EventType.REQUEST_RECEIVED, request, now)
+        if request.state == RequestState.SCHEDULED:
+            tell_of_request(EventType.REQUEST_SCHEDULED, request, now)
 
 
 def _copy(request: CancellationRequest, part: int) -> CancellationRequest:
     """Another row of the same declaration, for another subscription."""
     kept = [
         "submission_key", "channel", "received_at", "account_number_given", "username_given", "email_given",
-        "name_given", "jurisdiction", "language",
+        "name_given", "jurisdiction", "language", "proof",
         "kind_declared", "kind", "reason", "words", "cause", "requested_end", "refund_wanted", "refund_reason",
         "policy_version", "verification_expires_at", "verified_at", "account", "state_changed_at",
     ]  # fmt: skip
@@ -265,13 +307,17 @@ def _queue_refund(request: CancellationRequest, now: datetime) -> None:
 
 
 def _create(
-    request: CancellationRequest, letter: str, now: datetime, twin: Callable[[], CancellationRequest | None]
+    request: CancellationRequest,
+    letter: str,
+    now: datetime,
+    twin: Callable[[], CancellationRequest | None],
+    answers: IncomingMessage | None = None,
 ) -> CancellationRequest:
     """Writes request and letter at once; where a constraint says that it exists already, gives the one that does."""
     try:
         with transaction.atomic(), recorded("submit", actor="customer"):
             request.save(force_insert=True)
-            send_letter(letter, request, now=now)
+            send_letter(letter, request, now=now, answers=answers)
     except IntegrityError:
         existing = CancellationRequest.objects.filter(submission_key=request.submission_key).first() or twin()
         if existing is None:

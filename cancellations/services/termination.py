@@ -29,7 +29,8 @@ from cancellations.services.common import RequestRefused, move, review_terms, un
 from cancellations.services.enforcement import take_effect
 from cancellations.services.refunds import void_refund
 from cancellations.states import OPEN, RequestState, TerminationState
-from messaging.models import OutgoingMessage
+from cancellations.telling import tell_of_end, tell_of_termination
+from messaging.models import EventType, OutgoingMessage
 from messaging.rendering import markdown_to_html
 from messaging.waking import wake
 
@@ -197,6 +198,7 @@ def reverse(*, termination: Termination, by: User, ground: str, now: datetime) -
             restore_sign_in(account=termination.account)
         _to(termination, TerminationState.REVERSED, now)
         send_termination_letter("termination_reversed", termination, now=now)
+        tell_of_termination(EventType.ACCOUNT_REINSTATED, termination, now)
     wake("cancellations.enforce")
     return termination
 
@@ -213,6 +215,11 @@ def _take_effect(termination: Termination, now: datetime) -> None:
         revoke_sign_in(account=account, now=now)
     _to(termination, TerminationState.EFFECTIVE, now)
     send_termination_letter("terminated", termination, now=now)
+    tell_of_termination(EventType.ACCOUNT_TERMINATED, termination, now)
+    for done in termination.subscriptions.select_related("subscription__account").order_by("subscription__reference"):
+        tell_of_end(
+            done.subscription, termination.effective_on, cause="termination", reference=termination.reference, now=now
+        )
 
 
 def _settle_requests(termination: Termination, now: datetime) -> None:

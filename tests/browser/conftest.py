@@ -50,7 +50,7 @@ def mailbox(settings):
 
     from django.utils import timezone
 
-    from messaging.services import deliver_due
+    from messaging.services.outbox import deliver_due
 
     settings.EMAIL_BACKEND = "config.file_mail.EmailBackend"
 

@@ -35,11 +35,15 @@ def post(client, path, **given):
 def rows():
     cast.policy()
     request = cast.in_review()
+    delivery = cast.webhook_delivered()
     return {
         "requests": request.reference,
         "refunds": cast.refund_requested().reference,
         "terminations": cast.terminated(cast.account()).reference,
         "policy-versions": request.policy_version.number,
+        "conversations": cast.waits_for_an_answer(request.account).reference,
+        "webhook-endpoints": str(delivery.endpoint.pk),
+        "webhook-deliveries": delivery.pk,
         "holds": place_hold(account=request.account, by=cast.staff("manager"), ground="Claim", now=cast.NOW).pk,
     }
 

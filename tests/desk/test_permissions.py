@@ -38,6 +38,11 @@ ADDED = {
     "billing.subscription": None,
     "cancellations.cancellationrequest": None,
     "messaging.outgoingmessage": None,
+    "cancellations.conversation": None,
+    "messaging.incomingmessage": None,
+    "messaging.mailbox": None,
+    "messaging.webhookdelivery": None,
+    "messaging.webhookendpoint": "messaging.add_webhookendpoint",
     "auth.group": None,
 }
 
@@ -53,12 +58,16 @@ def row_of():
     """A row of each kind, whatever its state: who may not is refused before that matters."""
     cast.policy()
     request = cast.in_review()
+    delivery = cast.webhook_delivered()
     rows = {
         "cancellationrequest": request,
         "refund": cast.refund_requested(),
         "termination": cast.terminated(cast.account()),
         "policyversion": request.policy_version,
         "account": request.account,
+        "conversation": cast.waits_for_an_answer(request.account),
+        "webhookendpoint": delivery.endpoint,
+        "webhookdelivery": delivery,
         "hold": place_hold(account=request.account, by=cast.staff("manager"), ground="Claim", now=cast.NOW),
     }
     return lambda model: rows[model._meta.model_name]
@@ -75,7 +84,7 @@ def test_each_verb_is_open_to_whom_the_matrix_says_and_refused_to_all_others(rol
             if (answer.status_code != 403) != (permission in ROLES[role]):
                 wrong.append((model._meta.model_name, verb, answer.status_code))
     assert wrong == []
-    assert len(VERBS) > 20
+    assert len(VERBS) > 40
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -111,7 +120,7 @@ def test_no_button_is_shown_that_may_not_be_pressed(role, row_of):
 def test_an_auditor_sends_no_message_again(row_of):
     OutgoingMessage.objects.filter(state=MessageState.PENDING).update(state=MessageState.DEAD)
     dead = OutgoingMessage.objects.filter(state=MessageState.DEAD)
-    told = {"action": "send_given_up_again", "_selected_action": [str(one.pk) for one in dead]}
+    told = {"action": "send_failed_again", "_selected_action": [str(one.pk) for one in dead]}
     for role, left in (("auditor", dead.count()), ("support", 0)):
         client = Client()
         cast.at_desk(person(role), client)
@@ -159,9 +168,21 @@ def _services():
     from accounts import services as people
     from billing.services import review as refunds
     from billing.services import sending, transfers
-    from cancellations.services import announcing, erasure, handling, policies, review, termination
+    from cancellations.services import (
+        announcing,
+        conversations,
+        endpoints,
+        erasure,
+        handling,
+        policies,
+        review,
+        termination,
+    )
 
-    rooms = (people, refunds, sending, transfers, announcing, erasure, handling, policies, review, termination)
+    rooms = (
+        people, refunds, sending, transfers, announcing, conversations, endpoints, erasure, handling, policies, review,
+        termination,
+    )  # fmt: skip
     found = {}
     for room in rooms:
         for name, service in vars(room).items():
@@ -174,7 +195,7 @@ def _services():
 def test_each_service_is_open_to_whom_the_matrix_says(role, db):
     """Refused before anything is read; who may gets as far as the missing row."""
     who, services = person(role), _services()
-    assert len(services) >= 28
+    assert len(services) >= 40
     for service in services.values():
         given = {
             one: None

@@ -10,7 +10,7 @@ from cancellations.explaining import sentences
 from cancellations.models import PolicyVersion
 from cancellations.services.submission import verify
 from messaging.models import OutgoingMessage
-from messaging.services import deliver_due
+from messaging.services.outbox import deliver_due
 from tests import cast
 from tests.cast import NOW, fresh
 

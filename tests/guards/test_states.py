@@ -9,11 +9,27 @@ from django.db import InternalError, connection, transaction
 from billing.models import Refund
 from billing.states import TRANSITIONS as REFUND_TRANSITIONS
 from billing.states import RefundState
-from cancellations.models import CancellationRequest, PolicyVersion, Termination
-from cancellations.states import TERMINATION_TRANSITIONS, PolicyState, RequestState, TerminationState
+from cancellations.models import CancellationRequest, Conversation, PolicyVersion, Termination
+from cancellations.states import (
+    CONVERSATION_TRANSITIONS,
+    TERMINATION_TRANSITIONS,
+    ConversationState,
+    PolicyState,
+    RequestState,
+    TerminationState,
+)
 from cancellations.states import TRANSITIONS as REQUEST_TRANSITIONS
+from messaging.models import (
+    DELIVERY_TRANSITIONS,
+    READ_TRANSITIONS,
+    DeliveryState,
+    IncomingMessage,
+    MessageState,
+    OutgoingMessage,
+    ReadState,
+    WebhookDelivery,
+)
 from messaging.models import TRANSITIONS as MESSAGE_TRANSITIONS
-from messaging.models import MessageState, OutgoingMessage
 from tests import cast
 from tests.cast import NOW
 
@@ -120,3 +136,52 @@ def test_the_history_sees_raw_sql_and_cannot_be_changed():
         request.events.update(state="scheduled")
     with pytest.raises(InternalError), transaction.atomic():
         request.events.all().delete()
+
+
+@pytest.mark.parametrize(("old", "new"), list(permutations(ConversationState.values, 2)))
+def test_a_conversation_moves_only_along_its_table(old, new):
+    def since(state):
+        return {"waiting_since": NOW if state == ConversationState.OPEN else None}
+
+    row = Conversation.objects.create(state=old, state_changed_at=NOW, opened_at=NOW, todo="answer", **since(old))
+    assert_enforced(row, CONVERSATION_TRANSITIONS, old, new, since(new))
+
+
+def mail_in(state, **fields):
+    told = {"door": "command", "arrived_at": NOW, "stored_at": NOW, "due_at": NOW, "size": 1, "raw": b"x", **fields}
+    return IncomingMessage.objects.create(state=state, **told)
+
+
+@pytest.mark.parametrize(("old", "new"), list(permutations(ReadState.values, 2)))
+def test_a_mail_moves_only_along_its_table(old, new):
+    first = mail_in(ReadState.READ)
+
+    def repeated(state):
+        return {"duplicate_of": first if state == ReadState.DUPLICATE else None}
+
+    row = mail_in(old, **repeated(old))
+    assert_enforced(row, READ_TRANSITIONS, old, new, repeated(new))
+
+
+@pytest.mark.parametrize("name", ["raw", "arrived_at", "size", "door", "stored_at"])
+def test_a_mail_stays_as_it_came(name):
+    other = {"raw": b"y", "arrived_at": NOW.replace(year=2027), "size": 2, "door": "webhook"}
+    row = mail_in(ReadState.READ)
+    with pytest.raises(InternalError, match="Cannot update"), transaction.atomic():
+        IncomingMessage.objects.filter(pk=row.pk).update(**{name: other.get(name, NOW.replace(year=2027))})
+    with pytest.raises(InternalError, match="Cannot delete"), transaction.atomic():
+        row.delete()
+
+
+@pytest.mark.parametrize(("old", "new"), list(permutations(DeliveryState.values, 2)))
+def test_a_webhook_delivery_moves_only_along_its_table(old, new):
+    row = cast.webhook_delivered()
+    with pgtrigger.ignore("messaging.WebhookDelivery:delivery_state"):
+        WebhookDelivery.objects.filter(pk=row.pk).update(state=old)
+    assert_enforced(row, DELIVERY_TRANSITIONS, old, new, {})
+
+
+def test_a_webhook_event_is_never_changed():
+    event = cast.webhook_delivered().event
+    with pytest.raises(InternalError, match="Cannot update"), transaction.atomic():
+        type(event).objects.filter(pk=event.pk).update(subject="other")

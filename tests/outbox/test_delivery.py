@@ -9,9 +9,11 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP
 
-from messaging.models import MessageState, OutgoingMessage
+from messaging.addresses import reference_in
+from messaging.models import IncomingMessage, MessageState, OutgoingMessage
 from messaging.rendering import render
-from messaging.services import LEASE, RETRY_AFTER, deliver_due, queue_message, send_again
+from messaging.services.outbox import LEASE, RETRY_AFTER, deliver_due, queue_message, send_again
+from tests import cast
 from tests.cast import NOW, fresh
 
 pytestmark = pytest.mark.django_db
@@ -25,6 +27,11 @@ class Mailbox:
         mail = message_from_bytes(envelope.content, policy=policy.default)
         if "refuse" in envelope.rcpt_tos[0]:
             return "550 No such mailbox"
+        if "later" in envelope.rcpt_tos[0]:
+            return "451 Come back later"
+        if "hangup" in envelope.rcpt_tos[0]:
+            server.transport.abort()
+            return "421 Bye"
         self.mails.append(mail)
         return self.answer
 
@@ -80,20 +87,69 @@ def test_a_worker_that_died_after_sending_is_repeated_under_the_same_id(smtp):
     assert Counter(mail["Message-ID"] for mail in smtp.mails) == {message.message_id: 2}
 
 
-def test_one_bad_address_holds_nobody_up_and_is_given_up_in_the_end(smtp):
-    bad, good = queue("refuse@customer.example"), queue()
+def test_one_that_is_put_off_holds_nobody_up_and_is_given_up_in_the_end(smtp):
+    late, good = queue("later@customer.example"), queue()
     assert deliver_due(now=NOW) == 1
     assert fresh(good).state == MessageState.SENT
     moment = NOW
     for pause in RETRY_AFTER:
-        assert fresh(bad).due_at == moment + pause
+        assert fresh(late).due_at == moment + pause
         moment += pause
         deliver_due(now=moment)
-    bad = fresh(bad)
-    assert (bad.state, bad.attempts) == (MessageState.DEAD, len(RETRY_AFTER) + 1)
-    assert "550" in bad.last_error
-    assert send_again(message=bad, now=moment)
-    assert not send_again(message=bad, now=moment)
+    late = fresh(late)
+    assert (late.state, late.attempts) == (MessageState.DEAD, len(RETRY_AFTER) + 1)
+    assert timedelta(days=2) < moment - NOW < timedelta(days=5)
+    assert "451" in late.last_error
+    assert send_again(message=late, now=moment)
+    assert not send_again(message=late, now=moment)
+
+
+def test_what_no_server_will_ever_take_is_given_up_at_once(smtp):
+    bad, good = queue("refuse@customer.example"), queue()
+    assert deliver_due(now=NOW) == 1
+    assert (fresh(bad).state, fresh(bad).attempts) == (MessageState.DEAD, 1)
+    assert "550" in fresh(bad).last_error
+    assert fresh(good).state == MessageState.SENT
+
+
+def test_a_server_that_hangs_up_costs_no_other_message_an_attempt(smtp):
+    first, *others = queue("hangup@customer.example"), queue(), queue("bob@customer.example")
+    assert deliver_due(now=NOW) == 2
+    assert [fresh(one).attempts for one in (first, *others)] == [1, 1, 1]
+    assert fresh(first).state == MessageState.PENDING
+
+
+def test_an_answer_goes_below_the_mail_that_it_answers(smtp, settings):
+    settings.REPLY_ADDRESS = "support+{token}@atntcrm.com"
+    mail_id = cast.waits_for_an_answer(cast.account())
+    answered = IncomingMessage.objects.get(thread=mail_id.reference)
+    message = queue_message(
+        kind="answer", recipient="a@customer.example", context={"words": "Hi", "subject_told": "Hello"}, now=NOW,
+        about="CR-7KQ4-M9XT", thread=mail_id.reference, answers=answered,
+    )  # fmt: skip
+    deliver_due(now=NOW)
+    mail = next(one for one in smtp.mails if one["Message-ID"] == message.message_id)
+    assert (mail["In-Reply-To"], mail["References"]) == (answered.message_id, answered.message_id)
+    assert mail["Auto-Submitted"] is None  # a person wrote it
+    assert reference_in(mail["Reply-To"]) == mail_id.reference
+
+
+class TestTooMuchForOneAddress:
+    def test_waits_until_it_is_not(self, smtp, settings):
+        settings.MAIL_PER_ADDRESS_HOUR = 3
+        for _ in range(5):
+            queue("busy@customer.example")
+        other = queue("other@customer.example")
+        assert deliver_due(now=NOW) == 4
+        assert fresh(other).state == MessageState.SENT
+        assert deliver_due(now=NOW + timedelta(minutes=59)) == 0
+        assert deliver_due(now=NOW + timedelta(minutes=61)) == 2
+
+    def test_but_not_a_code_that_somebody_waits_for(self, smtp, settings):
+        settings.MAIL_PER_ADDRESS_HOUR = 1
+        queue("busy@customer.example")
+        queue("BUSY@customer.example", kind="sign_in_code", code="ABC123")
+        assert deliver_due(now=NOW) == 2
 
 
 def test_a_server_that_is_down_loses_nothing(settings):
@@ -102,7 +158,9 @@ def test_a_server_that_is_down_loses_nothing(settings):
     message = queue()
     assert deliver_due(now=NOW) == 0
     message = fresh(message)
-    assert (message.state, message.attempts) == (MessageState.PENDING, 1)
+    assert (message.state, message.attempts) == (MessageState.PENDING, 0)
+    assert message.due_at > NOW
+    assert "refused" in message.last_error
 
 
 def test_a_code_is_wiped_once_sent(smtp):

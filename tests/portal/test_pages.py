@@ -17,7 +17,7 @@ from cancellations.queries import policy_in_force
 from cancellations.services.common import RequestRefused
 from cancellations.services.policies import publish
 from messaging.models import OutgoingMessage
-from messaging.services import deliver_due
+from messaging.services.outbox import deliver_due
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -107,11 +107,11 @@ def test_the_content_policy_is_strict_for_customers(client, policy):
 def test_health(client, policy):
     assert client.get("/healthz").json() == {"alive": True}
     ready = client.get("/readyz")
-    assert ready.json() == {"database": True, "broker": True, "workers_keep_up": True}
+    assert ready.json() == {"database": True, "broker": True, "workers_keep_up": True, "mailboxes_are_read": True}
 
 
 def test_a_message_that_lies_for_long_makes_it_unready(client, policy):
-    from messaging.services import queue_message
+    from messaging.services.outbox import queue_message
 
     queue_message(kind="withdrawn", recipient="a@customer.example", context={"reference": "CR-1"}, now=cast.NOW)
     assert client.get("/readyz").status_code == 503

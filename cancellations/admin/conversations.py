@@ -1,0 +1,270 @@
+"""What people write to us, and what did not arrive: the queue of mail that waits for staff."""
+
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import F, Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.text import Truncator
+from unfold.decorators import display
+
+from accounts.desk import Verb, VerbAdmin, VerbForm, words_field
+from accounts.models import User
+from accounts.story import changed_since, deed, entries, staff_names
+from billing.states import IllegalTransition
+from cancellations.admin.filters import Assigned, who_answer_mail
+from cancellations.models import Conversation, Kind, Todo
+from cancellations.services.common import RequestRefused
+from cancellations.services.conversations import (
+    PERMISSION,
+    answer,
+    close,
+    declare,
+    file_under,
+    hand_to,
+    letters_of,
+    mails_of,
+    send_again,
+    take_up,
+)
+from cancellations.states import ConversationState
+from messaging.models import IncomingMessage
+from messaging.rendering import markdown_to_html
+from messaging.services.inbox import html_of
+
+S = ConversationState
+NOT_OURS = (Todo.NOT_INFORMED, Todo.ASKED)  # nobody wrote
+
+
+class AnswerForm(VerbForm):
+    replies_to = "words"
+    words = words_field("Answer", "It goes out below the mail that it answers.")
+    close = forms.BooleanField(label="Nothing more is to be done: close it", required=False)
+
+
+class DeclareForm(VerbForm):
+    account_number = forms.CharField(
+        label="Account or contract number", max_length=40, required=False, help_text="As the customer wrote it."
+    )
+    username = forms.CharField(max_length=150, required=False)
+    kind = forms.ChoiceField(choices=Kind.choices, widget=forms.RadioSelect, initial=Kind.ORDINARY)
+    requested_end = forms.DateField(
+        label="Wished end",
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}),
+        help_text="Empty: the earliest date.",
+    )
+
+
+class FileForm(VerbForm):
+    reference = forms.CharField(
+        max_length=20,
+        help_text="Such as CR-7KQ4-M9XT.",
+        error_messages={"required": "Enter the reference of the request."},
+    )
+
+
+class CloseForm(VerbForm):
+    words = words_field(
+        "How it ended",
+        "For staff only. Where a message did not arrive: how the customer was informed instead.",
+        required=False,
+    )
+
+
+class HandForm(VerbForm):
+    to: Any = forms.ModelChoiceField(
+        queryset=User.objects.none(), empty_label="Choose a person", error_messages={"required": "Choose a person."}
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field: Any = self.fields["to"]
+        field.queryset = who_answer_mail().exclude(pk=self.row.assigned_to_id)
+
+
+def _answer(row: Conversation, user: User, given: dict[str, Any], now: datetime) -> None:
+    answer(conversation=row, by=user, words=given["words"], close=given["close"], now=now)
+
+
+def _declare(row: Conversation, user: User, given: dict[str, Any], now: datetime) -> None:
+    declare(conversation=row, by=user, now=now, **given)
+
+
+def _file(row: Conversation, user: User, given: dict[str, Any], now: datetime) -> None:
+    file_under(conversation=row, by=user, reference=given["reference"], now=now)
+
+
+def _close(row: Conversation, user: User, given: dict[str, Any], now: datetime) -> None:
+    close(conversation=row, by=user, words=given["words"], now=now)
+
+
+def _send_again(row: Conversation, user: User, given: dict[str, Any], now: datetime) -> None:
+    send_again(conversation=row, by=user, now=now)
+
+
+def _take_up(row: Conversation, user: User, given: dict[str, Any], now: datetime) -> None:
+    take_up(conversation=row, by=user, now=now)
+
+
+def _claim(row: Conversation, user: User, given: dict[str, Any], now: datetime) -> None:
+    hand_to(conversation=row, to=user, by=user, now=now)
+
+
+def _release(row: Conversation, user: User, given: dict[str, Any], now: datetime) -> None:
+    hand_to(conversation=row, to=None, by=user, now=now)
+
+
+def _hand(row: Conversation, user: User, given: dict[str, Any], now: datetime) -> None:
+    hand_to(conversation=row, to=given["to"], by=user, now=now)
+
+
+@admin.register(Conversation)
+class ConversationAdmin(VerbAdmin):
+    list_display = ["reference", "since", "who", "shown_subject", "shown_todo", "about", "in_hands_of", "shown_state"]
+    list_filter = ["state", "todo", Assigned]
+    search_fields = ["reference"]
+    search_help_text = "Reference, e-mail address, or the reference of a request"
+    sortable = ("since",)
+    refusals, illegal = (RequestRefused,), (IllegalTransition,)
+    replies_for = "request"
+    change_form_template = "desk/conversation.html"
+    verbs = (
+        Verb(
+            "answer", "Answer", PERMISSION, tuple(S), AnswerForm, _answer,
+            "The customer gets it as a mail, below the one that it answers. What comes back lands here.", "answered.",
+            applies=lambda row, user: bool(row.email),
+            key="s", decides=True,
+        ),
+        Verb(
+            "declare", "It is a cancellation", PERMISSION, tuple(S), DeclareForm, _declare,
+            "A request is made of the first mail. It counts from the mail’s arrival, has its words, and waits for the "
+            "sender’s proof.", "it is a request now.",
+            applies=lambda row, user: row.todo not in NOT_OURS,
+            key="d", decides=True,
+        ),
+        Verb(
+            "file", "File under a request", PERMISSION, tuple(S), FileForm, _file,
+            "Its mail stands in the story of that request.", "filed.",
+            key="f",
+        ),
+        Verb(
+            "send-again", "Send again", PERMISSION, (S.OPEN, S.WAITING), VerbForm, _send_again,
+            "What did not arrive goes out once more, to the same address.", "it goes out again.",
+            applies=lambda row, user: row.todo == Todo.NOT_INFORMED,
+            key="t", decides=True,
+        ),
+        Verb(
+            "close", "Close", PERMISSION, (S.OPEN, S.WAITING), CloseForm, _close,
+            "Nothing is left to do. A further mail opens it again.", "closed.",
+            key="x", decides=True,
+        ),
+        Verb(
+            "take-up", "Open again", PERMISSION, (S.CLOSED, S.WAITING), VerbForm, _take_up,
+            "It waits for staff again.", "open again.",
+            key="o",
+        ),
+        Verb(
+            "claim", "Claim", PERMISSION, (S.OPEN, S.WAITING), VerbForm, _claim, "It is in your hands.",
+            "in your hands.",
+            applies=lambda row, user: row.assigned_to_id is None,
+            key="c", at_a_click=True,
+        ),
+        Verb(
+            "release", "Release", PERMISSION, (S.OPEN, S.WAITING), VerbForm, _release, "Nobody has it in hand.",
+            "back in the queue.",
+            applies=lambda row, user: row.assigned_to_id is not None,
+            key="r", at_a_click=True,
+        ),
+        Verb(
+            "assign", "Assign", PERMISSION, (S.OPEN, S.WAITING), HandForm, _hand,
+            "The person finds it under «assigned to me».", "assigned.",
+            key="a",
+        ),
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Conversation]:
+        rows: QuerySet[Conversation] = super().get_queryset(request)
+        return rows.select_related("request", "account", "assigned_to")
+
+    def get_ordering(self, request: HttpRequest) -> list[Any]:
+        return [F("waiting_since").asc(nulls_last=True), "-opened_at", "-id"]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Conversation], search_term: str
+    ) -> tuple[QuerySet[Conversation], bool]:
+        if term := search_term.strip():
+            by_name = Q(reference=term.upper()) | Q(about=term.upper())
+            queryset = queryset.filter(by_name | Q(email__istartswith=term))
+        return queryset, False
+
+    def page_context(self, request: HttpRequest, row: Conversation) -> dict[str, Any]:
+        letters = list(letters_of(row))
+        told: list[tuple[datetime, str, Any, str]] = [(one.arrived_at, "in", one, _html(one)) for one in mails_of(row)]
+        told += [(one.created_at, "out", one, markdown_to_html(one.shown_text)) for one in letters]
+        names = staff_names()
+        return {
+            "row": row,
+            "mails": sorted(told, key=lambda one: one[0]),
+            "failed": [one for one in letters if one.has_failed],
+            "story": [deed(entry, names) for entry in entries(row)],
+        }
+
+    def facts(self, row: Conversation) -> dict[str, str]:
+        return {
+            "State": str(row.get_state_display()),
+            "About": row.about or "–",
+            "In the hands of": str(row.assigned_to or "nobody"),
+        }
+
+    def variables(self, row: Conversation) -> tuple[str, dict[str, str]]:
+        plan = row.request.subscription.plan_name if row.request and row.request.subscription else ""
+        return row.language, {"name": row.name, "reference": row.about, "plan": plan}
+
+    def what_changed(self, row: Conversation, since: int) -> list[str]:
+        return changed_since(row, since)
+
+    def waiting(self, rows: QuerySet[Conversation], user: User) -> QuerySet[Conversation]:
+        mine = Q(assigned_to=user.pk) | Q(assigned_to__isnull=True)
+        return rows.filter(mine, state=S.OPEN)
+
+    @display(description="waits since", ordering="waiting_since")
+    def since(self, row: Conversation) -> str:
+        at = row.waiting_since
+        return f"{timezone.localtime(at):%d %b %Y, %H:%M}" if at else "–"
+
+    @display(description="who", header=True)
+    def who(self, row: Conversation) -> list[str]:
+        return [row.name or row.email or "unknown", row.email if row.name else ""]
+
+    @display(description="subject")
+    def shown_subject(self, row: Conversation) -> str:
+        return Truncator(row.subject).chars(70) or "(no subject)"
+
+    @display(
+        description="what to do",
+        label={
+            "is it a cancellation?": "warning",
+            "the customer is not informed": "danger",
+            "a mail that could not be read": "danger",
+            "a mail that was too large": "warning",
+            "takes a cancellation back": "warning",
+        },
+    )
+    def shown_todo(self, row: Conversation) -> str:
+        return row.get_todo_display()
+
+    @display(description="in hand")
+    def in_hands_of(self, row: Conversation) -> str:
+        return str(row.assigned_to or "–")
+
+    @display(description="state", ordering="state", label={"waits for us": "warning", "closed": "success"})
+    def shown_state(self, row: Conversation) -> str:
+        return row.get_state_display()
+
+
+def _html(mail: IncomingMessage) -> str:
+    return html_of(mail)

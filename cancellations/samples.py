@@ -1,0 +1,119 @@
+"""Each mail with invented values, for whoever wants to see how it looks before a customer does."""
+
+from collections.abc import Mapping
+
+from django.conf import settings
+from django.utils import translation
+
+from messaging.rendering import Rendered, Value, render
+
+LANGUAGES = {"en": "English", "de": "Deutsch", "fr": "Français"}
+FOLDER = settings.BASE_DIR / "templates" / "messages"
+_EXPLAINED = [
+    "We received your request on 12 February 2026.",
+    "The next billing date after that is 28 February 2026.",
+    "Notice is 10 days, so the last day to cancel for that date is 18 February 2026.",
+]
+_PART: Mapping[str, Value] = {
+    "plan": "Team (SUB-00001)",
+    "effective": "28 February 2026",
+    "explanation": _EXPLAINED,
+    "at_once": False,
+    "ground_is_open": False,
+}
+SAMPLE: Mapping[str, Value] = {
+    **_PART,
+    "about": "CR-7KQ4-M9XT",
+    "account_number": settings.ACCOUNT_NUMBER_EXAMPLE,
+    "address": "https://crm.example.com/hooks/portal",
+    "amount": "20,00 €",
+    "appeal_email": settings.APPEAL_EMAIL,
+    "audit": "entry 1,204, seal 5f0c…",
+    "basis": "unused",
+    "breakdown": ["30,00 € for 1 April 2026 to 1 May 2026: 20 of 30 days unused, 20,00 €."],
+    "by_mail": False,
+    "cause": "",
+    "code": "7KQ4-M9XT",
+    "compare_url": f"{settings.SITE_URL}/policy/compare/1/2/",
+    "count": "2",
+    "credit_note": "CN-000012",
+    "day": "12 February 2026",
+    "decision_due": "26 February 2026",
+    "decision_words": "Thank you for the years with us.",
+    "decline_ground": "There is no such account with us",
+    "description": "Mass mailings on 3 February 2026.",
+    "desk_url": f"{settings.SITE_URL}/admin/",
+    "disabled": False,
+    "disabled_on": "17 February 2026",
+    "end_notice": False,
+    "error": "It answered 503.",
+    "expires": "14 March 2026",
+    "form_url": f"{settings.SITE_URL}/cancel/",
+    "given_up": "1",
+    "ground": "Harmful activity",
+    "in_force": False,
+    "items": [
+        {"what": "CR-7KQ4-M9XT, received on 10 February 2026", "todo": "match it", "page_url": settings.SITE_URL}
+    ],
+    "kind": "ordinary",
+    "kind_declared": "ordinary",
+    "kind_ground": "The cooling-off days were over when it was received",
+    "link_days": "7",
+    "mail": "6",
+    "mine": "3",
+    "more_proof": False,
+    "most": "25 MB",
+    "name": "Donaudampfschifffahrtsgesellschaft Mannheim-Ludwigshafen mbH",
+    "one": False,
+    "overdue": ["CR-7KQ4-M9XT, received on 10 February 2026: match it"],
+    "page_url": f"{settings.SITE_URL}/requests/CR-7KQ4-M9XT/",
+    "paid_on": "2 March 2026",
+    "parts": [_PART],
+    "payment_due": "10 March 2026",
+    "plans": ["Team (SUB-00001)"],
+    "policy": "2",
+    "policy_url": f"{settings.SITE_URL}/policy/2/",
+    "quoted": ["Where do I find the receipt?", "Alice"],
+    "quoted_at": "12 February 2026, 14:07:31 (Europe/Berlin)",
+    "reason": "It costs too much",
+    "receipt_url": f"{settings.SITE_URL}/requests/CR-7KQ4-M9XT/receipt.pdf",
+    "received": "12 February 2026, 14:07:31 (Europe/Berlin)",
+    "reference": "CR-7KQ4-M9XT",
+    "refund_due": "26 February 2026",
+    "refund_reason": "I paid twice.",
+    "refunds_decide": "4",
+    "refunds_paid": ["RF-2N8K-QQ3M"],
+    "refunds_pay": "2",
+    "refunds_today": "1",
+    "requests": ["CR-7KQ4-M9XT"],
+    "requests_proof": "5",
+    "requests_review": "12",
+    "requests_soon": "3",
+    "reviewed": True,
+    "revoked": True,
+    "seal": "8c6d1fa2",
+    "settled_ground": "The mailings came from somebody else.",
+    "settlement_reference": "TRF 2026-0301",
+    "since": "11 February 2026, 09:00",
+    "size": "40 MB",
+    "status_url": f"{settings.SITE_URL}/requests/proof/…/",
+    "subject_told": "Cancellation, with all of our invoices",
+    "summary": "Notice is 14 days instead of 30.",
+    "unread": ["support@imap.example.com/INBOX"],
+    "username": "alice",
+    "verify_url": f"{settings.SITE_URL}/verify/",
+    "why": "It took no webhook for five days.",
+    "wished": "",
+    "words": "You find it on the page of your request, under «Receipt».",
+}
+
+
+def kinds(language: str) -> list[str]:
+    """The kinds of mail that there are in the language."""
+    return sorted(path.stem for path in (FOLDER / language).glob("*.md"))
+
+
+def sample(kind: str, language: str, **changed: Value) -> Rendered:
+    """The mail as it would be written, with invented values."""
+    with translation.override("en-gb" if language == "en" else language):
+        return render(kind, {**SAMPLE, **changed})

@@ -1,0 +1,87 @@
+"""Keeping the webhooks: who may, noted in the audit. What an endpoint is lies in messaging, which knows nobody."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+
+from accounts.audit import note_deed
+from accounts.models import User
+from accounts.permits import permitted
+from cancellations.services.common import RequestRefused
+from messaging.models import WebhookDelivery, WebhookEndpoint
+from messaging.services import webhooks
+
+ADD, CHANGE = "messaging.add_webhookendpoint", "messaging.change_webhookendpoint"
+SAME_NAME = "Another endpoint has this name."
+
+
+@permitted(ADD)
+def add(*, name: str, url: str, event_types: Sequence[str], by: User, now: datetime) -> WebhookEndpoint:
+    """A new endpoint with a secret of its own. Raises RequestRefused."""
+    try:
+        with transaction.atomic():
+            made = webhooks.add_endpoint(name=name, url=url, event_types=event_types, now=now)
+            note_deed(verb="webhook_add", by=by, now=now, about=made.name, why=_told(url, event_types))
+    except webhooks.EndpointRefused as error:
+        raise RequestRefused(str(error)) from error
+    except IntegrityError as error:
+        raise RequestRefused(SAME_NAME) from error
+    return made
+
+
+@permitted(CHANGE)
+def change(
+    *, endpoint: WebhookEndpoint, name: str, url: str, event_types: Sequence[str], by: User, now: datetime
+) -> None:
+    """Another name, address or choice of events; what waits goes to the new address. Raises RequestRefused."""
+    about = endpoint.name
+    try:
+        with transaction.atomic():
+            webhooks.change_endpoint(endpoint=endpoint, name=name, url=url, event_types=event_types)
+            note_deed(verb="webhook_change", by=by, now=now, about=about, why=f"{name}: {_told(url, event_types)}")
+    except webhooks.EndpointRefused as error:
+        raise RequestRefused(str(error)) from error
+    except IntegrityError as error:
+        raise RequestRefused(SAME_NAME) from error
+
+
+@permitted(CHANGE)
+@transaction.atomic
+def rotate(*, endpoint: WebhookEndpoint, by: User, now: datetime) -> None:
+    """A new secret; for a day both sign. Raises RequestRefused."""
+    try:
+        webhooks.rotate_secret(endpoint=endpoint, now=now)
+    except webhooks.EndpointRefused as error:
+        raise RequestRefused(str(error)) from error
+    note_deed(verb="webhook_rotate", by=by, now=now, about=endpoint.name)
+
+
+@permitted(CHANGE)
+@transaction.atomic
+def disable(*, endpoint: WebhookEndpoint, why: str, by: User, now: datetime) -> None:
+    """Nothing is sent to it until it is enabled. Raises RequestRefused without a ground."""
+    if not why.strip():
+        raise RequestRefused("Say why: others read it.")
+    webhooks.disable(endpoint=endpoint, why=why.strip())
+    note_deed(verb="webhook_disable", by=by, now=now, about=endpoint.name, why=why)
+
+
+@permitted(CHANGE)
+@transaction.atomic
+def enable(*, endpoint: WebhookEndpoint, by: User, now: datetime) -> None:
+    """What waited goes out, in its order."""
+    webhooks.enable(endpoint=endpoint, now=now)
+    note_deed(verb="webhook_enable", by=by, now=now, about=endpoint.name)
+
+
+@permitted("messaging.send_webhook_again")
+@transaction.atomic
+def send_again(*, delivery: WebhookDelivery, by: User, now: datetime) -> None:
+    """Sends what was delivered or given up once more, under the same id."""
+    webhooks.send_again(delivery=delivery, now=now)
+    note_deed(verb="webhook_again", by=by, now=now, about=str(delivery.event_id))
+
+
+def _told(url: str, event_types: Sequence[str]) -> str:
+    return f"{url} hears of {', '.join(event_types)}"

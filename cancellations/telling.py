@@ -1,0 +1,76 @@
+"""What the company's own systems hear of requests, ends, terminations and policy versions (docs/webhooks.md)."""
+
+from datetime import date, datetime
+from typing import Any
+
+from django.conf import settings
+from django.urls import reverse
+
+from billing.models import Subscription
+from cancellations.models import CancellationRequest, PolicyVersion, Termination
+from messaging.models import EventType
+from messaging.services.webhooks import emit
+
+
+def tell_of_request(type: EventType, request: CancellationRequest, now: datetime) -> None:
+    """Writes the event, in the transaction of the change."""
+    account = request.account
+    data: dict[str, Any] = {
+        "reference": request.reference,
+        "declaration": request.declaration,
+        "account_number": account.account_number if account else None,
+        "subscription": request.subscription.reference if request.subscription else None,
+        "state": request.state,
+        "kind": request.kind,
+        "channel": request.channel,
+        "received_at": _told(request.received_at),
+        "next_billing_on": _told(request.next_billing_on),
+        "deadline_on": _told(request.deadline_on),
+        "on_time": request.on_time,
+        "effective_on": _told(request.effective_on),
+        "effective_at": _told(request.effective_at),
+        "refund_wanted": request.refund_wanted,
+        "policy_version": request.policy_version.number,
+    }
+    subject = f"account:{account.account_number}" if account else f"request:{request.declaration}"
+    emit(type=type, subject=subject, data=data, now=now)
+
+
+def tell_of_end(subscription: Subscription, ended_on: date, *, cause: str, reference: str, now: datetime) -> None:
+    """That a subscription has ended; `cause` is cancellation or termination, `reference` that of the case."""
+    number = subscription.account.account_number
+    data = {
+        "subscription": subscription.reference,
+        "account_number": number,
+        "ended_on": _told(ended_on),
+        "cause": cause,
+        "reference": reference,
+    }
+    emit(type=EventType.SUBSCRIPTION_ENDED, subject=f"account:{number}", data=data, now=now)
+
+
+def tell_of_termination(type: EventType, termination: Termination, now: datetime) -> None:
+    number = termination.account.account_number
+    data = {
+        "reference": termination.reference,
+        "account_number": number,
+        "ground": termination.ground,
+        "effective_at": _told(termination.effective_at),
+        "sign_in_revoked": termination.revoke_sign_in,
+        "subscriptions": sorted(termination.subscriptions.values_list("subscription__reference", flat=True)),
+    }
+    emit(type=type, subject=f"account:{number}", data=data, now=now)
+
+
+def tell_of_policy(version: PolicyVersion, now: datetime) -> None:
+    data = {
+        "version": version.number,
+        "effective_from": _told(version.effective_from),
+        "change_summary": version.change_summary,
+        "url": settings.SITE_URL + reverse("policy_version", args=[version.number]),
+    }
+    emit(type=EventType.POLICY_PUBLISHED, subject="policy", data=data, now=now)
+
+
+def _told(moment: date | datetime | None) -> str | None:
+    return moment.isoformat() if moment is not None else None

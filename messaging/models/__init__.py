@@ -1,0 +1,39 @@
+"""What enters and leaves: mail in both directions, and webhooks."""
+
+from messaging.models.incoming import READ_TRANSITIONS, Checked, Door, IncomingMessage, Mailbox, ReadState, Sort
+from messaging.models.outgoing import FAILED, PROVING_LINK, TRANSITIONS, MessageState, OutgoingMessage
+from messaging.models.replies import VARIABLES, CannedReply, refuse_unknown_variables
+from messaging.models.webhooks import (
+    DELIVERY_TRANSITIONS,
+    DeliveryState,
+    EndpointState,
+    EventType,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookEvent,
+)
+
+__all__ = [
+    "DELIVERY_TRANSITIONS",
+    "FAILED",
+    "PROVING_LINK",
+    "READ_TRANSITIONS",
+    "TRANSITIONS",
+    "VARIABLES",
+    "CannedReply",
+    "Checked",
+    "DeliveryState",
+    "Door",
+    "EndpointState",
+    "EventType",
+    "IncomingMessage",
+    "Mailbox",
+    "MessageState",
+    "OutgoingMessage",
+    "ReadState",
+    "Sort",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookEvent",
+    "refuse_unknown_variables",
+]

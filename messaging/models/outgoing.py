@@ -1,0 +1,100 @@
+"""The outbox: each message is a row, written in the transaction of the change that it tells of."""
+
+import re
+import uuid
+from email.utils import parseaddr
+
+import pgtrigger
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import OpClass
+from django.db import models
+from django.db.models.functions import Upper
+
+PROVING_LINK = re.compile(r"/requests/proof/[^\s>/]+/")
+
+
+class MessageState(models.TextChoices):
+    PENDING = "pending", "waiting to be sent"
+    SENT = "sent", "sent"
+    DEAD = "dead", "given up"
+    BOUNCED = "bounced", "came back"
+
+
+TRANSITIONS = (
+    (MessageState.PENDING, MessageState.SENT),
+    (MessageState.PENDING, MessageState.DEAD),
+    (MessageState.DEAD, MessageState.PENDING),
+    (MessageState.SENT, MessageState.BOUNCED),
+    (MessageState.BOUNCED, MessageState.PENDING),
+)
+FAILED = (MessageState.DEAD, MessageState.BOUNCED)
+
+
+class OutgoingMessage(models.Model):
+    """One e-mail to one address. Delivered at least once, a repeat under the same Message-ID.
+
+    What was given up or came back has failed: somebody was not informed. It stays so (`settled_at` empty) until
+    it is sent again or somebody says how they were informed otherwise.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=40)
+    about = models.CharField("about", max_length=40, blank=True, db_index=True, help_text="The reference it tells of")
+    thread = models.CharField(max_length=20, blank=True, help_text="The conversation that it belongs to")
+    recipient = models.EmailField(max_length=320)
+    subject = models.CharField(max_length=250)
+    text = models.TextField()
+    html = models.TextField(blank=True)
+    language = models.CharField(max_length=12, blank=True)
+    in_reply_to = models.CharField(max_length=250, blank=True, help_text="Message-ID that it answers (RFC 5322, 3.6.4)")
+    references = ArrayField(models.CharField(max_length=250), default=list, blank=True)
+    holds_secret = models.BooleanField(
+        default=False, help_text="Holds a code or a proving link: staff do not see it, and it is wiped once sent"
+    )
+    state = models.CharField(max_length=10, choices=MessageState.choices, default=MessageState.PENDING)
+    due_at = models.DateTimeField(help_text="Next attempt; while a worker holds the row, the end of its lease")
+    attempts = models.PositiveSmallIntegerField(default=0)
+    last_error = models.TextField(blank=True)
+    created_at = models.DateTimeField()
+    written_at = models.DateTimeField(
+        db_default=models.Func(function="clock_timestamp", output_field=models.DateTimeField()),
+        editable=False,
+        help_text="By the database's clock: the order of messages that were written for the same instant",
+    )
+    sent_at = models.DateTimeField(null=True, blank=True)
+    noticed = models.BooleanField(default=False, help_text="That it failed became a task for staff")
+    settled_at = models.DateTimeField(null=True, blank=True, help_text="When staff said how it was told otherwise")
+
+    class Meta:
+        verbose_name = "outgoing message"
+        permissions = [("send_message_again", "Can send a message again that was given up or came back")]
+        ordering = ["-created_at", "-written_at"]
+        indexes = [
+            models.Index(fields=["due_at"], condition=models.Q(state="pending"), name="message_due"),
+            models.Index(fields=["id"], condition=models.Q(state__in=["dead", "bounced"]), name="message_failed"),
+            models.Index(OpClass(Upper("recipient"), "text_pattern_ops"), "sent_at", name="message_recipient"),
+            models.Index(fields=["thread"], condition=~models.Q(thread=""), name="message_thread"),
+            models.Index(fields=["-created_at", "-id"], name="message_newest"),
+        ]
+        triggers = [pgtrigger.FSM(name="message_state", field="state", transitions=list(TRANSITIONS))]
+
+    def __str__(self) -> str:
+        return f"{self.kind} to {self.recipient}"
+
+    @property
+    def shown_text(self) -> str:
+        """The text as staff may read it: what proves the customer's address is left out."""
+        if self.holds_secret:
+            return "(Holds a code or a proving link, which only its reader may see.)"
+        return PROVING_LINK.sub("/requests/proof/…/", self.text)
+
+    @property
+    def has_failed(self) -> bool:
+        return self.state in FAILED and self.settled_at is None
+
+    @property
+    def message_id(self) -> str:
+        """RFC 5322, 3.6.4: the same for every attempt, so that a receiver can see a repeat."""
+        domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"
+        return f"<{self.id}@{domain}>"

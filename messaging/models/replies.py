@@ -1,0 +1,51 @@
+"""Words that staff send often."""
+
+import string
+from collections.abc import Mapping
+
+from django.core.exceptions import ValidationError
+from django.db import models
+
+VARIABLES = {
+    "name": "the customer’s name",
+    "reference": "the reference that the customer has",
+    "plan": "the subscription",
+    "end_date": "the end date, empty where there is none yet",
+    "amount": "the sum of the refund, empty where there is none",
+    "support_email": "our address",
+}
+
+
+def refuse_unknown_variables(text: str) -> None:
+    """Raises ValidationError where the text names what no page can fill in."""
+    try:
+        named = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
+    except ValueError as error:
+        raise ValidationError("A brace stands alone. Variables look like {name}.") from error
+    if unknown := [name for name in named if name not in VARIABLES]:
+        known = ", ".join(f"{{{name}}}" for name in VARIABLES)
+        raise ValidationError(f"{{{unknown[0]}}} is not known. You can write {known}.")
+
+
+class CannedReply(models.Model):
+    """Words that staff send often, in each language, with variables that the page fills in."""
+
+    USES = [("any", "requests and refunds"), ("request", "requests"), ("refund", "refunds")]
+
+    name = models.CharField(max_length=80, unique=True, help_text="By which staff find it; customers do not see it")
+    used_for = models.CharField(max_length=7, choices=USES, default="any")
+    text_en = models.TextField("text, English", validators=[refuse_unknown_variables])
+    text_de = models.TextField("text, German", blank=True, validators=[refuse_unknown_variables])
+    text_fr = models.TextField("text, French", blank=True, validators=[refuse_unknown_variables])
+
+    class Meta:
+        verbose_name_plural = "canned replies"
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def told(self, language: str, values: Mapping[str, str]) -> str:
+        """The text in the language, English where it has none; a variable without a value becomes empty."""
+        text = getattr(self, f"text_{language}", "") or self.text_en
+        return string.Formatter().vformat(text, (), {name: values.get(name, "") for name in VARIABLES})

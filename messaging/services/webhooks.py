@@ -1,0 +1,258 @@
+"""Webhooks as Standard Webhooks has them (standardwebhooks.com): written with the change, called until they arrive."""
+
+import json
+import logging
+import secrets
+import time
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
+from standardwebhooks import Webhook
+from urllib3.exceptions import HTTPError
+
+from messaging.models import (
+    DeliveryState,
+    EndpointState,
+    EventType,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookEvent,
+)
+from messaging.sealing import InvalidToken, box
+from messaging.targets import Answer, Refused, post, refuse_unless_callable
+from messaging.waking import wake
+
+log = logging.getLogger(__name__)
+VERSION = "1"
+USE = "webhook secrets"
+LEASE = timedelta(minutes=2)
+RUN_SECONDS = 120
+RETRY_AFTER = tuple(timedelta(seconds=s) for s in (5, 60, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400))
+GIVEN_UP_AFTER = timedelta(days=3)
+OLD_SECRET_FOR = timedelta(hours=24)
+
+
+class EndpointRefused(Exception):
+    """What was entered for an endpoint cannot be taken."""
+
+
+def emit(*, type: EventType, subject: str, data: Mapping[str, Any], now: datetime) -> None:
+    """Writes that something happened, for each endpoint that hears of it, in the transaction in which it happens.
+
+    `subject` is what it is about: an endpoint hears the events of one subject in their order. That order is the
+    one in which they were written; what builds on something else was written after its commit, under its lock.
+    """
+    endpoints = list(WebhookEndpoint.objects.filter(event_types__contains=[type]).order_by("pk"))
+    if not endpoints:
+        return
+    with transaction.atomic():
+        payload = {"type": type.value, "version": VERSION, "timestamp": _told(now), "subject": subject, "data": data}
+        event = WebhookEvent.objects.create(type=type, subject=subject, occurred_at=now, payload=payload)
+        for endpoint in endpoints:
+            WebhookDelivery.objects.create(endpoint=endpoint, event=event, subject=subject, due_at=now)
+    wake("messaging.call")
+
+
+def call_due(*, now: datetime) -> int:
+    """Calls what is due, several workers at once if need be; returns how many arrived."""
+    arrived, started = 0, time.monotonic()
+    while (delivery := _claim(_later(now, started))) is not None:
+        arrived += _call(delivery, _later(now, started))
+        if time.monotonic() - started > RUN_SECONDS:
+            wake("messaging.call")
+            break
+    return arrived
+
+
+def signed(delivery: WebhookDelivery, now: datetime) -> tuple[bytes, dict[str, str]]:
+    """The body, the same for each attempt, and its headers: id, time, and a signature with each secret that holds."""
+    body = json.dumps(delivery.event.payload, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    key = str(delivery.event.pk)
+    marks = [Webhook(secret).sign(key, now.astimezone(UTC), body) for secret in secrets_of(delivery.endpoint, now)]
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "cancellation-portal/1",
+        "webhook-id": key,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": " ".join(marks),
+    }
+    return body.encode(), headers
+
+
+def secrets_of(endpoint: WebhookEndpoint, now: datetime) -> list[str]:
+    """The secrets that sign now, the newest first. Raises InvalidToken where SECRET_KEY was lost."""
+    told = [endpoint.secret_sealed]
+    if endpoint.old_secret_sealed and endpoint.old_secret_until and endpoint.old_secret_until > now:
+        told.append(endpoint.old_secret_sealed)
+    return [box(USE).decrypt(one.encode()).decode() for one in told]
+
+
+@transaction.atomic
+def add_endpoint(*, name: str, url: str, event_types: Sequence[str], now: datetime) -> WebhookEndpoint:
+    """A new endpoint with a secret of its own. Raises EndpointRefused."""
+    _check(url, event_types)
+    endpoint = WebhookEndpoint(name=name.strip(), url=url, event_types=list(event_types), created_at=now)
+    endpoint.secret_sealed = _new_secret()
+    endpoint.save(force_insert=True)
+    return endpoint
+
+
+@transaction.atomic
+def change_endpoint(*, endpoint: WebhookEndpoint, name: str, url: str, event_types: Sequence[str]) -> None:
+    """What it hears of, and where. What waits goes to the new address. Raises EndpointRefused."""
+    _check(url, event_types)
+    row = _locked(endpoint)
+    row.name, row.url, row.event_types = name.strip(), url, list(event_types)
+    row.save(update_fields=["name", "url", "event_types"])
+
+
+@transaction.atomic
+def rotate_secret(*, endpoint: WebhookEndpoint, now: datetime) -> None:
+    """A new secret; for a day, both sign. Raises EndpointRefused while an older rotation is under way."""
+    row = _locked(endpoint)
+    if row.old_secret_until is not None and row.old_secret_until > now:
+        raise EndpointRefused("The secret was changed within the last day, and the one before that still signs.")
+    row.old_secret_sealed, row.old_secret_until = row.secret_sealed, now + OLD_SECRET_FOR
+    row.secret_sealed = _new_secret()
+    row.save(update_fields=["old_secret_sealed", "old_secret_until", "secret_sealed"])
+
+
+@transaction.atomic
+def disable(*, endpoint: WebhookEndpoint, why: str) -> bool:
+    """Nothing is sent to it until it is enabled; what happens meanwhile waits. False where it was disabled already."""
+    row = _locked(endpoint)
+    if row.state == EndpointState.DISABLED:
+        return False
+    row.state, row.disabled_why = EndpointState.DISABLED, why[:250]
+    row.save(update_fields=["state", "disabled_why"])
+    return True
+
+
+@transaction.atomic
+def enable(*, endpoint: WebhookEndpoint, now: datetime) -> bool:
+    """What waited goes out, in its order. False where it was enabled already."""
+    row = _locked(endpoint)
+    if row.state == EndpointState.ACTIVE:
+        return False
+    row.state, row.disabled_why, row.failing_since, row.warned_at = EndpointState.ACTIVE, "", None, None
+    row.save(update_fields=["state", "disabled_why", "failing_since", "warned_at"])
+    waiting = WebhookDelivery.objects.filter(endpoint=row, state=DeliveryState.PENDING)
+    waiting.update(due_at=now, attempts=0, first_tried_at=None)
+    wake("messaging.call")
+    return True
+
+
+@transaction.atomic
+def send_again(*, delivery: WebhookDelivery, now: datetime) -> bool:
+    """Sends it once more, under the same id; False where it waits to be sent anyway."""
+    row = WebhookDelivery.objects.select_for_update().get(pk=delivery.pk)
+    if row.state == DeliveryState.PENDING:
+        return False
+    row.state, row.due_at, row.attempts, row.first_tried_at = DeliveryState.PENDING, now, 0, None
+    row.save(update_fields=["state", "due_at", "attempts", "first_tried_at"])
+    wake("messaging.call")
+    return True
+
+
+def failing_endpoints() -> QuerySet[WebhookEndpoint]:
+    """Active endpoints that have not taken a webhook since some time."""
+    return WebhookEndpoint.objects.filter(state=EndpointState.ACTIVE, failing_since__isnull=False)
+
+
+def warned(*, endpoint: WebhookEndpoint, now: datetime) -> None:
+    """Staff were warned that it fails."""
+    WebhookEndpoint.objects.filter(pk=endpoint.pk).update(warned_at=now)
+
+
+def _check(url: str, event_types: Sequence[str]) -> None:
+    if not event_types or any(one not in EventType.values for one in event_types):
+        raise EndpointRefused("Choose what it is to hear of.")
+    try:
+        refuse_unless_callable(url)
+    except Refused as error:
+        raise EndpointRefused(str(error)) from error
+
+
+def _new_secret() -> str:
+    secret = f"whsec_{b64encode(secrets.token_bytes(32)).decode()}"
+    return box(USE).encrypt(secret.encode()).decode()
+
+
+def _locked(endpoint: WebhookEndpoint) -> WebhookEndpoint:
+    return WebhookEndpoint.objects.select_for_update().get(pk=endpoint.pk)
+
+
+def _later(now: datetime, started: float) -> datetime:
+    return now + timedelta(seconds=int(time.monotonic() - started))
+
+
+def _claim(now: datetime) -> WebhookDelivery | None:
+    """Leases the delivery that is due longest, and behind no other one of its subject."""
+    before = WebhookDelivery.objects.filter(
+        endpoint=OuterRef("endpoint"), subject=OuterRef("subject"), state=DeliveryState.PENDING, pk__lt=OuterRef("pk")
+    )
+    due = WebhookDelivery.objects.filter(state=DeliveryState.PENDING, due_at__lte=now).exclude(Exists(before))
+    with transaction.atomic():
+        rows = due.filter(endpoint__state=EndpointState.ACTIVE).select_related("endpoint", "event")
+        delivery = rows.order_by("due_at", "pk").select_for_update(skip_locked=True, of=("self",)).first()
+        if delivery is not None:
+            delivery.first_tried_at = delivery.first_tried_at or now
+            delivery.due_at = now + LEASE
+            delivery.save(update_fields=["due_at", "first_tried_at"])
+    return delivery
+
+
+def _call(delivery: WebhookDelivery, now: datetime) -> bool:
+    answer: Answer | None = None
+    try:
+        body, headers = signed(delivery, now)
+        answer = post(delivery.endpoint.url, body, headers)
+        error = "" if 200 <= answer.status < 300 else _words(answer)
+    except Refused as refused:
+        error = str(refused)
+    except InvalidToken:
+        error = "Its secret cannot be read: SECRET_KEY is another one. Make a new endpoint."
+    except (OSError, HTTPError, ValueError) as trouble:
+        error = f"{type(trouble).__name__}: {trouble}"
+    with transaction.atomic():
+        row = WebhookDelivery.objects.select_for_update().get(pk=delivery.pk)
+        if row.state != DeliveryState.PENDING:
+            return False
+        row.attempts, row.last_tried_at = row.attempts + 1, now
+        row.last_status, row.last_error = answer.status if answer else None, error[:500]
+        if error:
+            _failed(row, answer, now)
+        else:
+            row.state, row.delivered_at = DeliveryState.DELIVERED, now
+            WebhookEndpoint.objects.filter(pk=row.endpoint_id, failing_since__isnull=False).update(
+                failing_since=None, warned_at=None
+            )
+        row.save()
+    if answer is not None and answer.status == 410:  # «Gone», by the standard: never call again
+        disable(endpoint=delivery.endpoint, why="It answered 410: it does not want to hear anything any more.")
+    return not error
+
+
+def _failed(row: WebhookDelivery, answer: Answer | None, now: datetime) -> None:
+    log.warning("Webhook %s: %s", row, row.last_error)
+    endpoint = WebhookEndpoint.objects.filter(pk=row.endpoint_id, failing_since__isnull=True)
+    endpoint.update(failing_since=row.first_tried_at or now)
+    wait = RETRY_AFTER[min(row.attempts, len(RETRY_AFTER)) - 1]
+    ends = (row.first_tried_at or now) + GIVEN_UP_AFTER
+    row.due_at = min(now + max(wait, timedelta(seconds=answer.retry_after if answer else 0)), ends)
+    if now >= ends:
+        row.state = DeliveryState.GIVEN_UP
+
+
+def _words(answer: Answer) -> str:
+    if 300 <= answer.status < 400:
+        return f"It answered {answer.status}: a webhook is not redirected. Enter the address that it leads to."
+    return f"It answered {answer.status}. {answer.words}"
+
+
+def _told(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,471 @@
+"""Mail on a real IMAP server: what is a cancellation becomes a request, everything else finds a person."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from cancellations.models import CancellationRequest, Conversation, PolicyVersion
+from messaging.models import IncomingMessage, OutgoingMessage
+from tests import cast
+from tests.cast import NOW, fresh
+from tests.mail import corpus
+from tests.mail.corpus import base64_subject, bounce, mail
+
+pytestmark = pytest.mark.django_db
+ADDRESS = "alice@customer.example"
+
+
+@pytest.fixture
+def alice():
+    cast.policy()
+    return cast.subscription(cast.account(email=ADDRESS, account_number="AT-104233"))
+
+
+@pytest.fixture
+def came(mailbox, read):
+    """Delivers mails to the server and lets the workers read them; gives the last one as it was kept."""
+
+    def deliver(*raws, at=NOW, now=None):
+        for raw in raws:
+            mailbox.deliver(raw, at)
+        read(now or at)
+        return IncomingMessage.objects.order_by("uid").last()
+
+    return deliver
+
+
+def the_request():
+    return CancellationRequest.objects.get()
+
+
+def the_task():
+    return Conversation.objects.get()
+
+
+def letters():
+    return list(OutgoingMessage.objects.order_by("created_at", "written_at").values_list("kind", flat=True))
+
+
+class TestACancellation:
+    def test_counts_from_its_arrival_has_the_words_as_sent_and_is_answered_with_the_link(self, alice, came):
+        row = came(
+            mail("I want to cancel my subscription.", subject="Bye", message_id="<a@c>"), now=NOW + timedelta(hours=9)
+        )
+        request = the_request()
+        assert (request.state, request.channel, request.received_at) == ("unverified", "email", NOW)
+        assert request.words == "Bye\n\nI want to cancel my subscription."
+        assert (row.about, row.outcome) == (request.declaration, f"A cancellation: {request.declaration}.")
+        answer = OutgoingMessage.objects.get()
+        assert (answer.kind, answer.recipient, answer.in_reply_to) == ("prove_address", ADDRESS, "<a@c>")
+        assert "14:07:31 (Europe/Berlin)" in answer.text
+        assert "/requests/proof/" in answer.text
+        assert not Conversation.objects.exists()
+
+    def test_is_matched_by_its_sender_once_that_is_proven(self, alice, came, client):
+        came(mail("Hiermit kündige ich meinen Vertrag."))
+        request = the_request()
+        assert request.account is None
+        prove(client, request)
+        request = fresh(request)
+        assert (request.state, request.subscription, request.received_at) == ("in_review", alice, NOW)
+        assert request.language == "de"
+
+    @pytest.mark.parametrize(
+        ("words", "subject", "language"),
+        [
+            ("Je souhaite résilier mon abonnement AT-104233.", "Résiliation", "fr"),
+            ("Bitte kündigen Sie meinen Vertrag AT-104233 zum 31. März 2026.", "Kündigung", "de"),
+            ("Please cancel my plan 😀👋", base64_subject("Cancel 😀 please"), "en-gb"),
+            ("", base64_subject("Kündigung AT-104233"), "de"),
+        ],
+    )
+    def test_in_each_language(self, alice, came, words, subject, language):
+        came(mail(words, subject=subject))
+        assert the_request().language == language
+
+    def test_of_html_alone(self, alice, came):
+        page = (
+            "<html><style>p{}</style><body><p>Hello,</p><p>please <b>cancel</b>&nbsp;my subscription.</p></body></html>"
+        )
+        row = came(mail(page, content_type="text/html; charset=utf-8", encoding="base64"))
+        assert "please cancel my subscription." in the_request().words
+        assert row.text.startswith("Hello,")
+
+    @pytest.mark.parametrize("charset", ["iso-8859-1", "us-ascii", "utf-8", "x-unknown", "windows-1252", "utf-16"])
+    def test_in_whatever_charset_it_says(self, alice, came, charset):
+        head = mail("XX", content_type=f"text/plain; charset={charset}").partition(b"\r\n\r\n")[0]
+        came(
+            head
+            + b"\r\n\r\n"
+            + "Hiermit kündige ich mein Abo.\r\n".encode("utf-8" if charset != "windows-1252" else "cp1252")
+        )
+        assert "kündige" in the_request().words
+
+    @pytest.mark.parametrize("program", corpus.QUOTED)
+    def test_what_is_quoted_below_is_not_taken_for_the_senders_words(self, alice, came, program):
+        quoted = corpus.QUOTED[program].format(quoted="Please cancel my subscription AT-999999.")
+        came(mail("Where is my invoice?" + quoted, subject="Re: Your plan"))
+        assert not CancellationRequest.objects.exists()
+        assert the_task().todo == "answer"
+
+    @pytest.mark.parametrize("program", corpus.QUOTED)
+    def test_words_above_a_quotation_count(self, alice, came, program):
+        quoted = corpus.QUOTED[program].format(quoted="How are you?")
+        came(mail("Please cancel my subscription." + quoted, subject="Re: Your plan"))
+        assert the_request().words == "Re: Your plan\n\nPlease cancel my subscription."
+
+    @pytest.mark.parametrize("program", corpus.FORWARDED)
+    def test_what_is_forwarded_goes_to_a_person(self, alice, came, program):
+        came(mail(corpus.FORWARDED[program].format(quoted="I want to cancel my subscription."), subject="Fwd: Bye"))
+        assert not CancellationRequest.objects.exists()
+        assert Conversation.objects.count() == 1
+
+    def test_in_outlooks_own_wrapping(self, alice, came):
+        wrapped = corpus.winmail("Please cancel my subscription.", "letter.pdf", b"%PDF-1.4")
+        row = came(mail(**corpus.parts(corpus.file("winmail.dat", wrapped, "application/ms-tnef"))))
+        assert "Please cancel my subscription." in the_request().words
+        assert [name for name, _, _ in row.files] == ["letter.pdf"]
+
+    def test_of_two_accounts_becomes_two_requests(self, alice, came):
+        came(mail("Please terminate both accounts AT-104233 and AT-104234."))
+        told = CancellationRequest.objects.order_by("account_number_given").values_list(
+            "account_number_given", flat=True
+        )
+        assert list(told) == ["AT-104233", "AT-104234"]
+        assert letters() == ["prove_address", "prove_address"]
+
+    def test_with_a_wished_end_and_for_cause(self, alice, came):
+        came(mail("Please cancel my subscription as of 31 December 2026."))
+        came(mail("Ich kündige fristlos, der Export fehlt seit Wochen."))
+        ordinary, cause = CancellationRequest.objects.order_by("pk")
+        assert str(ordinary.requested_end) == "2026-12-31"
+        assert (cause.kind, cause.requested_end) == ("for_cause", None)
+        assert "fristlos" in cause.cause
+
+    def test_again_with_other_words_gives_the_one_that_waits(self, alice, came):
+        came(mail("Please cancel my subscription.", message_id="<1@c>"))
+        row = came(mail("As I said: cancel my subscription!", message_id="<2@c>"), at=NOW + timedelta(hours=1))
+        assert row.about == the_request().declaration
+        assert letters() == ["prove_address", "prove_address"]
+
+    def test_from_a_stranger_tells_nothing_of_anybody(self, alice, came):
+        came(mail("Please cancel my subscription AT-104233.", sender="Eve <eve@elsewhere.example>"))
+        assert (the_request().account, OutgoingMessage.objects.get().recipient) == (None, "eve@elsewhere.example")
+
+
+def prove(client, request, **given):
+    from cancellations.letters import proof_token
+
+    return client.post(f"/requests/proof/{proof_token(request)}/", given)
+
+
+class TestTheProof:
+    @pytest.mark.parametrize("checked", [corpus.FAILED, "", "Authentication-Results: mx.evil.example; dmarc=pass"])
+    def test_asks_for_more_where_our_server_did_not_find_the_sender_genuine(self, alice, came, client, checked):
+        came(mail("Please cancel my subscription, you thieves.", checked=checked))
+        request = the_request()
+        assert request.proof == "number"
+        assert "thieves" not in OutgoingMessage.objects.get().text
+        assert prove(client, request).status_code == 422
+        refused = prove(client, request, known="AT-999999")
+        assert "does not fit any account" in refused.content.decode()
+        assert 'value="AT-999999"' in refused.content.decode()
+        assert fresh(request).state == "unverified"
+        prove(client, request, known="at 104233")
+        assert fresh(request).subscription == alice
+
+    def test_a_header_that_came_with_the_mail_is_not_believed(self, alice, came):
+        forged = ("Authentication-Results: mx.atntcrm.com; dmarc=pass header.from=customer.example",)
+        came(mail("Cancel my subscription.", checked="", headers=("Received: from a by mx.evil.example; x", *forged)))
+        assert the_request().proof == "number"
+
+    def test_of_several_accounts_under_one_address_one_is_chosen(self, alice, came, client):
+        other = cast.subscription(cast.account("Bob", email=ADDRESS))
+        came(mail("Please cancel my subscription."))
+        both = prove(client, the_request(), subscription=[alice.reference, other.reference])
+        assert "Choose subscriptions of one account" in both.content.decode()
+        prove(client, the_request(), subscription=[other.reference])
+        assert the_request().account == other.account
+
+
+class TestMachines:
+    @pytest.mark.parametrize(
+        "header",
+        ["Auto-Submitted: auto-replied", "Precedence: bulk", "List-Id: <news.example>", "X-Autoreply: yes",
+         "X-Auto-Response-Suppress: All", "Return-Path: <>"],
+    )  # fmt: skip
+    def test_get_no_answer_but_stay_visible(self, alice, came, header):
+        row = came(mail("I am away until Monday.", headers=(header,)))
+        assert (row.state, row.sort in ("automatic", "list"), letters()) == ("read", True, [])
+        assert not Conversation.objects.exists()
+
+    def test_that_write_a_cancellation_go_to_a_person(self, alice, came):
+        came(mail("Please cancel our subscription AT-104233.", headers=("Auto-Submitted: auto-generated",)))
+        assert (the_task().todo, letters()) == ("maybe", [])
+        assert not CancellationRequest.objects.exists()
+
+    def test_our_own_mail_gets_no_answer(self, alice, came):
+        row = came(mail("Please cancel my subscription.", sender="atntcrm <support@atntcrm.com>"))
+        assert (row.sort, row.outcome, letters()) == ("own", "We wrote it ourselves.", [])
+
+    def test_a_bounce_becomes_not_informed_and_a_task(self, alice, came):
+        request = cast.scheduled(alice)
+        cast.deliver_all()
+        sent = OutgoingMessage.objects.get(kind="scheduled")
+        row = came(mail(**bounce(sent.message_id, ADDRESS), sender="MAILER-DAEMON <MAILER-DAEMON@mx.example>"))
+        sent = fresh(sent)
+        assert (row.sort, sent.state, sent.has_failed) == ("bounce", "bounced", True)
+        assert "User unknown" in sent.last_error
+        task = the_task()
+        assert (task.todo, task.request, task.state) == ("not_informed", request, "open")
+
+    def test_a_delay_changes_nothing(self, alice, came):
+        cast.scheduled(alice)
+        cast.deliver_all()
+        sent = OutgoingMessage.objects.get(kind="scheduled")
+        came(mail(**bounce(sent.message_id, ADDRESS, action="delayed", status="4.4.1")))
+        assert (fresh(sent).state, Conversation.objects.count()) == ("sent", 0)
+
+    def test_a_forged_bounce_changes_nothing(self, alice, came):
+        cast.scheduled(alice)
+        cast.deliver_all()
+        came(mail(**bounce("<00000000-0000-4000-8000-000000000000@atntcrm.com>", ADDRESS)))
+        assert not OutgoingMessage.objects.filter(state="bounced").exists()
+
+    def test_somebody_who_writes_in_anothers_name_floods_nobody(self, alice, came):
+        came(*(mail(f"Cancel AT-10{number}", message_id=f"<{number}@c>") for number in range(4000, 4012)))
+        assert letters() == ["prove_address"] * 5
+        assert IncomingMessage.objects.filter(state="read").count() == 12
+        assert Conversation.objects.filter(todo="maybe").exists()
+
+
+class TestReplies:
+    def question(self, alice, came):
+        request = cast.in_review(alice)
+        cast.deliver_all()
+        return request, OutgoingMessage.objects.get(kind="received")
+
+    def test_by_message_id_belongs_to_its_request(self, alice, came):
+        request, sent = self.question(alice, came)
+        row = came(mail("When will I get my data?", headers=(f"In-Reply-To: {sent.message_id}",)))
+        assert row.about == request.declaration
+        assert (the_task().request, the_task().todo) == (request, "answer")
+
+    def test_by_signed_address_belongs_to_its_request(self, alice, came, settings):
+        from messaging.addresses import reply_address
+
+        settings.REPLY_ADDRESS = "support+{token}@atntcrm.com"
+        request, _ = self.question(alice, came)
+        address = reply_address(request.declaration)
+        row = came(mail("Please cancel my subscription.", to=f"atntcrm <{address}>"))
+        assert row.about == request.declaration
+        assert CancellationRequest.objects.count() == 1
+
+    @pytest.mark.parametrize("where", ["subject", "address", "id"])
+    def test_a_reference_that_anybody_can_write_belongs_nowhere(self, alice, came, settings, where):
+        settings.REPLY_ADDRESS = "support+{token}@atntcrm.com"
+        request, sent = self.question(alice, came)
+        plain = request.declaration.replace("-", "").lower()
+        told = {
+            "subject": {"subject": f"Re: {request.declaration}"},
+            "address": {"to": f"support+{plain}-aaaaaaaaaaaaaaaa@atntcrm.com"},
+            "id": {"headers": (f"In-Reply-To: {sent.message_id.replace(sent.message_id[1:5], '0000')}",)},
+        }[where]
+        assert came(mail("When will I get my data?", **told)).about == ""
+
+    def test_a_cancellation_below_something_else_of_ours_is_one(self, alice, came):
+        other = cast.scheduled(alice)
+        cast.pass_time(other.effective_at)
+        cast.deliver_all()
+        cast.subscription(alice.account)
+        ended = OutgoingMessage.objects.get(kind="ended")
+        came(mail("Then cancel my other plan as well, please.", headers=(f"In-Reply-To: {ended.message_id}",)))
+        assert CancellationRequest.objects.filter(channel="email", state="unverified").count() == 1
+
+    def test_taking_it_back_goes_to_a_person(self, alice, came):
+        request, sent = self.question(alice, came)
+        came(mail("I changed my mind, please ignore my cancellation.", headers=(f"References: {sent.message_id}",)))
+        assert the_task().todo == "takes_back"
+        assert fresh(request).state == "in_review"
+
+    def test_to_ones_own_mail_stays_in_one_conversation(self, alice, came):
+        came(mail("Where is my invoice?", message_id="<q1@c>"))
+        came(mail("Hello?", message_id="<q2@c>", headers=("In-Reply-To: <q1@c>",)), at=NOW + timedelta(hours=2))
+        assert IncomingMessage.objects.filter(thread=the_task().reference).count() == 2
+        assert the_task().waiting_since == NOW
+
+
+class TestTrouble:
+    def test_broken_mime_is_read_as_far_as_it_goes(self, alice, came):
+        raw = mail(
+            "--x\r\nContent-Type: text/plain\r\n\r\nPlease cancel my subscription.",
+            content_type="multipart/mixed; boundary=y",
+        )
+        row = came(raw)
+        assert row.state == "read"
+        assert Conversation.objects.count() + CancellationRequest.objects.count() == 1
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            b"From: a@customer.example\r\nSubject: \r\n\r\n",
+            b"Subject: no sender\r\n\r\nPlease cancel my subscription.",
+            b"From: =?utf-8?b?!!!?= <a@b\r\nSubject: =?x?q?=C3?=\r\nMessage-ID: no brackets\r\n\r\nHi",
+            b"From: a@customer.example\r\nContent-Type: text/plain; charset=\"\x00\"\r\n\r\nHi \x00 there",
+            b"From: a@customer.example\r\nContent-Type: multipart/mixed\r\n\r\nno boundary",
+            b"From: a@customer.example\r\nContent-Transfer-Encoding: base64\r\n\r\n%%%not base64%%%",
+            b"From: a@customer.example\r\nDate: nonsense\r\nReferences: " + b"<x@y> " * 5000 + b"\r\n\r\nHi",
+            b"From: " + b"a@b.example, " * 3000 + b"\r\n\r\nHi",
+            b"\r\n\r\nno headers at all",
+        ],
+        ids=["empty", "no sender", "bad headers", "nul", "no boundary", "bad base64", "long", "many", "no headers"],
+    )  # fmt: skip
+    def test_whatever_comes_holds_up_nothing(self, alice, came, raw):
+        came(raw, mail("Please cancel my subscription.", message_id="<after@c>"))
+        assert not IncomingMessage.objects.filter(state="waiting").exists()
+        assert CancellationRequest.objects.filter(email_given=ADDRESS).count() == 1
+
+    def test_parts_without_end_are_cut_off(self, alice, came):
+        nested = "Content-Type: text/plain\n\nPlease cancel my subscription."
+        for depth in range(60):
+            nested = f'Content-Type: multipart/mixed; boundary="b{depth}"\n\n--b{depth}\n{nested}\n--b{depth}--'
+        kind, _, body = nested.partition("\n\n")
+        row = came(mail(body, content_type=kind.removeprefix("Content-Type: ")))
+        assert row.state in ("read", "set_aside")
+        assert Conversation.objects.count() == 1
+
+    def test_a_mail_that_cannot_be_read_is_set_aside_for_a_person(self, alice, came, client):
+        row = came(b" \r\n\r\n")
+        assert row.state == "set_aside"
+        assert the_task().todo == "not_understood"
+        desk = cast.at_desk(cast.staff("support"), client)
+        assert desk.post(f"/admin/messaging/incomingmessage/{row.pk}/again/").status_code == 302
+        assert fresh(row).state == "waiting"
+
+    def test_a_mail_that_kills_its_reader_is_set_aside_in_the_end(self, alice, mailbox, read):
+        mailbox.deliver(mail("Please cancel my subscription."), NOW)
+        mailbox.deliver(mail("Where is my invoice?", message_id="<2@c>"), NOW)
+        from messaging.services.inbox import fetch_all
+
+        fetch_all(now=NOW)
+        first = IncomingMessage.objects.order_by("uid").first()
+        IncomingMessage.objects.filter(pk=first.pk).update(attempts=10)  # as ten dead workers leave it
+        read()
+        assert fresh(first).state == "set_aside"
+        assert Conversation.objects.filter(todo="not_understood").count() == 1
+        assert Conversation.objects.filter(todo="answer").count() == 1
+
+    def test_40_megabytes_are_answered_and_their_beginning_is_read(self, alice, came):
+        large = corpus.file("scan.pdf", b"%PDF" + b"x" * 30_000_000)
+        row = came(mail(**corpus.parts(corpus.plain("Where do I send this?"), large)))
+        assert row.size > 40_000_000
+        assert len(row.raw) == 1_000_000
+        assert (the_task().todo, letters()) == ("too_large", ["mail_too_large"])
+        assert "41 MB" in OutgoingMessage.objects.get().text
+
+    def test_a_cancellation_with_too_large_a_file_is_one_all_the_same(self, alice, came):
+        large = corpus.file("scan.pdf", b"%PDF" + b"x" * 30_000_000)
+        came(mail(**corpus.parts(corpus.plain("Please cancel my subscription."), large)))
+        assert the_request().received_at == NOW
+        assert letters() == ["prove_address"]
+
+    def test_ten_megabytes_of_text(self, alice, came):
+        row = came(mail("Please cancel my subscription.\n" + "bla " * 2_500_000))
+        assert len(row.text) == 100_000
+        assert the_request().state == "unverified"
+
+    def test_html_is_shown_without_anything_from_elsewhere(self, alice, came, client):
+        page = (
+            '<p onclick="x()">Hi <img src="https://evil.example/pixel.png"><a href="javascript:alert(1)">a</a>'
+            '<a href="https://evil.example/">b</a><script>alert(1)</script><style>@import "https://evil.example"</style>'
+            '<svg onload=alert(1)></svg><form action="https://evil.example"><input name=q></form></p>'
+        )
+        row = came(mail(page, content_type="text/html"))
+        shown = cast.at_desk(cast.staff("support"), client).get(f"/admin/messaging/incomingmessage/{row.pk}/change/")
+        told = shown.content.decode()
+        for wrong in ("pixel.png", "onclick", "javascript:alert", "@import", "onload", 'evil.example"><input'):
+            assert wrong not in told
+        assert 'rel="noopener noreferrer nofollow"' in told
+
+    def test_files_are_handed_out_to_be_saved(self, alice, came, client):
+        row = came(
+            mail(**corpus.parts(corpus.plain("See the file"), corpus.file("../../x.html", b"<script>", "text/html")))
+        )
+        desk = cast.at_desk(cast.staff("support"), client)
+        answer = desk.get(f"/admin/messaging/incomingmessage/{row.pk}/file/0/")
+        assert (answer.content, answer["Content-Type"]) == (b"<script>", "application/octet-stream")
+        assert answer["Content-Disposition"] == 'attachment; filename="x.html"'
+        assert desk.get(f"/admin/messaging/incomingmessage/{row.pk}/file/7/").status_code == 404
+        assert desk.get(f"/admin/messaging/incomingmessage/{row.pk}/raw/").content == bytes(row.raw)
+
+    def test_without_a_policy_mail_waits(self, mailbox, read):
+        mailbox.deliver(mail("Please cancel my subscription."), NOW)
+        read()
+        assert IncomingMessage.objects.get().state == "waiting"
+        cast.policy()
+        read(NOW + timedelta(minutes=10))
+        assert the_request().received_at == NOW
+
+
+class TestTheMailbox:
+    def test_is_only_ever_read(self, alice, mailbox, read):
+        mailbox.deliver(mail("Please cancel my subscription."), NOW)
+        read()
+        assert b"Seen" not in b"".join(mailbox.flags())
+
+    def test_the_same_mail_by_two_ways_counts_once(self, alice, came, imap_server, settings, mailbox):
+        other = imap_server.mailbox(f"{mailbox.user}-info")
+        settings.INBOUND_MAILBOXES = [mailbox.url, other.url]
+        raw = mail("Please cancel my subscription.", message_id="<same@c>")
+        other.deliver(b"Delivered-To: info@atntcrm.com\r\n" + raw, NOW)
+        came(raw)
+        assert sorted(IncomingMessage.objects.values_list("state", flat=True)) == ["duplicate", "read"]
+        assert letters() == ["prove_address"]
+
+    def test_a_copied_message_id_does_not_hide_another_mail(self, alice, came):
+        came(mail("Where is my invoice?", message_id="<same@c>"))
+        came(mail("Please cancel my subscription.", message_id="<same@c>"))
+        assert CancellationRequest.objects.count() == 1
+
+    def test_that_begins_anew_is_read_anew_and_nothing_is_done_twice(self, alice, mailbox, read, settings):
+        mailbox.deliver(mail("Please cancel my subscription.", message_id="<1@c>"), NOW)
+        read()
+        mailbox.begin_anew()
+        settings.INBOUND_MAILBOXES = [mailbox.url.replace("INBOX", "again")]
+        read(NOW + timedelta(minutes=1))
+        assert CancellationRequest.objects.count() == 1
+        assert IncomingMessage.objects.filter(state="duplicate").count() == 1
+
+    def test_old_mail_is_passed_over_when_it_is_first_read(self, alice, mailbox, read):
+        mailbox.deliver(mail("Please cancel my subscription.", message_id="<old@c>"), NOW - timedelta(days=40))
+        mailbox.deliver(mail("Where is my invoice?", message_id="<new@c>"), NOW)
+        read()
+        assert [one.message_id for one in IncomingMessage.objects.all()] == ["<new@c>"]
+        assert IncomingMessage.objects.get().mailbox.passed_over == 1
+
+    def test_that_cannot_be_read_holds_up_no_other(self, alice, mailbox, read, settings, client):
+        settings.INBOUND_MAILBOXES = ["imap://nobody:x@127.0.0.1:1/INBOX", mailbox.url]
+        mailbox.deliver(mail("Please cancel my subscription."), NOW)
+        read()
+        assert CancellationRequest.objects.count() == 1
+        from messaging.models import Mailbox
+
+        failing = Mailbox.objects.get(failing_since__isnull=False)
+        assert "ConnectionRefused" in failing.last_error
+        read(NOW + timedelta(minutes=5))
+        assert fresh(failing).failing_since == NOW
+        assert json.loads(client.get("/readyz").content)["mailboxes_are_read"] is False
+
+    def test_a_wrong_password_is_said(self, mailbox, read, settings):
+        settings.INBOUND_MAILBOXES = [mailbox.url.replace("pass", "fail")]
+        read()
+        from messaging.models import Mailbox
+
+        assert "AUTHENTICATIONFAILED" in Mailbox.objects.get().last_error
+
+    def test_the_policy_of_the_arrival_binds(self, came):
+        cast.policy(notice_days=10)
+        cast.subscription(cast.account(email=ADDRESS))
+        came(mail("Please cancel my subscription."), at=NOW)
+        assert the_request().policy_version == PolicyVersion.objects.get()

@@ -1,0 +1,62 @@
+"""Each mail, in each language, as text and HTML, with each of its branches; and as staff see it."""
+
+import re
+from itertools import product
+
+import pytest
+
+from cancellations.samples import FOLDER, LANGUAGES, SAMPLE, kinds, sample
+from tests import cast
+
+EACH = [(kind, language) for language in LANGUAGES for kind in kinds(language)]
+LOOPS = re.compile(r"{% for (\w+) in")
+
+
+def named(kind, language):
+    """The names that the template reads from outside."""
+    source = (FOLDER / language / f"{kind}.md").read_text()
+    told = re.findall(r"{{ ?([a-z_]+)", source) + re.findall(r"{% for \w+ in ([a-z_]+)", source)
+    told += [word for test in re.findall(r"{% (?:el)?if ([^%]+) %}", source) for word in re.findall(r"[a-z_]+", test)]
+    inner = {*LOOPS.findall(source), "forloop", "and", "or", "not", "in", "ordinary", "cooling_off", "for_cause"}
+    return set(told) - inner - {"brand", "support_email", "site_url"}
+
+
+@pytest.mark.parametrize(("kind", "language"), EACH)
+def test_a_mail_is_whole_in_text_and_html(kind, language):
+    assert named(kind, language) <= set(SAMPLE) | {"last"}
+    mail = sample(kind, language)
+    assert 3 < len(mail.subject) <= 250
+    for part in (mail.subject, mail.text, mail.html):
+        assert "{{" not in part
+        assert "{%" not in part
+    assert mail.html.count("<html") == 1
+    assert f'<html lang="{language}"' in mail.html
+    assert "<img" not in mail.html  # nothing that tells who opened it
+
+
+@pytest.mark.parametrize(("kind", "language"), EACH)
+def test_a_mail_reads_well_whatever_is_known(kind, language):
+    """With everything and with nothing; no line is left half said."""
+    flags = sorted(name for name in named(kind, language) if isinstance(SAMPLE.get(name), bool))
+    for values in product([True, False], repeat=min(len(flags), 4)):
+        changed = dict(zip(flags, values, strict=False))
+        empty = dict.fromkeys(("name", "words", "reason", "wished", "refund_due", "username", "reference"), "")
+        for more in ({}, empty):
+            mail = sample(kind, language, **changed, **more)
+            assert mail.subject.strip()
+            assert "\n\n\n" not in mail.text
+
+
+@pytest.mark.django_db
+class TestAtTheDesk:
+    def test_staff_see_each_as_it_looks(self):
+        desk = cast.at_desk(cast.staff("support"))
+        for kind, language in EACH:
+            page = desk.get("/admin/messaging/outgoingmessage/templates/", {"kind": kind, "language": language})
+            assert page.status_code == 200
+        odd = desk.get("/admin/messaging/outgoingmessage/templates/", {"kind": "../../x", "language": "xx"})
+        assert odd.status_code == 200
+        assert 'sandbox title="The mail as HTML" srcdoc="&lt;!doctype html' in odd.content.decode()
+
+    def test_nobody_else_does(self, client):
+        assert client.get("/admin/messaging/outgoingmessage/templates/").status_code == 302
