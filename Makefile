@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: help run test check browser bench bench-desk lighthouse screenshots translations format requirements clean
+.PHONY: help run test check browser bench bench-desk soak lighthouse screenshots translations format requirements clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
 
@@ -30,6 +30,9 @@ bench: $(VENV)/dev ## what a confirmed cancellation costs, as a ratio measured i
 
 bench-desk: $(VENV)/dev ## what the desk's pages cost at a million requests, as ratios to ten thousand
 	@$(PY) -m bench.desk
+
+soak: $(VENV)/dev ## 10,000 mails through a slow, failing server while workers are killed (some minutes)
+	@$(PY) -m bench.soak
 
 lighthouse: $(VENV)/dev ## Lighthouse from npm over the customer's pages, with its goals
 	@$(PY) -m bench.lighthouse

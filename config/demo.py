@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from email.message import EmailMessage
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,13 @@ from cancellations.models import CancellationRequest, Kind, PolicyVersion, Termi
 from cancellations.places import profile_of_account
 from cancellations.policy_text import FIRST_TEXT
 from cancellations.services.enforcement import enforce
+from cancellations.services.mail import read_due
 from cancellations.services.policies import publish
 from cancellations.services.review import schedule, waive_notice
 from cancellations.services.submission import Declaration, submit_as_guest, submit_for
 from cancellations.services.termination import Case, terminate
-from messaging.models import CannedReply
+from messaging.models import CannedReply, Door
+from messaging.services.inbox import store
 
 STAFF_PASSWORD = "try-the-portal-locally"  # of a local run only; load_demo refuses to run elsewhere
 STAFF = {
@@ -74,6 +77,26 @@ class Sold:
     days_before: int = 0
 
 
+MAILS = (  # hours ago, from, subject, words
+    (
+        30,
+        "Óscar O’Brien <obrien@customer.example>",
+        "Invoice of last month",
+        "Hello,\n\nwhere do I find the invoice of last month?\n\nThanks, Óscar",
+    ),
+    (
+        7,
+        "Ines Pohl <ines.pohl@elsewhere.example>",
+        "Leaving?",
+        "Hi, what happens to our data if I cancel my subscription next month?",
+    ),
+    (
+        2,
+        "Howe Island Divers <divers@customer.example>",
+        "Cancellation AT-104282",
+        "Hello,\n\nwe would like to cancel our subscription at the end of our season. Thank you.\n\nHowe Island Divers",
+    ),
+)
 MONTH, YEAR, WEEKS = Interval("month"), Interval("year"), Interval("week", 2)
 LONG = "Rechtsanwaltsgehilfinnenausbildungsgesellschaft Oberammergau-Unterpfaffenhofen mbH & Co. KG"
 SOLD = (
@@ -208,6 +231,17 @@ def load_requests(staff: dict[str, User], now: datetime) -> None:
     refund = Refund.objects.get(subscription=by_plan["newcomer"])
     propose(refund=refund, basis=refund.computed_basis, by=staff["finance"], now=now)
     terminate(case=_breach(by_plan["mailblast"].account), by=staff["manager"], now=now - timedelta(days=1))
+    for hours, sender, subject, words in MAILS:
+        _write_to_us(now - timedelta(hours=hours), sender, subject, words, now)
+    read_due(now=now)
+
+
+def _write_to_us(at: datetime, sender: str, subject: str, words: str, now: datetime) -> None:
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Subject"] = sender, settings.SUPPORT_EMAIL, subject
+    mail["Message-ID"] = f"<demo.{uuid4()}@customer.example>"
+    mail.set_content(words)
+    store(raw=mail.as_bytes(), arrived_at=at, door=Door.COMMAND, now=now)
 
 
 def _breach(account: Account) -> Case:

@@ -39,5 +39,6 @@ def record_of(account: Account) -> dict[str, Any]:
         "subscriptions": account.subscriptions.all()[:50],
         "requests": account.requests.order_by("-received_at")[:20],
         "holds": account.holds.filter(lifted_at__isnull=True),
+        "conversations": account.conversations.order_by("-opened_at")[:20],
         "terminations": account.terminations.all()[:20],
     }

@@ -437,6 +437,16 @@ class TestTheMailbox:
         assert CancellationRequest.objects.count() == 1
         assert IncomingMessage.objects.filter(state="duplicate").count() == 1
 
+    def test_the_same_mail_without_a_message_id_counts_once(self, alice, mailbox, read, settings):
+        mailbox.deliver(mail("Please cancel my subscription."), NOW)
+        mailbox.deliver(mail("Please cancel my subscription."), NOW + timedelta(minutes=1))  # written once more
+        read(NOW + timedelta(minutes=1))
+        mailbox.begin_anew()
+        settings.INBOUND_MAILBOXES = [mailbox.url.replace("INBOX", "again")]
+        read(NOW + timedelta(minutes=2))
+        states = IncomingMessage.objects.order_by("stored_at", "uid").values_list("state", flat=True)
+        assert list(states) == ["read", "read", "duplicate", "duplicate"]
+
     def test_old_mail_is_passed_over_when_it_is_first_read(self, alice, mailbox, read):
         mailbox.deliver(mail("Please cancel my subscription.", message_id="<old@c>"), NOW - timedelta(days=40))
         mailbox.deliver(mail("Where is my invoice?", message_id="<new@c>"), NOW)

@@ -1,0 +1,150 @@
+"""The other doors: the mail provider's webhook, and a mail that is handed over."""
+
+import base64
+import io
+import json
+from datetime import UTC, datetime
+
+import pytest
+import time_machine
+from django.core.management import CommandError, call_command
+from django.urls import include, path
+
+from cancellations.models import CancellationRequest
+from cancellations.services.mail import read_due
+from messaging.models import IncomingMessage, MessageState, OutgoingMessage
+from tests import cast
+from tests.cast import NOW, fresh
+from tests.mail.corpus import mail
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
+# As config/urls.py has it where ANYMAIL is set
+urlpatterns = [path("mail-provider/", include("anymail.urls")), path("", include("config.urls"))]
+LATER = NOW.replace(hour=20)
+SECRET = "portal:a-long-secret"
+
+
+@pytest.fixture(autouse=True)
+def provider(settings):
+    settings.ANYMAIL = {"WEBHOOK_SECRET": SECRET}
+    settings.SUPPORT_EMAIL = "support@atntcrm.com"
+    cast.policy()
+
+
+def post(client, address, data, secret=SECRET, **more):
+    told = base64.b64encode(secret.encode()).decode()
+    with time_machine.travel(LATER, tick=False):
+        return client.post(f"/mail-provider/{address}", data, headers={"authorization": f"Basic {told}"}, **more)
+
+
+def as_mime(client, raw, **more):
+    """As SendGrid posts a mail."""
+    envelope = json.dumps({"from": "alice@customer.example", "to": ["support@atntcrm.com"]})
+    return post(client, "sendgrid/inbound/", {"email": raw.decode(), "envelope": envelope}, **more)
+
+
+class TestTheProvidersWebhook:
+    def test_a_mail_counts_from_when_our_server_took_it(self, client):
+        assert as_mime(client, mail("Please cancel my subscription.")).status_code == 200
+        row = IncomingMessage.objects.get()
+        assert (row.door, row.arrived_at, row.state) == ("webhook", NOW, "waiting")
+        read_due(now=LATER)
+        assert CancellationRequest.objects.get().received_at == NOW
+
+    def test_without_a_trace_of_our_server_it_counts_from_now(self, client):
+        foreign = b"Received: from x by mx.evil.example; Mon, 1 Jan 2024 00:00:00 +0000\r\n"
+        as_mime(client, foreign + mail("Please cancel my subscription."))
+        assert IncomingMessage.objects.get().arrived_at == LATER
+
+    def test_as_fields_instead_of_a_raw_mail(self, client):
+        """As Postmark posts one."""
+        told = {
+            "FromFull": {"Email": "alice@customer.example", "Name": "Alice"}, "From": "alice@customer.example",
+            "ToFull": [{"Email": "support@atntcrm.com", "Name": ""}], "To": "support@atntcrm.com",
+            "Subject": "Kündigung", "TextBody": "Hiermit kündige ich.", "HtmlBody": "", "Date": "",
+            "MessageID": "x", "Headers": [{"Name": "Message-ID", "Value": "<a@c>"}], "Attachments": [],
+        }  # fmt: skip
+        answer = post(client, "postmark/inbound/", json.dumps(told), content_type="application/json")
+        assert answer.status_code == 200
+        read_due(now=LATER)
+        assert "Hiermit kündige ich." in CancellationRequest.objects.get().words
+
+    def test_nobody_else_gets_in(self, client):
+        assert as_mime(client, mail("Hi"), secret="portal:wrong").status_code == 400
+        assert not IncomingMessage.objects.exists()
+
+    def test_again_after_a_failed_answer_counts_once(self, client):
+        for _ in range(2):
+            as_mime(client, mail("Please cancel my subscription.", message_id="<a@c>"))
+        read_due(now=LATER)
+        assert CancellationRequest.objects.count() == 1
+        assert sorted(IncomingMessage.objects.values_list("state", flat=True)) == ["duplicate", "read"]
+
+    def test_what_came_back_is_noted(self, client):
+        request = cast.scheduled()
+        cast.deliver_all()
+        sent = OutgoingMessage.objects.get(kind="scheduled")
+        told = {"RecordType": "Bounce", "Type": "HardBounce", "TypeCode": 1, "MessageID": "postmarks-own",
+                "Email": request.email_given, "BouncedAt": "2026-02-12T14:00:00Z", "Description": "No such user",
+                "Details": "550", "ID": 1}  # fmt: skip
+        post(client, "postmark/tracking/", json.dumps(told), content_type="application/json")
+        bounced = OutgoingMessage.objects.filter(recipient=request.email_given, state=MessageState.BOUNCED)
+        assert bounced.count() == 1
+        assert sent.kind in {"scheduled"}
+
+
+class TestHandedOver:
+    def test_from_a_file_or_the_standard_input(self, tmp_path, monkeypatch):
+        path = tmp_path / "mail.eml"
+        path.write_bytes(mail("Please cancel my subscription."))
+        with time_machine.travel(LATER, tick=False):
+            call_command("receive_mail", str(path), stdout=io.StringIO())
+            monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(mail("Where is my invoice?"))))
+            call_command("receive_mail", stdout=io.StringIO())
+        read_due(now=LATER)
+        assert CancellationRequest.objects.get().received_at == NOW
+        assert IncomingMessage.objects.filter(state="read").count() == 2
+
+    def test_nothing_and_no_file_are_refused(self, tmp_path):
+        with pytest.raises(CommandError, match="cannot be read"):
+            call_command("receive_mail", str(tmp_path / "none.eml"))
+        (tmp_path / "empty.eml").write_bytes(b"\n")
+        with pytest.raises(CommandError, match="no mail in it"):
+            call_command("receive_mail", str(tmp_path / "empty.eml"))
+
+    def test_at_its_own_time(self):
+        out = io.StringIO()
+        call_command("read_mail", "--now", "2026-02-12T14:07:31+01:00", stdout=out)
+        assert out.getvalue() == "0 fetched, 0 read, 0 messages did not arrive.\n"
+        with pytest.raises(CommandError):
+            call_command("read_mail", "--now", "2026-02-12T14:07:31")
+
+
+def test_the_erasure_of_an_account_takes_its_mail_with_it(client):
+    from cancellations.services.conversations import close
+    from cancellations.services.erasure import erase
+
+    holder = cast.account()
+    row = cast.waits_for_an_answer(holder, "My name is Alice Secret.")
+    close(conversation=row, by=cast.staff("support"), words="Alice Secret called.", now=NOW)
+    erase(account=holder, by=cast.staff("manager"), ground="Asked for it", now=datetime(2027, 1, 1, tzinfo=UTC))
+    kept = fresh(IncomingMessage.objects.get())
+    row = fresh(row)
+    assert (kept.raw.tobytes() if hasattr(kept.raw, "tobytes") else bytes(kept.raw), kept.arrived_at) == (b"", NOW)
+    told = " ".join(str(value) for one in (kept, row) for value in vars(one).values())
+    assert "Secret" not in told
+    assert holder.email not in told
+    history = " ".join(str(vars(event)) for event in row.events.all())
+    assert "Secret" not in history
+    assert holder.email not in history
+
+
+def test_mail_that_is_kept_long_enough_is_forgotten(settings):
+    from cancellations.services.erasure import retain
+
+    settings.RETENTION_MESSAGE_DAYS = 30
+    row = cast.waits_for_an_answer(cast.account(), "My name is Alice Secret.")
+    retain(now=datetime(2026, 3, 1, tzinfo=UTC))
+    assert "Secret" in IncomingMessage.objects.get(thread=row.reference).text
+    retain(now=datetime(2026, 4, 1, tzinfo=UTC))
+    assert IncomingMessage.objects.get(thread=row.reference).text == "(erased)"
