@@ -25,9 +25,10 @@ _WISH = (
     r"|writing|write|mail|ready|wanna) to|hereby|herewith|please|pls|plz|kindly|then|so|therefore|also|and|can you|could you|would you|will you|let me|i|we)"
 )
 ENGLISH = (
-    rf"(?:^|\b{_WISH} )(?:please |kindly |hereby |now |also |immediately |just )*{_VERB}\b"
+    rf"(?:^|\b{_WISH} )(?:please |kindly |hereby |now |also |just |[a-z]+ly )*{_VERB}\b"
     rf"(?:(?!\b(?:from|number|data|file|address|user|contact|card|meeting)\b).){{0,80}}\b{_THING}\b",
-    rf"\b(?:want|like|need|have|get|please) .{{0,40}}\b{_THING}\b.{{0,30}}\b(?:cancell?ed|terminated|closed|ended)\b",
+    r"\b(?:not|n't) (?:to |wish to |want to |going to |be )*(?:auto-?)?renew(?:ed|ing)?\b|\bnon-?renewal\b",
+    rf"\b(?:want|like|need|have|get|please|request\w*|ask\w*) .{{0,40}}\b{_THING}\b.{{0,30}}\b(?:cancell?ed|terminated|closed|ended)\b",
     r"(?:^|\b(?:want|wish|like|need|decided|going|you|hereby|herewith|please|pls|kindly|i|we)(?: to)? )(?:hereby |herewith )*"
     r"(?:cancel|terminate)(?: (?:it|this|everything|immediately|as soon as possible|asap|effective|as of|with|at|now|"
     r"today|because|since|the|my|our|on|from)\b|\s*[,:-]|\s*$)",
@@ -44,6 +45,7 @@ GERMAN_THING = (
     r"|lizenzen|tarif|kundenkonto|[a-z]{2,4}-?\d{4,10})"
 )
 GERMAN = (
+    r"\bnicht (?:mehr |automatisch |weiter )*(?:zu )?verläng|\bkeine (?:automatische )?verlängerung\b",
     rf"\b(?:ich|wir|hiermit)\b.{{0,60}}\b{K}(?:e|en)\b|\b{K}en? (?:ich|wir)\b|^(?:bitte )?{K}e\b",
     rf"\b(?:möchte|moechte|will|wollen|möchten|würde|würden|muss|werde)\b.{{0,120}}\b{K}en\b",
     rf"\bbitte\b.{{0,80}}\b{K}en\b|\b{K}en sie\b|\bbitte (?:um )?{K}ung\b|\bum .{{0,40}}{K}ung\b",
@@ -59,6 +61,7 @@ GERMAN = (
 FRENCH_THING = r"(?:abonnements?|contrats?|comptes?|adhésion|adhesion|formule|forfait|services?|[a-z]{2,4}-?\d{4,10})"
 R = f"r{E}sili"
 FRENCH = (
+    r"\bne (?:pas|plus) (?:le |la )?(?:renouvel|reconduir)|\bpas (?:le |la )?(?:renouvel|reconduir)",
     rf"\b(?:souhait\w+|voudrai[st]?|voudrions|veux|voulons|d{E}sir\w+|aimerai[st]?|aimerions|demand\w+|dois|viens|vais|"
     rf"entend\w*|d{E}cid\w+)\b.{{0,60}}\b(?:{R}er|mettre fin|mettre un terme|arr[eê]ter|annuler|cl[oô]turer|"
     rf"interrompre|d{E}sabonner|r{E}siliation|fermer)\b",
@@ -111,7 +114,7 @@ TAKES_BACK = re.compile(
 )
 SUBJECTS = (
     (re.compile(rf"^(?:meine |unsere |ordentliche |fristgerechte |fristlose |au(?:ß|ss)erordentliche )?{K}ung\b"), "de"),
-    (re.compile(r"^(?:(?:my|our|request for|notice of|formal|subscription|account|contract) )*(?:cancellation|termination)"
+    (re.compile(r"^(?:(?:my|our|request for|notice of|formal|subscription|account|contract) )*(?:cancellation|termination|closure)"
                 r"\b(?! (?:policy|fees?|terms|question|rules|conditions|deadline))|^(?:please )?(?:cancel|terminate)\b"), "en"),
     (re.compile(rf"^(?:ma |demande de |lettre de )?{R}ation\b|^{R}er\b"), "fr"),
 )  # fmt: skip
@@ -189,7 +192,7 @@ def _sentences(words: str) -> Iterator[str]:
                 "",
                 told,
             )
-            if told := told.rstrip(".!: "):
+            if told := re.sub(r"^[^\w(\ufffd]+", "", told).rstrip(".!: "):
                 yield told[:600]
 
 

@@ -33,9 +33,14 @@ def own_words(text: str) -> tuple[str, bool]:
     """
     lines = [line[:2000] for line in text.split("\n")]
     kept: list[str] = []
-    forwarded = False
+    forwarded, skipped_to = False, 0
     for number, line in enumerate(lines):
+        if number < skipped_to:
+            continue
         if _quote_starts(lines, number):
+            if marked := _first_marked(lines, number):  # the answer may stand below, or between
+                skipped_to = marked
+                continue
             told = "\n".join(lines[number : number + 2])
             forwarded = bool(QUOTE_STARTS.match(line) and FORWARD_STARTS.search(told))
             break
@@ -44,6 +49,17 @@ def own_words(text: str) -> tuple[str, bool]:
         if not line.lstrip().startswith(">"):
             kept.append(line.rstrip())
     return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip(), forwarded
+
+
+def _first_marked(lines: list[str], number: int) -> int:
+    """The line with which a quotation marked by «>» begins, if one follows the line that announces it; else 0."""
+    for behind in range(number + 1, min(number + 6, len(lines))):
+        line = lines[behind].strip()
+        if line.startswith(">"):
+            return behind
+        if line and not line.endswith(":") and not line.startswith("<"):
+            return 0
+    return 0
 
 
 def _quote_starts(lines: list[str], number: int) -> bool:
