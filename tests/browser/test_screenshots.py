@@ -16,10 +16,13 @@ from django.utils import timezone
 from moneyed import Money
 from playwright.sync_api import Browser, Page
 
-from cancellations.models import CancellationRequest, DeclineGround
+from cancellations.models import CancellationRequest, Conversation, DeclineGround
+from cancellations.services.conversations import notice_failed
 from cancellations.services.review import decline
+from messaging.models import OutgoingMessage, WebhookEndpoint
 from tests import cast
 from tests.browser.test_journey import sign_in_staff
+from tests.browser.test_mail import arrive
 from tests.browser.test_rules_journey import LONG
 
 pytestmark = [pytest.mark.screenshots, pytest.mark.django_db(transaction=True)]
@@ -160,6 +163,18 @@ def test_the_way_of_a_guest(pages, mailbox):
         each(pages, name, f"/requests/{reference}/{tail}")
 
 
+def test_a_cancellation_by_mail(pages, mailbox):
+    cast.subscription(cast.account(LONG, email="alice@customer.example"))
+    arrive("Hiermit kündige ich meinen Vertrag.\n\nMit freundlichen Grüßen", "Alice <alice@customer.example>")
+    link = re.search(r"/requests/proof/[^\s>]+", mailbox("alice@customer.example"))[0]
+    speaking(pages, "de")
+    each(pages, "prove-by-mail", link)
+    for page in pages.values():
+        page.fill("[name=known]", "AT-000000")
+        page.click("main .btn-primary")
+    kept(pages, "prove-by-mail-error")
+
+
 def test_the_pages_of_a_customer(pages, mailbox, roles):
     holder = cast.account("Bob")
     start = timezone.localdate() - timedelta(days=20)
@@ -278,3 +293,46 @@ def test_the_pages_of_the_desk(roles, desks):
                 page.click("[data-submit]")
             page.wait_for_timeout(600)
             page.screenshot(path=FOLDER / f"desk-{name}-{scheme}.jpg", type="jpeg", quality=42, full_page=True)
+
+
+def test_the_mail_of_the_desk(roles, desks):
+    now = timezone.now()
+    request = cast.scheduled(cast.subscription(cast.account("Alice")), at=now)
+    cast.deliver_all()
+    OutgoingMessage.objects.filter(kind="scheduled").update(state="bounced", last_error="550 5.1.1 User unknown")
+    notice_failed(now=now)
+    arrive("Where is my invoice?\n\nThanks", f"{LONG} <long@customer.example>", "Rechnungsnummernverzeichnis")
+    arrive("What happens to my data if I cancel my subscription?", "Bob <bob@customer.example>", "Leaving?")
+    rows = {one.todo: one for one in Conversation.objects.all()}
+    one, failed = (f"/admin/cancellations/conversation/{rows[todo].pk}" for todo in ("answer", "not_informed"))
+    person = cast.User.objects.create_user("adam@atntcrm.example", "a-long-password", name="Adam", is_staff=True)
+    person.groups.add(cast.Group.objects.get(name="administrator"))
+    for number in range(3):
+        cast.webhook_delivered(f"https://crm{number}.example.com/hooks/portal")
+    hook = WebhookEndpoint.objects.order_by("created_at", "name").first()
+    shown = {
+        "mara": {
+            "mail-queue": "/admin/cancellations/conversation/?state__exact=open",
+            "mail-empty": "/admin/cancellations/conversation/?state__exact=closed",
+            "mail": f"{one}/change/",
+            "mail-answer": f"{one}/do/answer/",
+            "mail-not-informed": f"{failed}/change/",
+            "request-not-informed": f"/admin/cancellations/cancellationrequest/{request.pk}/change/",
+            "mail-came-in": "/admin/messaging/incomingmessage/",
+            "mails-as-they-look": "/admin/messaging/outgoingmessage/templates/?kind=scheduled&language=de",
+        },
+        "adam": {
+            "webhooks": "/admin/messaging/webhookendpoint/",
+            "webhook": f"/admin/messaging/webhookendpoint/{hook.pk}/change/",
+        },
+    }
+    for scheme, page in desks.items():
+        for who, places in shown.items():
+            page.context.clear_cookies()
+            sign_in_staff(page, f"{who}@atntcrm.example")
+            for name, path in places.items():
+                page.goto(path)
+                if name == "mail-answer":
+                    page.fill("textarea", "You find it under «Billing».")
+                page.wait_for_timeout(900)
+                page.screenshot(path=FOLDER / f"desk-{name}-{scheme}.jpg", type="jpeg", quality=42, full_page=True)
