@@ -114,7 +114,7 @@ def own_data(account: Account, *, now: datetime) -> Row:
             type=Authenticator.Type.WEBAUTHN, user__email=account.email.strip().lower()).order_by("created_at")],
         "messages": [_message(one) for one in OutgoingMessage.objects.filter(
             recipient__iexact=account.email).order_by("created_at")],
-        "mails": [_fields(one, "arrived_at subject text files") for one in IncomingMessage.objects.filter(
+        "mails": [_mail(one) for one in IncomingMessage.objects.filter(
             sender__iexact=account.email).defer("raw").order_by("arrived_at")],
     }  # fmt: skip
 
@@ -177,3 +177,7 @@ def _passkey(one: Authenticator) -> Row:
 def _message(one: OutgoingMessage) -> Row:
     told = _fields(one, "kind about subject created_at sent_at")
     return {**told, "text": WIPED if one.holds_secret else one.text}
+
+
+def _mail(one: IncomingMessage) -> Row:
+    return {**_fields(one, "arrived_at subject text"), "files": ", ".join(name for name, _, _ in one.files)}

@@ -299,8 +299,8 @@ def _addresses(message: Message, name: str) -> list[tuple[str, str]]:
         return []
     found = []
     for told, address in getaddresses([_ascii(value)[:5000] for value in values]):
-        if ADDRESS.fullmatch(address):
-            found.append((_words(told).strip("\"' "), address.encode("utf-8", "replace").decode()))
+        if ADDRESS.fullmatch(plain := _tidy(address)):
+            found.append((_words(told).strip("\"' "), plain))
     return found or [("", one) for value in values for one in ADDRESS.findall(_words(value)[:5000])]
 
 

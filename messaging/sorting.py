@@ -46,7 +46,11 @@ def _is_automatic(mail: Mail, precedence: str) -> bool:
         return True
     if mail.header("Return-Path").replace(" ", "") == "<>":  # RFC 3834, 2
         return True
-    return bool(ROBOTS.match(mail.sender.lower().partition("@")[0]) or AWAY.match(mail.subject))
+    return bool(ROBOTS.match(_local_part(mail)) or AWAY.match(mail.subject))
+
+
+def _local_part(mail: Mail) -> str:
+    return mail.sender.lower().partition("@")[0]
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,9 @@ class Report:
 
 
 def report_of(mail: Mail) -> Report | None:
-    """The delivery report that the mail is; None where it is none."""
+    """The delivery report that the mail is; None where it is none, such as where a person sends us one to look at."""
+    if mail.message.get_content_type() != "multipart/report" and not ROBOTS.match(_local_part(mail)):
+        return None
     fields: list[Message] = []
     original = ""
     for part in mail.message.walk():
@@ -81,7 +87,7 @@ def report_of(mail: Mail) -> Report | None:
 
 def _plain_report(mail: Mail) -> Report | None:
     """Of a server that reports in words alone: what it quotes is found by its Message-ID."""
-    if mail.sender.lower().partition("@")[0] not in ("mailer-daemon", "postmaster"):
+    if _local_part(mail) not in ("mailer-daemon", "postmaster"):
         return None
     found = re.search(r"^[> ]*message-id:\s*(<[^<>\s]{1,248}>)", mail.text, re.IGNORECASE | re.MULTILINE)
     if found is None:

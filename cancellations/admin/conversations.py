@@ -31,7 +31,6 @@ from cancellations.services.conversations import (
     take_up,
 )
 from cancellations.states import ConversationState
-from messaging.models import IncomingMessage
 from messaging.rendering import markdown_to_html
 from messaging.services.inbox import html_of
 
@@ -203,7 +202,8 @@ class ConversationAdmin(VerbAdmin):
 
     def page_context(self, request: HttpRequest, row: Conversation) -> dict[str, Any]:
         letters = list(letters_of(row))
-        told: list[tuple[datetime, str, Any, str]] = [(one.arrived_at, "in", one, _html(one)) for one in mails_of(row)]
+        told: list[tuple[datetime, str, Any, str]]
+        told = [(one.arrived_at, "in", one, html_of(one)) for one in mails_of(row)]
         told += [(one.created_at, "out", one, markdown_to_html(one.shown_text)) for one in letters]
         names = staff_names()
         return {
@@ -264,7 +264,3 @@ class ConversationAdmin(VerbAdmin):
     @display(description="state", ordering="state", label={"waits for us": "warning", "closed": "success"})
     def shown_state(self, row: Conversation) -> str:
         return row.get_state_display()
-
-
-def _html(mail: IncomingMessage) -> str:
-    return html_of(mail)

@@ -42,13 +42,20 @@ def matching_account(request: CancellationRequest) -> Account | None:
     """
     number, username = request.account_number_given, request.username_given
     if request.channel == Channel.EMAIL and not number.strip():
-        held = list(accounts_at(request.email_given)[:2])
+        held = _accounts_of_sender(request)
         return held[0] if len(held) == 1 else None
     account = account_given(account_number=number, username=username) if number.strip() else None
     if account is None and not username.strip():
         contract = Subscription.objects.filter(reference=number.strip().upper()).select_related("account").first()
         account = contract.account if contract else None
     return account if account and account.email.lower() == request.email_given.lower() else None
+
+
+def _accounts_of_sender(request: CancellationRequest) -> list[Account]:
+    """The accounts at the sender's address; of these the one whose username the mail names, if it names one."""
+    held = list(accounts_at(request.email_given))
+    named = [one for one in held if one.username.lower() == request.username_given.strip().lower()]
+    return named or held
 
 
 def accounts_at(email: str) -> QuerySet[Account]:
@@ -85,7 +92,7 @@ def choices_of(request: CancellationRequest, now: datetime) -> list[Subscription
     account = matching_account(request)
     accounts = [account] if account else []
     if request.channel == Channel.EMAIL and not request.account_number_given.strip():
-        accounts = list(accounts_at(request.email_given))
+        accounts = _accounts_of_sender(request)
     open_to = [one for each in accounts for one in cancellable(each, now=now)]
     named = [one for one in open_to if one.reference == request.account_number_given.strip().upper()]
     written = [one for one in open_to if request.channel == Channel.EMAIL and one.reference in request.words.upper()]

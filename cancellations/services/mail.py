@@ -37,6 +37,7 @@ RUN_SECONDS = 120
 WITHOUT_POLICY = timedelta(minutes=5)
 MOST_ANSWERS = 5  # by themselves, to one address in a day: whoever writes in somebody's name floods nobody
 MOST_WORDS = 20_000
+LONGEST_ADDRESS = 254  # of a request
 
 
 def read_due(*, now: datetime) -> int:
@@ -111,11 +112,13 @@ def _take_words(row: IncomingMessage, mail: Mail, now: datetime) -> None:
             row.outcome = "Not answered: a machine wrote it."
         return
     subject_alone = not words and forwarded
-    clear = found.sure and bool(row.sender) and not subject_alone and len(found.numbers) <= MOST_NUMBERS
-    if clear and not _open_request(row) and _may_be_answered(row, now):
-        _cancel(row, words or mail.text, found, now)
-        return
     too_large = len(row.raw) < row.size
+    clear = found.sure and 0 < len(row.sender) <= LONGEST_ADDRESS and len(found.numbers) <= MOST_NUMBERS
+    if clear and not subject_alone and not _open_request(row) and _may_be_answered(row, now):
+        _cancel(row, words or mail.text, found, now)
+        if too_large:  # it counts, but its files are not here
+            send_too_large(row, _converse(row, Todo.TOO_LARGE, found, now), now=now)
+        return
     todo = Todo.TOO_LARGE if too_large else Todo.TAKES_BACK if found.takes_back else Todo.ANSWER
     if todo == Todo.ANSWER and (found.maybe or found.sure) and not row.about:
         todo = Todo.MAYBE

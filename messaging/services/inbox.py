@@ -20,8 +20,8 @@ from messaging.sorting import sort_of
 from messaging.waking import wake
 
 log = logging.getLogger(__name__)
-LEASE = timedelta(minutes=2)
-READING_LEASE = timedelta(minutes=6)  # longer than any task may run
+# Only so that workers do not wait for each other: what holds is the unique UID, and the lock on the row that is read
+LEASE = READING_LEASE = timedelta(minutes=1)
 RUN_SECONDS = 120
 KEPT_OF_TOO_LARGE = 1_000_000
 CLOCKS_DIFFER = timedelta(minutes=5)

@@ -21,9 +21,9 @@ from messaging.waking import wake
 from messaging.wording import active_language
 
 log = logging.getLogger(__name__)
-LEASE = timedelta(minutes=5)
-BATCH = 20
-BATCH_SECONDS = 120  # with the slowest last message still within the lease
+LEASE = timedelta(minutes=2)
+BATCH = 10
+BATCH_SECONDS = 30  # with the slowest last message (four commands of EMAIL_TIMEOUT) still within the lease
 RUN_SECONDS = 150
 RETRY_AFTER = tuple(
     timedelta(seconds=s) for s in (10, 30, 60, 120, 300, 600, 1200, 2400, 3600, 7200, 14400, 28800, 43200, 57600, 86400)

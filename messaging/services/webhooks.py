@@ -29,7 +29,7 @@ from messaging.waking import wake
 log = logging.getLogger(__name__)
 VERSION = "1"
 USE = "webhook secrets"
-LEASE = timedelta(minutes=2)
+LEASE = timedelta(minutes=1)
 RUN_SECONDS = 120
 RETRY_AFTER = tuple(timedelta(seconds=s) for s in (5, 60, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400))
 GIVEN_UP_AFTER = timedelta(days=3)

@@ -115,6 +115,25 @@ class TestACancellation:
         came(mail("Please cancel my subscription." + quoted, subject="Re: Your plan"))
         assert the_request().words == "Re: Your plan\n\nPlease cancel my subscription."
 
+    @pytest.mark.parametrize(
+        "program", ["Gmail", "Gmail, German", "Gmail, French", "Gmail, broken line", "Thunderbird"]
+    )
+    def test_words_below_a_quotation_count(self, alice, came, program):
+        above = corpus.QUOTED[program].format(quoted="How are you?").strip()
+        came(mail(f"{above}\n\nPlease cancel my subscription.\n", subject="Re: Your plan"))
+        assert the_request().words == "Re: Your plan\n\nPlease cancel my subscription."
+
+    def test_of_html_with_its_quotation(self, alice, came):
+        """As Gmail writes it."""
+        page = (
+            '<div dir="ltr">Thank you, all is well.</div><br><div class="gmail_quote"><div class="gmail_attr">On Thu, '
+            'Feb 12, 2026 at 9:00 AM atntcrm &lt;<a href="mailto:support@atntcrm.com">support@atntcrm.com</a>&gt; '
+            "wrote:<br></div><blockquote>Please cancel my subscription.</blockquote></div>"
+        )
+        came(mail(page, content_type="text/html; charset=utf-8", subject="Re: Your plan"))
+        assert not CancellationRequest.objects.exists()
+        assert the_task().todo == "answer"
+
     @pytest.mark.parametrize("program", corpus.FORWARDED)
     def test_what_is_forwarded_goes_to_a_person(self, alice, came, program):
         came(mail(corpus.FORWARDED[program].format(quoted="I want to cancel my subscription."), subject="Fwd: Bye"))
@@ -188,6 +207,12 @@ class TestTheProof:
         prove(client, the_request(), subscription=[other.reference])
         assert the_request().account == other.account
 
+    def test_of_several_accounts_the_username_names_one(self, alice, came, client):
+        other = cast.subscription(cast.account("Bob", email=ADDRESS, username="bobby"))
+        came(mail("Please cancel my subscription. My username: Bobby."))
+        prove(client, the_request())
+        assert the_request().subscription == other
+
 
 class TestMachines:
     @pytest.mark.parametrize(
@@ -232,6 +257,23 @@ class TestMachines:
         cast.deliver_all()
         came(mail(**bounce("<00000000-0000-4000-8000-000000000000@atntcrm.com>", ADDRESS)))
         assert not OutgoingMessage.objects.filter(state="bounced").exists()
+
+    def test_a_person_who_sends_a_report_to_look_at_gets_a_person(self, alice, came):
+        cast.scheduled(alice)
+        cast.deliver_all()
+        sent = OutgoingMessage.objects.get(kind="scheduled")
+        report = mail(**bounce(sent.message_id, ADDRESS)).decode()
+        row = came(mail(**corpus.parts(corpus.plain("What is this?"), f"Content-Type: message/rfc822\n\n{report}")))
+        assert (row.sort, fresh(sent).state, the_task().todo) == ("person", "sent", "answer")
+
+    def test_a_report_in_words_alone(self, alice, came):
+        """As qmail writes one."""
+        cast.scheduled(alice)
+        cast.deliver_all()
+        sent = OutgoingMessage.objects.get(kind="scheduled")
+        words = f"This is the qmail-send program.\n\n--- Below is a copy.\n\nMessage-ID: {sent.message_id}\n"
+        came(mail(words, sender="MAILER-DAEMON@mx.customer.example", subject="failure notice"))
+        assert fresh(sent).state == "bounced"
 
     def test_somebody_who_writes_in_anothers_name_floods_nobody(self, alice, came):
         came(*(mail(f"Cancel AT-10{number}", message_id=f"<{number}@c>") for number in range(4000, 4012)))
@@ -368,7 +410,8 @@ class TestTrouble:
         large = corpus.file("scan.pdf", b"%PDF" + b"x" * 30_000_000)
         came(mail(**corpus.parts(corpus.plain("Please cancel my subscription."), large)))
         assert the_request().received_at == NOW
-        assert letters() == ["prove_address"]
+        assert letters() == ["prove_address", "mail_too_large"]
+        assert (the_task().todo, the_task().request) == ("too_large", the_request())
 
     def test_ten_megabytes_of_text(self, alice, came):
         row = came(mail("Please cancel my subscription.\n" + "bla " * 2_500_000))

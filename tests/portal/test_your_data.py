@@ -62,6 +62,15 @@ def test_all_of_it_as_a_file_and_to_be_read(alice):
         assert part in page, part
 
 
+def test_what_the_holder_wrote_to_us(alice):
+    cast.waits_for_an_answer(alice, "Where is my <b>invoice</b>?")
+    cast.waits_for_an_answer(cast.account("Mallory"), "Somebody else's words")
+    client = client_of(alice)
+    (told,) = json.loads(client.get("/your-data.json").content)["accounts"]
+    assert [one["text"] for one in told["mails"]] == ["Where is my <b>invoice</b>?"]
+    assert "Where is my &lt;b&gt;invoice&lt;/b&gt;?" in client.get("/your-data/").content.decode()
+
+
 def test_what_staff_wrote_for_staff_and_secrets_are_not_in_it(alice):
     client = client_of(alice)
     for address in ("/your-data/", "/your-data.json"):
