@@ -133,9 +133,15 @@ class ConversationAdmin(VerbAdmin):
     change_form_template = "desk/conversation.html"
     verbs = (
         Verb(
+            "send-again", "Send again", PERMISSION, (S.OPEN, S.WAITING), VerbForm, _send_again,
+            "What did not arrive goes out once more, to the same address.", "it goes out again.",
+            applies=lambda row, user: row.todo == Todo.NOT_INFORMED,
+            key="t", decides=True,
+        ),
+        Verb(
             "answer", "Answer", PERMISSION, tuple(S), AnswerForm, _answer,
             "The customer gets it as a mail, below the one that it answers. What comes back lands here.", "answered.",
-            applies=lambda row, user: bool(row.email),
+            applies=lambda row, user: bool(row.email) and row.todo != Todo.NOT_INFORMED,
             key="s", decides=True,
         ),
         Verb(
@@ -149,12 +155,6 @@ class ConversationAdmin(VerbAdmin):
             "file", "File under a request", PERMISSION, tuple(S), FileForm, _file,
             "Its mail stands in the story of that request.", "filed.",
             key="f",
-        ),
-        Verb(
-            "send-again", "Send again", PERMISSION, (S.OPEN, S.WAITING), VerbForm, _send_again,
-            "What did not arrive goes out once more, to the same address.", "it goes out again.",
-            applies=lambda row, user: row.todo == Todo.NOT_INFORMED,
-            key="t", decides=True,
         ),
         Verb(
             "close", "Close", PERMISSION, (S.OPEN, S.WAITING), CloseForm, _close,
