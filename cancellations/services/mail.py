@@ -233,10 +233,24 @@ def _converse(row: IncomingMessage, todo: Todo, found: Recognised | None, now: d
 
 
 def _set_aside(message: IncomingMessage, error: Exception, now: datetime) -> None:
+    """With what can be read of it, so that staff see whose it is; not where reading it kills the reader."""
+    if message.attempts <= MOST_ATTEMPTS:
+        try:
+            return _keep_aside(message, error, now, with_words=True)
+        except OperationalError:
+            raise
+        except Exception:
+            log.info("Mail %s is set aside without its words.", message.pk)
+    return _keep_aside(message, error, now, with_words=False)
+
+
+def _keep_aside(message: IncomingMessage, error: Exception, now: datetime, *, with_words: bool) -> None:
     with transaction.atomic():
         row = IncomingMessage.objects.select_for_update().get(pk=message.pk)
         if row.state != ReadState.WAITING:
             return
+        if with_words:
+            take_apart(row)
         row.state, row.last_error = ReadState.SET_ASIDE, f"{type(error).__name__}: {error}".replace("\x00", "")[:2000]
         row.outcome = "It could not be read. A person has to look at it."
         _converse(row, Todo.NOT_UNDERSTOOD, None, now)

@@ -116,6 +116,11 @@ def _overdue_items(now: datetime) -> list[Item]:
         todo = "mend what the worker stumbled over" if request.enforcement_error else "match it or look at its ground"
         since = local_date(request.received_at, settings.COMPANY_TIME_ZONE)
         found.append((f"{request.reference}, received on {day_words(since)}", todo, url))
+    waiting = Conversation.objects.filter(state=ConversationState.OPEN, waiting_since__lt=now - timedelta(days=1))
+    for one in waiting.order_by("waiting_since", "pk")[:MOST]:
+        url = reverse("admin:cancellations_conversation_change", args=[one.pk])
+        since = local_date(one.waiting_since or now, settings.COMPANY_TIME_ZONE)
+        found.append((f"{one.reference}, since {day_words(since)}", str(one.get_todo_display()), url))
     for refund in Refund.objects.filter(due_on__lt=today).order_by("due_on", "pk")[:MOST]:
         todo = "decide it" if refund.state in UNDECIDED else "see that it is paid"
         url = reverse("admin:billing_refund_change", args=[refund.pk])

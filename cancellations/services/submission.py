@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from itertools import zip_longest
 from uuid import UUID
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
@@ -158,11 +159,15 @@ def submit_by_mail(
     """Somebody cancels by mail (policy 1.1); the answer carries the link that proves the sender.
 
     As for a guest, nothing is matched before. The same mail twice, or the same declaration while the first waits
-    for proof, gives the request that exists.
+    for proof, gives the request that exists. If the mail lay unread for long, the sender still has as long as the
+    link works.
     """
     request = _new(declaration, Channel.EMAIL, submission_key, received_at, now)
     request.state, request.proof = RequestState.UNVERIFIED, proof
-    request.verification_expires_at = received_at + timedelta(days=request.policy_version.verification_days)
+    request.verification_expires_at = max(
+        received_at + timedelta(days=request.policy_version.verification_days),
+        now + timedelta(days=settings.PROOF_LINK_DAYS),
+    )
     return _create(request, "prove_address", now, twin=lambda: _waiting_twin(declaration), answers=answers)
 
 

@@ -1,6 +1,6 @@
 """What people write is answered by a person: threaded, filed, made a request of, closed; and what did not arrive."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -8,7 +8,10 @@ from cancellations.models import CancellationRequest, Conversation
 from cancellations.services import conversations
 from cancellations.services.common import RequestRefused
 from cancellations.services.conversations import notice_failed
+from cancellations.services.enforcement import enforce
 from cancellations.services.mail import read_due
+from cancellations.services.reminders import remind
+from cancellations.services.submission import verify
 from messaging.addresses import reply_address
 from messaging.models import Door, IncomingMessage, MessageState, OutgoingMessage
 from messaging.services.inbox import store
@@ -123,6 +126,16 @@ class TestMakingARequestOfIt:
         assert conversations.declare(conversation=row, by=sam, now=NOW) == first
         assert CancellationRequest.objects.count() == 1
 
+    def test_after_our_own_long_silence_the_sender_still_has_time_for_the_proof(self, alice):
+        of = cast.subscription(alice)
+        row = cast.waits_for_an_answer(alice, "I am leaving.")
+        late = NOW + timedelta(days=45)
+        request = conversations.declare(conversation=row, by=cast.staff("support"), now=late)
+        assert enforce(now=late + timedelta(days=6)) == []
+        verify(request=request, known=alice.username, now=late + timedelta(days=6))
+        request = fresh(request)
+        assert (request.subscription, request.received_at, request.effective_on) == (of, NOW, date(2026, 2, 28))
+
     def test_a_question_of_ours_is_no_mail(self, alice):
         request = cast.in_review(cast.subscription(alice))
         row = conversations.ask(request=request, by=cast.staff("support"), words="Which?", now=NOW)
@@ -214,6 +227,16 @@ class TestTheQueue:
             conversations.hand_to(conversation=row, to=cast.staff("finance"), by=sam, now=NOW)
         desk.post(f"{desk_of(row)}do/release/", {})
         assert fresh(row).assigned_to is None
+
+    def test_what_waits_for_more_than_a_day_is_overdue(self, alice, settings):
+        settings.STAFF_DIGEST_HOUR = -1
+        cast.staff("support")
+        row = cast.waits_for_an_answer(alice)
+        assert remind(now=NOW + 23 * HOUR) == 0
+        assert remind(now=NOW + 25 * HOUR) == 1
+        told = OutgoingMessage.objects.get(kind="staff_overdue")
+        assert f"{row.reference}, since 12 February 2026: answer it" in told.text
+        assert remind(now=NOW + 26 * HOUR) == 0
 
     def test_two_people_at_once(self, alice):
         row, sam, mara = cast.waits_for_an_answer(alice), cast.staff("support"), cast.staff("manager")
