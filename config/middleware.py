@@ -4,6 +4,7 @@ from typing import Any
 from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from csp.middleware import CSPMiddleware
 from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
@@ -30,6 +31,7 @@ STAFF_POLICY = {
 
 
 FOR_STAFF = ("/admin/", "/api/")
+PROVIDER = "/mail-provider/"
 
 
 class Language:
@@ -74,6 +76,21 @@ class StaffSession:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.path.startswith(FOR_STAFF):
             signed_out_when_idle(request)
+        return self.get_response(request)
+
+
+class SmallForms:
+    """What a page's form may send, where Django's own limit has to let a whole mail of the provider through."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        told = request.META.get("CONTENT_LENGTH") or "0"
+        form = (request.content_type or "").startswith("multipart/")  # its files have limits of their own
+        length = int(told) if told.isdecimal() else 0
+        if length > settings.FORM_MOST_BYTES and not form and not request.path.startswith(PROVIDER):
+            raise RequestDataTooBig("The form is larger than a form may be.")
         return self.get_response(request)
 
 

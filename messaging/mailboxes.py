@@ -36,7 +36,8 @@ class Source:
 
     @property
     def name(self) -> str:
-        return f"{self.user}@{self.host}/{self.folder}"
+        port = "" if self.port in (143, 993) else f":{self.port}"
+        return f"{self.user}@{self.host}{port}/{self.folder}"
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 from datetime import UTC, datetime
+from urllib.parse import urlencode
 
 import pytest
 import time_machine
@@ -15,11 +16,13 @@ from cancellations.services.mail import read_due
 from messaging.models import IncomingMessage, MessageState, OutgoingMessage
 from tests import cast
 from tests.cast import NOW, fresh
+from tests.mail import corpus
 from tests.mail.corpus import mail
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 # As config/urls.py has it where ANYMAIL is set
 urlpatterns = [path("mail-provider/", include("anymail.urls")), path("", include("config.urls"))]
+handler400 = "config.errors.bad_request"
 LATER = NOW.replace(hour=20)
 SECRET = "portal:a-long-secret"
 
@@ -68,6 +71,17 @@ class TestTheProvidersWebhook:
         assert answer.status_code == 200
         read_due(now=LATER)
         assert "Hiermit kündige ich." in CancellationRequest.objects.get().words
+
+    def test_a_large_mail_gets_through_and_a_large_form_does_not(self, client, settings):
+        settings.DATA_UPLOAD_MAX_MEMORY_SIZE = settings.INBOUND_MOST_BYTES * 3 // 2  # as where ANYMAIL is set
+        large = corpus.file("scan.pdf", b"%PDF" + b"x" * 3_000_000)
+        raw = mail(**corpus.parts(corpus.plain("Please cancel my subscription."), large))
+        assert as_mime(client, raw).status_code == 200
+        read_due(now=LATER)
+        assert CancellationRequest.objects.count() == 1
+        form = urlencode({"words": "x" * 1_500_000})
+        answer = client.post("/cancel/", form, content_type="application/x-www-form-urlencoded")
+        assert answer.status_code == 413
 
     def test_nobody_else_gets_in(self, client):
         assert as_mime(client, mail("Hi"), secret="portal:wrong").status_code == 400
