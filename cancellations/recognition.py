@@ -27,10 +27,13 @@ _WISH = (
 ENGLISH = (
     rf"(?:^|\b{_WISH} )(?:please |kindly |hereby |now |also |just |[a-z]+ly )*{_VERB}\b"
     rf"(?:(?!\b(?:from|number|data|file|address|user|contact|card|meeting)\b).){{0,80}}\b{_THING}\b",
+    rf"\b(?:am|are|i'm|we're|be) (?:hereby |now |[a-z]+ly )*(?:cancell?ing|terminating|ending|closing|discontinuing|leaving)\b"
+    rf".{{0,80}}\b(?:{_THING}|with you)\b",
+    r"\b(?:consider|treat|take|regard) this .{0,40}\b(?:notice|cancellation|termination)\b",
     r"\b(?:not|n't) (?:to |wish to |want to |going to |be )*(?:auto-?)?renew(?:ed|ing)?\b|\bnon-?renewal\b",
     rf"\b(?:want|like|need|have|get|please|request\w*|ask\w*) .{{0,40}}\b{_THING}\b.{{0,30}}\b(?:cancell?ed|terminated|closed|ended)\b",
-    r"(?:^|\b(?:want|wish|like|need|decided|going|you|hereby|herewith|please|pls|kindly|i|we)(?: to)? )(?:hereby |herewith )*"
-    r"(?:cancel|terminate)(?: (?:it|this|everything|immediately|as soon as possible|asap|effective|as of|with|at|now|"
+    r"(?:^|\b(?:want|wish|like|need|decided|going|you|hereby|herewith|please|pls|kindly|and|then|so|i|we)(?: to)? )(?:hereby |herewith )*"
+    r"(?:cancel|terminate)(?: (?:it|this|everything|all|both|please|pls|immediately|as soon as possible|asap|effective|as of|with|at|now|"
     r"today|because|since|the|my|our|on|from)\b|\s*[,:-]|\s*$)",
     r"\b(?:give|giving|gives?) (?:you )?(?:my |our |formal |written |due )*notice\b",
     r"\b(?:this|the following) (?:is|e-?mail|mail|letter|message).{0,40}\b(?:notice|cancellation|termination)\b",
@@ -45,6 +48,7 @@ GERMAN_THING = (
     r"|lizenzen|tarif|kundenkonto|[a-z]{2,4}-?\d{4,10})"
 )
 GERMAN = (
+    rf"^(?:bitte )?{K}en(?: bitte)?$|^{K}ung bitte\b|\bnicht (?:mehr |länger )*(?:fortsetzen|fortführen|weiterführen)\b",
     r"\bnicht (?:mehr |automatisch |weiter )*(?:zu )?verläng|\bkeine (?:automatische )?verlängerung\b",
     rf"\b(?:ich|wir|hiermit)\b.{{0,60}}\b{K}(?:e|en)\b|\b{K}en? (?:ich|wir)\b|^(?:bitte )?{K}e\b",
     rf"\b(?:möchte|moechte|will|wollen|möchten|würde|würden|muss|werde)\b.{{0,120}}\b{K}en\b",
@@ -99,7 +103,7 @@ DOUBT = re.compile(
     rf"|\b{K}en? (?:[\wäöüß]+ ){{0,5}}nicht\b|\bne .{{0,20}}pas .{{0,20}}{R}|\bn'annul"
     rf"|\b(?:if|in case|before|unless|whether|without|should|suppose) (?:i|we|you|it)?\b.{{0,30}}\b(?:cancel|terminate)"
     rf"|\b(?:wenn|falls|ob|bevor|sollte) .{{0,60}}{K}|\bsi (?:je|nous) .{{0,20}}{R}"
-    rf"|\b(?:think|thinking|consider|considering|wonder|wondering|tempted)\b|\b(?:überleg|erwäg|denke darüber)\w*"
+    rf"|\b(?:think|thinking|consider(?! this)|considering|wonder|wondering|tempted)\b|\b(?:überleg|erwäg|denke darüber)\w*"
     rf"|\b(?:envisag|hésit|réfléchi)\w*|\b(?:already|have|had|has|was|were|did|been) (?:\w+ )?cancel|\b(?:i|we|you|it|they|got) (?:\w+ )?cancell?ed\b"
     rf"|\b(?:habe|hatte|haben|wurde|bereits|schon)\b.{{0,80}}\bge{K[:1]}|\bj'ai {R}|\bavons {R}"
     r"|\b(?:my|our|the|an?|meine|unsere|die|den|einen|meinen|unseren|ma|notre|le|mon) (?:order|appointment|meeting|demo"
@@ -113,8 +117,9 @@ TAKES_BACK = re.compile(
     rf"\b{K}ung|\bzieh\w* .{{0,40}}{K}ung .{{0,20}}zurück|\bannul\w+ (?:ma|notre|la) {R}ation|\brenonce .{{0,20}}{R}"
 )
 SUBJECTS = (
-    (re.compile(rf"^(?:meine |unsere |ordentliche |fristgerechte |fristlose |au(?:ß|ss)erordentliche )?{K}ung\b"), "de"),
-    (re.compile(r"^(?:(?:my|our|request for|notice of|formal|subscription|account|contract) )*(?:cancellation|termination|closure)"
+    (re.compile(rf"^(?:meine |unsere |ordentliche |fristgerechte |fristlose |au(?:ß|ss)erordentliche )?(?:vertrags|abo|abonnements?|konto)?-?{K}ung\b"
+                rf"|^(?:bitte |mein |unser |meinen |unseren )?{GERMAN_THING} (?:bitte )?{K}en\b"), "de"),
+    (re.compile(r"^(?:(?:my|our|request for|notice of|formal|subscription|account|contract) )*(?:cancell?ation|termination|closure)"
                 r"\b(?! (?:policy|fees?|terms|question|rules|conditions|deadline))|^(?:please )?(?:cancel|terminate)\b"), "en"),
     (re.compile(rf"^(?:ma |demande de |lettre de )?{R}ation\b|^{R}er\b"), "fr"),
 )  # fmt: skip
