@@ -33,7 +33,7 @@ from cancellations.notice import (
 )
 from cancellations.picture import Point, points
 from cancellations.states import OPEN, ConversationState, PolicyState, RequestState, TerminationState
-from messaging.models import FAILED, IncomingMessage, MessageState, OutgoingMessage
+from messaging.models import NOT_ARRIVED, IncomingMessage, MessageState, OutgoingMessage
 
 AMONG_STAFF = frozenset({"claim", "assign", "release"})
 
@@ -285,7 +285,7 @@ def attachments_of(request: CancellationRequest) -> QuerySet[Attachment]:
 
 def failed_letters(request: CancellationRequest) -> QuerySet[OutgoingMessage]:
     """Messages about the declaration that did not arrive, and that nobody has settled: the customer is not informed."""
-    return OutgoingMessage.objects.filter(about=request.declaration, state__in=FAILED, settled_at__isnull=True)
+    return OutgoingMessage.objects.filter(NOT_ARRIVED, about=request.declaration)
 
 
 def mails_about(request: CancellationRequest) -> QuerySet[IncomingMessage]:

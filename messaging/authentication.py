@@ -17,7 +17,7 @@ def verdict(mail: Mail, *, own_servers: list[str]) -> tuple[str, str]:
     """
     for name, value in mail.ordered("Authentication-Results", "Received"):
         if name == "received":
-            if not _is_own(_by(value), own_servers):
+            if not traced_by(value, own_servers=own_servers):
                 break
             continue
         try:
@@ -54,10 +54,10 @@ def _aligned(domain: str, sender: str) -> bool:
     return domain == sender or domain.endswith(f".{sender}") or sender.endswith(f".{domain}")
 
 
-def _by(received: str) -> str:
-    words = received.split()
-    lower = [word.lower() for word in words]
-    return words[lower.index("by") + 1] if "by" in lower[:-1] else ""
+def traced_by(received: str, *, own_servers: list[str]) -> bool:
+    """Whether a server of ours wrote this Received header (RFC 5321, 4.4)."""
+    words = received.lower().split()
+    return _is_own(words[words.index("by") + 1] if "by" in words[:-1] else "", own_servers)
 
 
 def _is_own(server: str, own: list[str]) -> bool:

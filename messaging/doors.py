@@ -7,9 +7,8 @@ from anymail.inbound import AnymailInboundMessage
 from anymail.signals import AnymailInboundEvent, AnymailTrackingEvent, inbound, tracking
 from django.utils import timezone
 
-from messaging.mime import Unreadable, parse
 from messaging.models import Door
-from messaging.services.inbox import received_by_us, store
+from messaging.services.inbox import hand_over
 from messaging.services.outbox import note_bounce
 
 log = logging.getLogger(__name__)
@@ -23,13 +22,7 @@ def connect() -> None:
 
 def take_in(sender: Any, event: AnymailInboundEvent, esp_name: str, **kwargs: Any) -> None:
     """Stores the mail. If that fails, the provider hears so, and sends it again."""
-    now = timezone.now()
-    raw = _raw(event.message)
-    try:
-        arrived_at = received_by_us(parse(raw), now)
-    except Unreadable:  # kept all the same; staff look at it
-        arrived_at = now
-    store(raw=raw, arrived_at=arrived_at, door=Door.WEBHOOK, now=now)
+    hand_over(raw=_raw(event.message), door=Door.WEBHOOK, now=timezone.now())
 
 
 def take_report(sender: Any, event: AnymailTrackingEvent, esp_name: str, **kwargs: Any) -> None:

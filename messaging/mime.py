@@ -59,7 +59,6 @@ class Mail:
     sender_name: str
     recipients: tuple[str, ...]
     subject: str
-    language: str
     text: str
     html: str
     files: tuple[File, ...]
@@ -67,9 +66,6 @@ class Mail:
 
     def header(self, name: str) -> str:
         return _header(self.message, name)
-
-    def headers(self, name: str) -> list[str]:
-        return [_words(value) for key, value in self.message.raw_items() if key.lower() == name.lower()]
 
     def ordered(self, *names: str) -> list[tuple[str, str]]:
         """The headers of these names in their order, the newest first (RFC 5322, 3.6.7)."""
@@ -115,12 +111,12 @@ def parse(raw: bytes, *, whole: bool = True) -> Mail:
         text = text_of(html)
     if len(text) > MOST_TEXT:
         found.remark(f"Its text is long: {len(text):,} characters, of which the first {MOST_TEXT:,} are shown.")
-    name, sender = _addresses(message, "From")[:1][0] if _addresses(message, "From") else ("", "")
+    name, sender = next(iter(_addresses(message, "From")), ("", ""))
     if not sender:
         found.remark("It does not say who sent it.")
     return Mail(
         message=message,
-        message_id=_ids(message, "Message-ID")[:1][0] if _ids(message, "Message-ID") else "",
+        message_id=next(iter(_ids(message, "Message-ID")), ""),
         in_reply_to=next(iter(_ids(message, "In-Reply-To")), ""),
         references=tuple(_ids(message, "References")[-30:]),
         sender=sender,
@@ -131,7 +127,6 @@ def parse(raw: bytes, *, whole: bool = True) -> Mail:
             for _, address in _addresses(message, header)[:50]
         ),
         subject=" ".join(_header(message, "Subject").split())[:250],
-        language=_header(message, "Content-Language")[:12],
         text=text[:MOST_TEXT].strip(),
         html=html,
         files=tuple(found.files),
@@ -273,9 +268,7 @@ def _header(message: Message, name: str) -> str:
 
 
 def _words(raw: object) -> str:
-    value = str(raw)
-    if any("\udc80" <= mark <= "\udcff" for mark in value):  # bytes beyond ASCII, as they came
-        value = _decoded(value.encode("utf-8", "surrogateescape"), "")
+    value = _readable(str(raw))
     if "=?" in value:
         try:
             chunks = decode_header(value)
@@ -298,13 +291,14 @@ def _addresses(message: Message, name: str) -> list[tuple[str, str]]:
     if not values:
         return []
     found = []
-    for told, address in getaddresses([_ascii(value)[:5000] for value in values]):
+    for told, address in getaddresses([_readable(value)[:5000] for value in values]):
         if ADDRESS.fullmatch(plain := _tidy(address)):
             found.append((_words(told).strip("\"' "), plain))
     return found or [("", one) for value in values for one in ADDRESS.findall(_words(value)[:5000])]
 
 
-def _ascii(value: str) -> str:
+def _readable(value: str) -> str:
+    """Bytes beyond ASCII, as they came in a header, as the text that they are."""
     if any("\udc80" <= mark <= "\udcff" for mark in value):
         return _decoded(value.encode("utf-8", "surrogateescape"), "")
     return value

@@ -19,7 +19,7 @@ from cancellations.jurisdictions import PROFILES
 from cancellations.models import CancellationRequest, Kind
 from cancellations.queries import overdue_requests
 from cancellations.states import OPEN, ConversationState, RequestState
-from messaging.models import FAILED, OutgoingMessage
+from messaging.models import NOT_ARRIVED, OutgoingMessage
 
 MOST_FOUND = 500
 AT_WORK = (ConversationState.OPEN, ConversationState.WAITING)
@@ -109,13 +109,16 @@ class Ground(admin.SimpleListFilter):
 
 def who_work_on_requests() -> QuerySet[User]:
     """Active staff of the roles that may claim requests."""
-    roles = Group.objects.filter(permissions__codename="assign_request")
-    return User.objects.filter(is_staff=True, is_active=True, groups__in=roles).distinct().order_by("name", "email")
+    return _who_may("assign_request")
 
 
 def who_answer_mail() -> QuerySet[User]:
     """Active staff of the roles that may answer mail."""
-    roles = Group.objects.filter(permissions__codename="answer_conversation")
+    return _who_may("answer_conversation")
+
+
+def _who_may(codename: str) -> QuerySet[User]:
+    roles = Group.objects.filter(permissions__codename=codename)
     return User.objects.filter(is_staff=True, is_active=True, groups__in=roles).distinct().order_by("name", "email")
 
 
@@ -129,7 +132,7 @@ class Informed(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[CancellationRequest]) -> QuerySet[CancellationRequest]:
         if self.value() == "no":
-            failed = OutgoingMessage.objects.filter(state__in=FAILED, settled_at__isnull=True)
+            failed = OutgoingMessage.objects.filter(NOT_ARRIVED)
             return queryset.filter(declaration__in=failed.exclude(about="").values("about"))
         return queryset
 

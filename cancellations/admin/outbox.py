@@ -14,7 +14,7 @@ from unfold.decorators import display
 
 from accounts.desk import DeskAdmin
 from cancellations.samples import LANGUAGES, kinds, sample
-from messaging.models import FAILED, VARIABLES, CannedReply, MessageState, OutgoingMessage
+from messaging.models import NOT_ARRIVED, VARIABLES, CannedReply, MessageState, OutgoingMessage
 from messaging.rendering import markdown_to_html
 from messaging.services.outbox import send_again
 
@@ -27,7 +27,7 @@ class Arrived(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[OutgoingMessage]) -> QuerySet[OutgoingMessage]:
         if self.value() == "no":
-            return queryset.filter(state__in=FAILED, settled_at__isnull=True)
+            return queryset.filter(NOT_ARRIVED)
         return queryset
 
 

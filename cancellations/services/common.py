@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext_noop
 
 from accounts.history import recorded
-from accounts.models import Account
+from accounts.models import Account, User
 from accounts.queries import account_given
 from billing.models import Subscription
 from billing.states import IllegalTransition
@@ -15,6 +15,8 @@ from cancellations.models import CancellationRequest, Channel, Conversation, Pol
 from cancellations.queries import cancellable, outcome_of
 from cancellations.states import ConversationState, RequestState
 
+ASSIGN, ANSWER = "cancellations.assign_request", "cancellations.answer_conversation"
+DOES = {ASSIGN: "work on requests", ANSWER: "answer mail"}
 COUNTS_AS_ORDINARY = gettext_noop("The cooling-off days were over when it was received")
 
 
@@ -125,6 +127,18 @@ def match(request: CancellationRequest, subscription: Subscription) -> None:
     request.explanation = [each.frozen() for each in found.assessment.steps]
     request.effective_on, request.effective_at = found.effective_on, found.effective_at
     request.refund_quoted = found.refund
+
+
+def put_into_hands(row: CancellationRequest | Conversation, *, to: User | None, by: User, permission: str) -> None:
+    """Gives a locked row to somebody who may work on it, or back to the queue (`to` is None). Raises RequestRefused."""
+    if to is not None and not (to.is_active and to.is_staff and to.has_perm(permission)):
+        raise RequestRefused(f"{to} does not {DOES[permission]}.")
+    if row.assigned_to_id == (to.pk if to else None):
+        raise RequestRefused(f"{to} has it in hand already." if to else "Nobody has it in hand.")
+    row.assigned_to = to
+    verb = "release" if to is None else "claim" if to.pk == by.pk else "assign"
+    with recorded(verb, actor="staff", by=by.pk, why=f"to {to}" if verb == "assign" else ""):
+        row.save(update_fields=["assigned_to"])
 
 
 def open_conversation(

@@ -3,7 +3,6 @@
 from datetime import date, datetime
 from uuid import UUID, uuid5
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 
@@ -12,20 +11,17 @@ from accounts.models import User
 from accounts.permits import permitted
 from billing.models import Refund
 from billing.states import IllegalTransition
-from cancellations.jurisdictions import profile_for
 from cancellations.letters import send_written
-from cancellations.models import CancellationRequest, Conversation, Kind, Proof, Termination, Todo
+from cancellations.models import CancellationRequest, Conversation, Kind, Termination, Todo
 from cancellations.queries import declared
-from cancellations.services.common import RequestRefused, accounts_at, open_conversation
-from cancellations.services.submission import Declaration, submit_by_mail
+from cancellations.services.common import ANSWER, RequestRefused, accounts_at, open_conversation, put_into_hands
+from cancellations.services.submission import declared_by_mail, submit_by_mail
 from cancellations.states import ConversationState
-from messaging.models import FAILED, Checked, IncomingMessage, OutgoingMessage, Sort
+from messaging.models import FAILED, NOT_ARRIVED, IncomingMessage, OutgoingMessage, Sort
 from messaging.services import outbox
-from messaging.wording import language_for
 
-PERMISSION = "cancellations.answer_conversation"
+PERMISSION = ANSWER
 S = ConversationState
-MOST_WORDS = 20_000
 BATCH = 100
 
 
@@ -109,30 +105,20 @@ def declare(
     mail = mails_of(row).filter(sort__in=["", Sort.PERSON, Sort.AUTOMATIC, Sort.LIST]).order_by("arrived_at").first()
     if mail is None or not row.email:
         raise RequestRefused("There is no mail here, or no sender, of which a request could be made.")
-    holder = accounts_at(row.email).first()
-    words = f"{mail.subject}\n\n{mail.text}".strip()[:MOST_WORDS]
-    declaration = Declaration(
+    declaration = declared_by_mail(
+        mail,
+        email=row.email,
+        words=mail.text,
+        holder=accounts_at(row.email).first(),
         account_number=account_number.strip(),
         username=username.strip(),
-        email=row.email,
-        name=mail.sender_name,
-        words=words,
         kind=Kind(kind),
-        cause=words if kind == Kind.FOR_CAUSE else "",
-        requested_end=requested_end if kind == Kind.ORDINARY else None,
-        language=language_for(row.language),
-        jurisdiction=profile_for(holder.country if holder else "", settings.JURISDICTION).code,
+        requested_end=requested_end,
+        language=row.language,
     )
     key = uuid5(mail.pk, f"declared {account_number.strip().upper()}")
     with recorded("declare", actor="staff", by=by.pk):
-        request = submit_by_mail(
-            declaration=declaration,
-            submission_key=key,
-            proof=Proof.LINK if mail.checked == Checked.PASSED else Proof.LINK_AND_NUMBER,
-            answers=mail,
-            received_at=mail.arrived_at,
-            now=now,
-        )
+        request = submit_by_mail(declaration=declaration, submission_key=key, mail=mail, now=now)
         row.request, row.about = request, request.declaration
         row.closing_words = f"It is the cancellation {request.declaration}."
         _move(row, S.CLOSED, now)
@@ -186,14 +172,7 @@ def take_up(*, conversation: Conversation, by: User, now: datetime) -> Conversat
 def hand_to(*, conversation: Conversation, to: User | None, by: User, now: datetime) -> Conversation:
     """Puts it into somebody's hands, or back into the queue (`to` is None). Raises RequestRefused."""
     row = _locked(conversation, "assign", S.OPEN, S.WAITING)
-    if to is not None and not (to.is_active and to.is_staff and to.has_perm(PERMISSION)):
-        raise RequestRefused(f"{to} does not answer mail.")
-    if row.assigned_to_id == (to.pk if to else None):
-        raise RequestRefused(f"{to} has it in hand already." if to else "Nobody has it in hand.")
-    row.assigned_to = to
-    verb = "release" if to is None else "claim" if to.pk == by.pk else "assign"
-    with recorded(verb, actor="staff", by=by.pk, why=f"to {to}" if verb == "assign" else ""):
-        row.save(update_fields=["assigned_to"])
+    put_into_hands(row, to=to, by=by, permission=PERMISSION)
     return row
 
 
@@ -202,7 +181,7 @@ def notice_failed(*, now: datetime) -> int:
 
     Each message is a transaction of its own, and is told of once.
     """
-    failed = OutgoingMessage.objects.filter(state__in=FAILED, noticed=False, settled_at__isnull=True)
+    failed = OutgoingMessage.objects.filter(NOT_ARRIVED, noticed=False)
     keys = list(failed.order_by("created_at").values_list("pk", flat=True)[:BATCH])
     return sum(_notice(key, now) for key in keys)
 

@@ -9,11 +9,11 @@ from accounts.models import User
 from accounts.permits import permitted
 from cancellations.letters import send_letter
 from cancellations.models import CancellationRequest, Note
-from cancellations.services.common import RequestRefused, locked
+from cancellations.services.common import ASSIGN, RequestRefused, locked, put_into_hands
 from cancellations.states import OPEN, RequestState
 from messaging.models import OutgoingMessage
 
-PERMISSION = "cancellations.assign_request"
+PERMISSION = ASSIGN
 ASKED_AGAIN_AFTER = timedelta(hours=1)
 
 
@@ -25,14 +25,7 @@ def assign(*, request: CancellationRequest, to: User | None, by: User, now: date
     Raises RequestRefused where it is there already or the person may not work on requests, IllegalTransition.
     """
     request = locked(request, "assign", *OPEN)
-    if to is not None and not (to.is_active and to.is_staff and to.has_perm(PERMISSION)):
-        raise RequestRefused(f"{to} does not work on requests.")
-    if request.assigned_to_id == (to.pk if to else None):
-        raise RequestRefused(f"{to} has it in hand already." if to else "Nobody has it in hand.")
-    request.assigned_to = to
-    verb = "release" if to is None else "claim" if to.pk == by.pk else "assign"
-    with recorded(verb, actor="staff", by=by.pk, why=f"to {to}" if verb == "assign" else ""):
-        request.save(update_fields=["assigned_to"])
+    put_into_hands(request, to=to, by=by, permission=PERMISSION)
     return request
 
 

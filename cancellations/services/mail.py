@@ -5,27 +5,25 @@ it was; a mail that cannot be understood is set aside with a task for staff, and
 """
 
 import logging
-import time
 from datetime import datetime, timedelta
 from uuid import uuid5
 
 from django.conf import settings
 from django.db import OperationalError, transaction
 
-from accounts.models import Account
 from billing.periods import local_date
-from cancellations.jurisdictions import profile_for
 from cancellations.letters import send_too_large
-from cancellations.models import Conversation, Kind, Proof, Todo
+from cancellations.models import Conversation, Kind, Todo
 from cancellations.queries import NoPolicyInForce, declared
 from cancellations.recognition import MOST_NUMBERS, Recognised, recognise
 from cancellations.services.common import accounts_at, open_conversation
-from cancellations.services.submission import Declaration, send_proof_again, submit_by_mail
+from cancellations.services.submission import declared_by_mail, send_proof_again, submit_by_mail
 from cancellations.states import OPEN
 from messaging.addresses import our_message, reference_in
 from messaging.mime import Mail
-from messaging.models import Checked, IncomingMessage, OutgoingMessage, ReadState, Sort
+from messaging.models import IncomingMessage, OutgoingMessage, ReadState, Sort
 from messaging.quoting import own_words
+from messaging.runs import Run
 from messaging.services.inbox import MOST_ATTEMPTS, claim_waiting, earlier_twin, take_apart
 from messaging.services.outbox import note_bounce
 from messaging.sorting import report_of
@@ -36,17 +34,16 @@ log = logging.getLogger(__name__)
 RUN_SECONDS = 120
 WITHOUT_POLICY = timedelta(minutes=5)
 MOST_ANSWERS = 5  # by themselves, to one address in a day: whoever writes in somebody's name floods nobody
-MOST_WORDS = 20_000
 LONGEST_ADDRESS = 254  # of a request
 
 
 def read_due(*, now: datetime) -> int:
     """Reads what waits, several workers at once if need be; returns how many mails were read."""
-    done, started = 0, time.monotonic()
-    while (message := claim_waiting(now=now + timedelta(seconds=int(time.monotonic() - started)))) is not None:
+    done, run = 0, Run(now, seconds=RUN_SECONDS)
+    while (message := claim_waiting(now=run.now)) is not None:
         _read(message, now)
         done += 1
-        if time.monotonic() - started > RUN_SECONDS:
+        if run.is_over:
             wake("mail.read")
             break
     return done
@@ -112,7 +109,7 @@ def _take_words(row: IncomingMessage, mail: Mail, now: datetime) -> None:
             row.outcome = "Not answered: a machine wrote it."
         return
     subject_alone = not words and forwarded
-    too_large = len(row.raw) < row.size
+    too_large = not row.is_whole
     clear = found.sure and 0 < len(row.sender) <= LONGEST_ADDRESS and len(found.numbers) <= MOST_NUMBERS
     if clear and not subject_alone and not _open_request(row) and _may_be_answered(row, now):
         _cancel(row, words or mail.text, found, now)
@@ -173,40 +170,24 @@ def _cancel(row: IncomingMessage, words: str, found: Recognised, now: datetime) 
     holder = accounts_at(row.sender).first()
     told = []
     for number in found.numbers or ("",):
-        declaration = _declaration(row, words, found, number, holder)
-        request = submit_by_mail(
-            declaration=declaration,
-            submission_key=uuid5(row.pk, number),
-            proof=Proof.LINK if row.checked == Checked.PASSED else Proof.LINK_AND_NUMBER,
-            answers=row,
-            received_at=row.arrived_at,
-            now=now,
+        key = uuid5(row.pk, number)
+        declaration = declared_by_mail(
+            row,
+            email=row.sender.lower(),
+            words=words,
+            holder=holder,
+            account_number=number[:40],
+            username=found.username[:150] if len(found.numbers) < 2 else "",
+            kind=Kind(found.kind),
+            requested_end=found.requested_end,
+            language=found.language or (holder.language if holder else settings.LANGUAGE_CODE),
         )
-        if request.submission_key != uuid5(row.pk, number):
+        request = submit_by_mail(declaration=declaration, submission_key=key, mail=row, now=now)
+        if request.submission_key != key:
             send_proof_again(request=request, now=now)
         told.append(request.declaration)
     row.about = told[0]
     row.outcome = f"A cancellation: {', '.join(told)}."
-
-
-def _declaration(
-    row: IncomingMessage, words: str, found: Recognised, number: str, holder: Account | None
-) -> Declaration:
-    kind = Kind(found.kind)
-    sent = f"{row.subject}\n\n{words}".strip()[:MOST_WORDS]
-    language = found.language or (holder.language if holder else settings.LANGUAGE_CODE)
-    return Declaration(
-        account_number=number[:40],
-        username=found.username[:150] if len(found.numbers) < 2 else "",
-        email=row.sender.lower(),
-        name=row.sender_name,
-        words=sent,
-        kind=kind,
-        cause=sent if kind == Kind.FOR_CAUSE else "",
-        requested_end=found.requested_end if kind == Kind.ORDINARY else None,
-        language=language_for(language),
-        jurisdiction=profile_for(holder.country if holder else "", settings.JURISDICTION).code,
-    )
 
 
 def _converse(row: IncomingMessage, todo: Todo, found: Recognised | None, now: datetime) -> Conversation:

@@ -18,7 +18,7 @@ from billing.states import UNDECIDED, RefundState
 from cancellations.models import CancellationRequest, Conversation, Reminder
 from cancellations.queries import overdue_requests
 from cancellations.states import OPEN, ConversationState, RequestState
-from messaging.models import FAILED, Mailbox, OutgoingMessage
+from messaging.models import NOT_ARRIVED, Mailbox, OutgoingMessage
 from messaging.rendering import Value
 from messaging.services.outbox import queue_message
 from messaging.services.webhooks import disable, failing_endpoints, warned
@@ -79,7 +79,7 @@ def _figures(now: datetime) -> dict[str, Value]:
     told |= {f"refunds_{name}": str(count) for name, count in refunds.items()}
     told["received"] = str(CancellationRequest.objects.filter(received_at__gt=day, received_at__lte=now).count())
     told["overdue"] = [f"{what}: {todo}" for what, todo, _ in _overdue_items(now)]
-    told["given_up"] = str(OutgoingMessage.objects.filter(state__in=FAILED, settled_at__isnull=True).count())
+    told["given_up"] = str(OutgoingMessage.objects.filter(NOT_ARRIVED).count())
     told["mail"] = str(Conversation.objects.filter(state=ConversationState.OPEN).count())
     told["unread"] = [str(one) for one in Mailbox.objects.filter(failing_since__isnull=False)]
     told["day"] = day_words(today)

@@ -12,10 +12,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from accounts.history import recorded
+from accounts.models import Account
 from billing.models import Subscription
 from billing.periods import local_date
 from billing.states import IllegalTransition
-from cancellations.jurisdictions import DEFAULT
+from cancellations.jurisdictions import DEFAULT, profile_for
 from cancellations.letters import send_letter
 from cancellations.models import CancellationRequest, Channel, Kind, Proof, ReviewMode, request_reference
 from cancellations.queries import declared, has_ended, open_request_for, policy_in_force
@@ -33,11 +34,13 @@ from cancellations.services.receipts import issue_receipt
 from cancellations.services.refunds import queue_refund_asked_for, refuse_while_refunded, void_refund
 from cancellations.states import OPEN, RequestState
 from cancellations.telling import tell_of_request
-from messaging.models import EventType, IncomingMessage, OutgoingMessage
+from messaging.models import Checked, EventType, IncomingMessage, OutgoingMessage
 from messaging.waking import wake
+from messaging.wording import language_for
 
 TAKEN_BACK = gettext_noop("You took the cancellation back.")
 LINK_PAUSE = timedelta(minutes=1)
+MOST_WORDS_OF_MAIL = 20_000  # the mail itself is kept whole
 
 
 @dataclass(frozen=True)
@@ -147,28 +150,53 @@ def submit_as_guest(
     return _create(request, "prove_address", now, twin=lambda: _waiting_twin(declaration))
 
 
-def submit_by_mail(
+def declared_by_mail(
+    mail: IncomingMessage,
     *,
-    declaration: Declaration,
-    submission_key: UUID,
-    proof: Proof,
-    answers: IncomingMessage,
-    received_at: datetime,
-    now: datetime,
+    email: str,
+    words: str,
+    holder: Account | None,
+    account_number: str,
+    username: str,
+    kind: Kind,
+    requested_end: date | None,
+    language: str,
+) -> Declaration:
+    """What a mail declares, with its subject and these words as sent; `holder` has an account at the address."""
+    sent = f"{mail.subject}\n\n{words}".strip()[:MOST_WORDS_OF_MAIL]
+    return Declaration(
+        account_number=account_number,
+        username=username,
+        email=email,
+        name=mail.sender_name,
+        words=sent,
+        kind=kind,
+        cause=sent if kind == Kind.FOR_CAUSE else "",
+        requested_end=requested_end if kind == Kind.ORDINARY else None,
+        language=language_for(language),
+        jurisdiction=profile_for(holder.country if holder else "", settings.JURISDICTION).code,
+    )
+
+
+def submit_by_mail(
+    *, declaration: Declaration, submission_key: UUID, mail: IncomingMessage, now: datetime
 ) -> CancellationRequest:
     """Somebody cancels by mail (policy 1.1); the answer carries the link that proves the sender.
+
+    It counts from the mail's arrival. More proof is asked for where our server did not find the sender genuine.
 
     As for a guest, nothing is matched before. The same mail twice, or the same declaration while the first waits
     for proof, gives the request that exists. If the mail lay unread for long, the sender still has as long as the
     link works.
     """
-    request = _new(declaration, Channel.EMAIL, submission_key, received_at, now)
-    request.state, request.proof = RequestState.UNVERIFIED, proof
+    request = _new(declaration, Channel.EMAIL, submission_key, mail.arrived_at, now)
+    request.state = RequestState.UNVERIFIED
+    request.proof = Proof.LINK if mail.checked == Checked.PASSED else Proof.LINK_AND_NUMBER
     request.verification_expires_at = max(
-        received_at + timedelta(days=request.policy_version.verification_days),
+        mail.arrived_at + timedelta(days=request.policy_version.verification_days),
         now + timedelta(days=settings.PROOF_LINK_DAYS),
     )
-    return _create(request, "prove_address", now, twin=lambda: _waiting_twin(declaration), answers=answers)
+    return _create(request, "prove_address", now, twin=lambda: _waiting_twin(declaration), answers=mail)
 
 
 @transaction.atomic

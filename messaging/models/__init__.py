@@ -1,7 +1,7 @@
 """What enters and leaves: mail in both directions, and webhooks."""
 
 from messaging.models.incoming import READ_TRANSITIONS, Checked, Door, IncomingMessage, Mailbox, ReadState, Sort
-from messaging.models.outgoing import FAILED, PROVING_LINK, TRANSITIONS, MessageState, OutgoingMessage
+from messaging.models.outgoing import FAILED, NOT_ARRIVED, PROVING_LINK, TRANSITIONS, MessageState, OutgoingMessage
 from messaging.models.replies import VARIABLES, CannedReply, refuse_unknown_variables
 from messaging.models.webhooks import (
     DELIVERY_TRANSITIONS,
@@ -16,6 +16,7 @@ from messaging.models.webhooks import (
 __all__ = [
     "DELIVERY_TRANSITIONS",
     "FAILED",
+    "NOT_ARRIVED",
     "PROVING_LINK",
     "READ_TRANSITIONS",
     "TRANSITIONS",

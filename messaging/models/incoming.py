@@ -149,3 +149,8 @@ class IncomingMessage(models.Model):
 
     def __str__(self) -> str:
         return self.subject or "(no subject)"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of it was kept, and not its beginning alone."""
+        return len(self.raw) >= self.size

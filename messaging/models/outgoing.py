@@ -29,6 +29,7 @@ TRANSITIONS = (
     (MessageState.BOUNCED, MessageState.PENDING),
 )
 FAILED = (MessageState.DEAD, MessageState.BOUNCED)
+NOT_ARRIVED = models.Q(state__in=FAILED, settled_at__isnull=True)  # somebody is not informed
 
 
 class OutgoingMessage(models.Model):

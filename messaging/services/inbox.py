@@ -1,7 +1,6 @@
 """Mail that comes in: stored as it came, with its time of arrival, before anybody looks at it."""
 
 import logging
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -12,10 +11,11 @@ from django.db.models import F
 from django.utils.safestring import mark_safe
 
 from messaging.addresses import is_ours, our_message
-from messaging.authentication import verdict
+from messaging.authentication import traced_by, verdict
 from messaging.mailboxes import TROUBLE, Folder, Listed, Source, opened, source_of
 from messaging.mime import File, Mail, Unreadable, parse, safe_html
 from messaging.models import Checked, Door, IncomingMessage, Mailbox, ReadState
+from messaging.runs import Run
 from messaging.sorting import sort_of
 from messaging.waking import wake
 
@@ -57,6 +57,11 @@ def store(
     return message
 
 
+def hand_over(*, raw: bytes, door: Door, now: datetime) -> IncomingMessage:
+    """Keeps a mail that our mail server, or its provider, hands over after it took it."""
+    return store(raw=raw, arrived_at=_received_by_us(raw, now), door=door, now=now)
+
+
 def fetch_all(*, now: datetime) -> int:
     """Reads what is new in each mailbox of the settings, first the one that was read longest ago.
 
@@ -65,10 +70,10 @@ def fetch_all(*, now: datetime) -> int:
     sources = {source.name: source for source in map(source_of, settings.INBOUND_MAILBOXES)}
     known = dict(Mailbox.objects.filter(name__in=sources).values_list("name", "read_at"))
     long_ago = datetime.min.replace(tzinfo=UTC)
-    stored, started = 0, time.monotonic()
+    stored, run = 0, Run(now, seconds=RUN_SECONDS)
     for name in sorted(sources, key=lambda one: known.get(one) or long_ago):
         stored += fetch(source=sources[name], now=now)
-        if time.monotonic() - started > RUN_SECONDS:
+        if run.is_over:
             wake("messaging.fetch")
             break
     return stored
@@ -111,7 +116,7 @@ def claim_waiting(*, now: datetime) -> IncomingMessage | None:
 
 def take_apart(message: IncomingMessage) -> Mail:
     """Reads the mail and writes what it says into the row, which is not saved. Raises mime.Unreadable."""
-    mail = parse(bytes(message.raw), whole=len(message.raw) >= message.size)
+    mail = _parsed(message)
     message.message_id, message.digest = mail.message_id, mail.digest
     message.in_reply_to, message.references = mail.in_reply_to, list(mail.references)
     message.sender, message.sender_name = mail.sender, mail.sender_name
@@ -142,17 +147,20 @@ def earlier_twin(message: IncomingMessage) -> IncomingMessage | None:
     return same.exclude(pk=message.pk).order_by("stored_at", "id").first()
 
 
-def received_by_us(mail: Mail, now: datetime) -> datetime:
+def _received_by_us(raw: bytes, now: datetime) -> datetime:
     """When our mail server took a mail that was handed over later: by the newest trace, if it is our server's."""
-    newest = next((value for _, value in mail.ordered("Received")), "")
-    words = newest.lower().split()
-    server = words[words.index("by") + 1].rstrip(".;") if "by" in words[:-1] else ""
-    own = any(server == one.lower() or server.endswith(f".{one.lower()}") for one in settings.MAIL_SERVERS)
     try:
-        at = parsedate_to_datetime(newest.rpartition(";")[2].strip()) if own else now
-    except (ValueError, TypeError, IndexError):
+        newest = next((value for _, value in parse(raw).ordered("Received")), "")
+        at = parsedate_to_datetime(newest.rpartition(";")[2].strip())
+    except (Unreadable, ValueError, TypeError, IndexError):  # kept all the same; staff look at it
+        return now
+    if not traced_by(newest, own_servers=settings.MAIL_SERVERS):
         return now
     return min(at, now) if at.tzinfo is not None else now
+
+
+def _parsed(message: IncomingMessage) -> Mail:
+    return parse(bytes(message.raw), whole=message.is_whole)
 
 
 def _lease(mailbox: Mailbox, now: datetime) -> bool:
@@ -162,7 +170,7 @@ def _lease(mailbox: Mailbox, now: datetime) -> bool:
 
 def _read(folder: Folder, mailbox: Mailbox, now: datetime) -> Iterator[int]:
     """Stores what is new, one by one. A folder whose UIDs begin anew is read anew; what is known is a duplicate."""
-    started = time.monotonic()
+    run = Run(now, seconds=RUN_SECONDS)
     mailbox.refresh_from_db()
     begins = mailbox.uid_validity != folder.uid_validity
     after = 0 if begins else mailbox.last_uid
@@ -173,14 +181,13 @@ def _read(folder: Folder, mailbox: Mailbox, now: datetime) -> Iterator[int]:
     if begins and not uids:
         _reached(mailbox, folder.uid_validity, 0, now)
     for listed in folder.listed(uids):
-        later = now + timedelta(seconds=int(time.monotonic() - started))
         if oldest is not None and listed.arrived_at < oldest:
             passed = Mailbox.objects.filter(pk=mailbox.pk)
             passed.update(passed_over=F("passed_over") + 1)
-            _reached(mailbox, folder.uid_validity, listed.uid, later)
+            _reached(mailbox, folder.uid_validity, listed.uid, run.now)
             continue
-        yield _store_one(folder, mailbox, listed, later)
-        if time.monotonic() - started > RUN_SECONDS:
+        yield _store_one(folder, mailbox, listed, run.now)
+        if run.is_over:
             wake("messaging.fetch")
             return
 
@@ -226,7 +233,7 @@ def _reached(mailbox: Mailbox, uid_validity: int, uid: int, now: datetime) -> No
 def html_of(message: IncomingMessage) -> str:
     """The mail's HTML, made harmless, to be shown; empty where it has none or cannot be read."""
     try:
-        mail = parse(bytes(message.raw), whole=len(message.raw) >= message.size)
+        mail = _parsed(message)
     except Unreadable:
         return ""
     return mark_safe(safe_html(mail.html)) if mail.html else ""
@@ -235,7 +242,7 @@ def html_of(message: IncomingMessage) -> str:
 def file_of(message: IncomingMessage, number: int) -> File | None:
     """The mail's file with this number, counted from 0; None where there is none."""
     try:
-        files = parse(bytes(message.raw), whole=len(message.raw) >= message.size).files
+        files = _parsed(message).files
     except Unreadable:
         return None
     return files[number] if 0 <= number < len(files) else None

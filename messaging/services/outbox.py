@@ -2,7 +2,6 @@
 
 import logging
 import smtplib
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -15,8 +14,9 @@ from django.db.models import Count, Min
 from django.db.models.functions import Upper
 
 from messaging.addresses import our_message, reply_address
-from messaging.models import FAILED, IncomingMessage, MessageState, OutgoingMessage
+from messaging.models import FAILED, NOT_ARRIVED, IncomingMessage, MessageState, OutgoingMessage
 from messaging.rendering import Rendered, Value, render
+from messaging.runs import Run
 from messaging.waking import wake
 from messaging.wording import active_language
 
@@ -101,13 +101,13 @@ def deliver_due(*, now: datetime) -> int:
     between leaves a row whose lease runs out: it is sent again, under the same Message-ID. Ends after some
     minutes, so that no run is cut off in the middle; what is left then is due for the next.
     """
-    sent, started = 0, time.monotonic()
-    while claimed := _claim(_later(now, started)):
-        count, goes_on = _deliver_batch(claimed, now, started)
+    sent, run = 0, Run(now, seconds=RUN_SECONDS)
+    while claimed := _claim(run.now):
+        count, goes_on = _deliver_batch(claimed, run)
         sent += count
         if not goes_on:
             break
-        if time.monotonic() - started > RUN_SECONDS:
+        if run.is_over:
             wake("messaging.deliver")
             break
     return sent
@@ -144,13 +144,8 @@ def note_bounce(*, message_id: str, recipient: str, words: str, now: datetime) -
 def settle(*, messages: Iterable[OutgoingMessage], now: datetime) -> int:
     """Somebody of staff says that who these were for was informed otherwise."""
     keys = [one.pk for one in messages]
-    failed = OutgoingMessage.objects.filter(pk__in=keys, state__in=FAILED, settled_at__isnull=True)
+    failed = OutgoingMessage.objects.filter(NOT_ARRIVED, pk__in=keys)
     return failed.update(settled_at=now)
-
-
-def _later(now: datetime, started: float) -> datetime:
-    """The time that a run has come to, in whole seconds."""
-    return now + timedelta(seconds=int(time.monotonic() - started))
 
 
 def _claim(now: datetime) -> list[OutgoingMessage]:
@@ -188,9 +183,9 @@ def _within_limit(claimed: list[OutgoingMessage], now: datetime) -> list[Outgoin
     return allowed
 
 
-def _deliver_batch(claimed: list[OutgoingMessage], now: datetime, started: float) -> tuple[int, bool]:
+def _deliver_batch(claimed: list[OutgoingMessage], run: Run) -> tuple[int, bool]:
     """(how many were sent, whether the server is there). What was not tried is due again, and counts no attempt."""
-    sent, begun = 0, time.monotonic()
+    sent, batch = 0, Run(run.now, seconds=BATCH_SECONDS)
     connection: BaseEmailBackend | None = None
     for number, message in enumerate(claimed):
         try:
@@ -199,15 +194,15 @@ def _deliver_batch(claimed: list[OutgoingMessage], now: datetime, started: float
                 connection.open()
         except OSError as error:  # smtplib's errors are among them
             log.warning("The mail server cannot be reached: %s", error)
-            _give_back(claimed[number:], _later(now, started) + SERVER_PAUSE, f"{type(error).__name__}: {error}")
+            _give_back(claimed[number:], run.now + SERVER_PAUSE, f"{type(error).__name__}: {error}")
             return sent, False
-        moment = _later(now, started)
+        moment = run.now
         trouble = _deliver(message, connection, moment)
         sent += trouble is None
         if trouble is not None:  # after some answers the connection is gone, and the next message needs another
             _close(connection)
             connection = None
-        if time.monotonic() - begun > BATCH_SECONDS:
+        if batch.is_over:
             _give_back(claimed[number + 1 :], moment)
             break
     if connection is not None:

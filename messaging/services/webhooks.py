@@ -3,7 +3,6 @@
 import json
 import logging
 import secrets
-import time
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -22,6 +21,7 @@ from messaging.models import (
     WebhookEndpoint,
     WebhookEvent,
 )
+from messaging.runs import Run
 from messaging.sealing import InvalidToken, box
 from messaging.targets import Answer, Refused, post, refuse_unless_callable
 from messaging.waking import wake
@@ -59,10 +59,10 @@ def emit(*, type: EventType, subject: str, data: Mapping[str, Any], now: datetim
 
 def call_due(*, now: datetime) -> int:
     """Calls what is due, several workers at once if need be; returns how many arrived."""
-    arrived, started = 0, time.monotonic()
-    while (delivery := _claim(_later(now, started))) is not None:
-        arrived += _call(delivery, _later(now, started))
-        if time.monotonic() - started > RUN_SECONDS:
+    arrived, run = 0, Run(now, seconds=RUN_SECONDS)
+    while (delivery := _claim(run.now)) is not None:
+        arrived += _call(delivery, run.now)
+        if run.is_over:
             wake("messaging.call")
             break
     return arrived
@@ -184,10 +184,6 @@ def _new_secret() -> str:
 
 def _locked(endpoint: WebhookEndpoint) -> WebhookEndpoint:
     return WebhookEndpoint.objects.select_for_update().get(pk=endpoint.pk)
-
-
-def _later(now: datetime, started: float) -> datetime:
-    return now + timedelta(seconds=int(time.monotonic() - started))
 
 
 def _claim(now: datetime) -> WebhookDelivery | None:

@@ -5,9 +5,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from messaging.mime import Unreadable, parse
 from messaging.models import Door
-from messaging.services.inbox import received_by_us, store
+from messaging.services.inbox import hand_over
 
 
 class Command(BaseCommand):
@@ -26,13 +25,8 @@ class Command(BaseCommand):
             raise CommandError(f"{options['file']} cannot be read: {error.strerror}.") from error
         if not raw.strip():
             raise CommandError("There is no mail in it.")
-        now = timezone.now()
         try:
-            arrived_at = received_by_us(parse(raw), now)
-        except Unreadable:
-            arrived_at = now
-        try:
-            kept = store(raw=raw, arrived_at=arrived_at, door=Door.COMMAND, now=now)
+            kept = hand_over(raw=raw, door=Door.COMMAND, now=timezone.now())
         except Exception as error:
             raise CommandError(f"It could not be kept: {error}", returncode=75) from error
         self.stdout.write(f"Kept as {kept.pk}.")
