@@ -281,7 +281,7 @@ class Provider(BaseHTTPRequestHandler):
 @pytest.fixture
 def provider(settings):
     server = HTTPServer(("127.0.0.1", 0), Provider)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
     settings.OIDC_CLIENT_ID, settings.OIDC_NAME = "portal", "Atnt ID"
     app = {"provider_id": "staff", "name": "Atnt ID", "client_id": "portal", "secret": "s"}
     app["settings"] = {"server_url": f"http://127.0.0.1:{server.server_port}", "oauth_pkce_enabled": True}
