@@ -150,6 +150,7 @@ def _start_postgres() -> None:
     options += ["-c", "timezone=UTC", "-c", "log_timezone=UTC"]
     if os.environ.get("PORTAL_THROWAWAY"):  # the tests' cluster may be lost, so it need not wait for the disk
         options += ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
+        options += ["-c", "max_connections=200"]  # each process of the tests has its own, and its threads
     _start([*prefix, str(programs / "postgres"), "-D", str(cluster), *options], _postgres_there, "PostgreSQL", log)
     _create_database()
 

@@ -1,7 +1,23 @@
+from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import datetime
 
 import pytest
-from django.apps import apps
+from django.test import TransactionTestCase
+
+from tests import databases
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_test_environment, django_db_blocker) -> Iterator[None]:
+    """In place of pytest-django's: a copy of a template, and back to it after each test that commits."""
+    TransactionTestCase._fixture_teardown = lambda self: databases.restore()
+    held = ExitStack()
+    with django_db_blocker.unblock():
+        held.enter_context(databases.own())
+    yield
+    with django_db_blocker.unblock():
+        held.close()
 
 
 @pytest.fixture(autouse=True)
@@ -15,11 +31,3 @@ def now() -> datetime:
     from tests.cast import NOW
 
     return NOW
-
-
-@pytest.fixture
-def roles(transactional_db) -> None:
-    """The groups again, which the migration made and a flushed database has lost."""
-    from accounts.roles import grant_roles
-
-    grant_roles(apps)

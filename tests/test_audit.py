@@ -217,7 +217,7 @@ def test_in_another_time_zone_the_digest_is_the_same(declined):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_checking_while_others_write_and_seal_finds_nothing(roles):
+def test_checking_while_others_write_and_seal_finds_nothing():
     cast.policy()
     cast.staff("support")
     stop = threading.Event()

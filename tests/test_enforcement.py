@@ -212,7 +212,7 @@ def test_what_was_frozen_does_not_move_with_a_later_import():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_worker_killed_in_the_middle_changes_nothing_twice(roles):
+def test_a_worker_killed_in_the_middle_changes_nothing_twice():
     """Real processes on the real database, ended by SIGKILL at a random moment, until the work is done."""
     sam = cast.staff("support")
     cast.policy()
@@ -242,7 +242,7 @@ def _effective():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_workers_at_once_share_the_work(roles):
+def test_two_workers_at_once_share_the_work():
     from concurrent.futures import ThreadPoolExecutor
 
     sam = cast.staff("support")

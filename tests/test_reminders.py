@@ -85,7 +85,7 @@ def test_nobody_who_has_left(people):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_workers_at_the_same_moment_tell_once(roles):
+def test_two_workers_at_the_same_moment_tell_once():
     cast.staff("support")
     cast.policy()
 

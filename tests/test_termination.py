@@ -343,7 +343,7 @@ class TestAtTheDesk:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_managers_at_the_same_moment_make_one_termination(roles):
+def test_two_managers_at_the_same_moment_make_one_termination():
     cast.policy()
     of = cast.subscription()
     cast.in_review(of)
@@ -363,7 +363,7 @@ def test_two_managers_at_the_same_moment_make_one_termination(roles):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_termination_and_the_worker_at_the_same_moment_end_it_once(roles):
+def test_a_termination_and_the_worker_at_the_same_moment_end_it_once():
     cast.policy()
     for _ in range(6):
         of = cast.subscription()

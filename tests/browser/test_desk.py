@@ -48,7 +48,7 @@ def desk_page(browser: Browser, live_server):
 
 
 @pytest.fixture
-def cases(roles):
+def cases():
     cast.policy(text=cast.policy_text())
     for role in ("support", "finance", "manager"):
         cast.staff(role)
@@ -182,7 +182,7 @@ def test_finance_decides_by_keyboard_and_the_pages_are_accessible(desk_page, cas
         accessible(mara)
 
 
-def test_a_key_as_the_second_step(browser: Browser, live_server, roles):
+def test_a_key_as_the_second_step(browser: Browser, live_server):
     cast.staff("support")
     cast.policy()
     base = live_server.url.replace("127.0.0.1", "localhost")

@@ -50,7 +50,7 @@ def sign_in_staff(page: Page, email: str) -> None:
     expect(page.locator("main, #main").first).to_be_visible()
 
 
-def test_a_guest_cancels_and_everybody_does_their_part(phone: BrowserContext, desk, mailbox, roles, shoot):
+def test_a_guest_cancels_and_everybody_does_their_part(phone: BrowserContext, desk, mailbox, shoot):
     cast.policy()
     today = timezone.localdate()
     holder = cast.account("Alice")
@@ -174,7 +174,7 @@ def test_a_guest_cancels_and_everybody_does_their_part(phone: BrowserContext, de
     accessible(guest)
 
 
-def test_a_signed_in_customer_sees_the_end_date_first(desk: BrowserContext, mailbox, roles, shoot):
+def test_a_signed_in_customer_sees_the_end_date_first(desk: BrowserContext, mailbox, shoot):
     cast.policy()
     holder = cast.account("Bob")
     start = timezone.localdate() - timedelta(days=200)

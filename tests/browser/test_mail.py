@@ -26,7 +26,7 @@ def arrive(words: str, sender: str, subject: str = "Hello") -> None:
     read_due(now=now)
 
 
-def test_a_cancellation_by_mail_is_proven_on_a_phone(phone: BrowserContext, mailbox, shoot, roles):
+def test_a_cancellation_by_mail_is_proven_on_a_phone(phone: BrowserContext, mailbox, shoot):
     cast.policy(text=cast.policy_text())
     of = cast.subscription(cast.account(email="alice@customer.example"))
     arrive("Hiermit kündige ich mein Abonnement.", "Alice <alice@customer.example>", "Kündigung")
@@ -49,7 +49,7 @@ def test_a_cancellation_by_mail_is_proven_on_a_phone(phone: BrowserContext, mail
     assert OutgoingMessage.objects.filter(kind="received").count() == 1
 
 
-def test_a_question_is_answered_by_keyboard_and_every_page_is_accessible(desk_page, shoot, roles):
+def test_a_question_is_answered_by_keyboard_and_every_page_is_accessible(desk_page, shoot):
     cast.policy(text=cast.policy_text())
     cast.staff("support")
     arrive("Where is my invoice?", f"{LONG} <alice@customer.example>", f"Frage: {LONG}")
@@ -94,7 +94,7 @@ def test_a_question_is_answered_by_keyboard_and_every_page_is_accessible(desk_pa
     accessible(page)
 
 
-def test_a_webhook_endpoint_is_added_by_who_keeps_them(desk_page, roles):
+def test_a_webhook_endpoint_is_added_by_who_keeps_them(desk_page):
     cast.policy(text=cast.policy_text())
     person = cast.User.objects.create_user("adam@atntcrm.example", "a-long-password", name="Adam", is_staff=True)
     person.groups.add(cast.Group.objects.get(name="administrator"))

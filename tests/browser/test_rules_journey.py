@@ -26,7 +26,7 @@ def sign_in(page, holder, mailbox):
     expect(page.locator("h1")).to_have_text("Your subscriptions")
 
 
-def test_several_subscriptions_in_one_declaration(phone: BrowserContext, mailbox, roles, shoot):
+def test_several_subscriptions_in_one_declaration(phone: BrowserContext, mailbox, shoot):
     cast.policy(text=cast.policy_text())
     holder = cast.account("Bob")
     today = timezone.localdate()
@@ -79,7 +79,7 @@ def test_several_subscriptions_in_one_declaration(phone: BrowserContext, mailbox
     assert download.value.suggested_filename == "your-data.json"
 
 
-def test_for_cause_with_a_file_and_support_decides(desk: BrowserContext, mailbox, roles, shoot, tmp_path):
+def test_for_cause_with_a_file_and_support_decides(desk: BrowserContext, mailbox, shoot, tmp_path):
     cast.policy(text=cast.policy_text())
     holder = cast.account("Alice")
     start = timezone.localdate() - timedelta(days=200)
@@ -136,7 +136,7 @@ def test_for_cause_with_a_file_and_support_decides(desk: BrowserContext, mailbox
     assert "We are sorry for the loss." in mailbox(holder.email) or "has ended" in mailbox(holder.email)
 
 
-def test_within_the_cooling_off_days(phone: BrowserContext, mailbox, roles, shoot):
+def test_within_the_cooling_off_days(phone: BrowserContext, mailbox, shoot):
     cast.policy(text=cast.policy_text())
     holder = cast.account("Charlie")
     start = timezone.localdate() - timedelta(days=5)
@@ -162,7 +162,7 @@ def test_within_the_cooling_off_days(phone: BrowserContext, mailbox, roles, shoo
     accessible(page)
 
 
-def test_a_manager_terminates_and_finance_returns_the_unused_part(desk: BrowserContext, mailbox, roles, shoot):
+def test_a_manager_terminates_and_finance_returns_the_unused_part(desk: BrowserContext, mailbox, shoot):
     cast.policy(text=cast.policy_text(), approval_limits={"GBP": "5000"})
     holder = cast.account("Mailblast & <b>Söhne</b> Ltd", username="mailblast", email="mailblast@customer.example")
     start = timezone.localdate() - timedelta(days=100)

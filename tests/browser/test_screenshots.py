@@ -175,7 +175,7 @@ def test_a_cancellation_by_mail(pages, mailbox):
     kept(pages, "prove-by-mail-error")
 
 
-def test_the_pages_of_a_customer(pages, mailbox, roles):
+def test_the_pages_of_a_customer(pages, mailbox):
     holder = cast.account("Bob")
     start = timezone.localdate() - timedelta(days=20)
     cast.subscription(holder, plan_name="Team", started_on=start, billing_anchor=start)
@@ -251,7 +251,7 @@ def desks(browser: Browser, live_server):
         page.context.close()
 
 
-def test_the_pages_of_the_desk(roles, desks):
+def test_the_pages_of_the_desk(desks):
     now = timezone.now()
     for number in range(1, 7):
         name = LONG if number == 2 else "Alice"
@@ -295,7 +295,7 @@ def test_the_pages_of_the_desk(roles, desks):
             page.screenshot(path=FOLDER / f"desk-{name}-{scheme}.jpg", type="jpeg", quality=42, full_page=True)
 
 
-def test_the_mail_of_the_desk(roles, desks):
+def test_the_mail_of_the_desk(desks):
     now = timezone.now()
     request = cast.scheduled(cast.subscription(cast.account("Alice")), at=now)
     cast.deliver_all()

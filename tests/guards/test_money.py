@@ -181,7 +181,7 @@ KEPT = {"account", "subscription", "about", "notify", "ended_on", "decision_due_
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_refunds_of_one_payment_at_the_same_moment_cannot_both_fit(roles):
+def test_two_refunds_of_one_payment_at_the_same_moment_cannot_both_fit():
     first = cast.refund_requested()
     second = Refund.objects.create(
         **{f.name: getattr(first, f.name) for f in Refund._meta.fields if f.name in KEPT},
@@ -205,7 +205,7 @@ def test_two_refunds_of_one_payment_at_the_same_moment_cannot_both_fit(roles):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_cap_holds_for_raw_inserts_at_the_same_moment(roles):
+def test_the_cap_holds_for_raw_inserts_at_the_same_moment():
     refunds = [cast.refund_requested()]
     for _ in range(7):
         like = refunds[0]
@@ -232,7 +232,7 @@ def test_the_cap_holds_for_raw_inserts_at_the_same_moment(roles):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_approvers_at_the_same_moment_make_one_approval(roles):
+def test_two_approvers_at_the_same_moment_make_one_approval():
     refund = proposed()
     people = [cast.staff("finance", "Frank"), cast.staff("manager")]
 

@@ -165,7 +165,7 @@ class TestCreditNotes:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_many_payments_at_the_same_moment_are_numbered_without_gaps(roles):
+def test_many_payments_at_the_same_moment_are_numbered_without_gaps():
     refunds = [approved() for _ in range(8)]
     frank()
 

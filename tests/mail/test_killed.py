@@ -20,7 +20,7 @@ def rows() -> int:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_readers_that_are_killed_lose_nothing_and_repeat_nothing(mailbox, roles):
+def test_readers_that_are_killed_lose_nothing_and_repeat_nothing(mailbox):
     cast.policy()
     for number in range(CANCEL):
         sender = f"c{number}@customer.example"
@@ -47,7 +47,7 @@ def test_readers_that_are_killed_lose_nothing_and_repeat_nothing(mailbox, roles)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_several_readers_at_once_share_the_work(mailbox, roles):
+def test_several_readers_at_once_share_the_work(mailbox):
     cast.policy()
     for number in range(30):
         sender = f"c{number}@customer.example"

@@ -361,7 +361,7 @@ class TestOtherPeople:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("guest", [True, False])
-def test_two_confirms_at_the_same_moment_make_one_request(roles, guest):
+def test_two_confirms_at_the_same_moment_make_one_request(guest):
     cast.policy()
     of = cast.subscription()
     client = Client() if guest else signed_in(of.account)
@@ -385,7 +385,7 @@ def test_two_confirms_at_the_same_moment_make_one_request(roles, guest):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_proof_and_a_signed_in_request_at_the_same_moment_leave_one_open(roles):
+def test_a_proof_and_a_signed_in_request_at_the_same_moment_leave_one_open():
     cast.policy()
     for _ in range(4):
         of = cast.subscription()

@@ -120,7 +120,7 @@ def test_one_content_has_one_text(content):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_receipts_of_the_same_moment_make_one_chain(roles):
+def test_receipts_of_the_same_moment_make_one_chain():
     cast.policy()
     subscriptions = [cast.subscription() for _ in range(8)]
 
