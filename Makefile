@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
+ALL_CORES := -n logical --maxprocesses 8 --dist worksteal
 
 .PHONY: help run test check browser bench bench-desk soak lighthouse screenshots translations format requirements clean
 help: ## this list
@@ -10,8 +11,8 @@ help: ## this list
 run: $(VENV)/local ## the portal with demo data on http://localhost:8000 (or PORT), until Ctrl-C
 	@exec $(PY) manage.py up
 
-test: $(VENV)/dev ## the test suite, on embedded servers or those of DATABASE_URL and REDIS_URL
-	@$(PY) -m pytest $(ARGS)
+test: $(VENV)/dev ## the test suite on all cores, or what ARGS chooses in one process
+	@$(PY) -m pytest $(or $(ARGS),$(ALL_CORES))
 
 browser: $(VENV)/dev ## the journeys in a real browser (Debian's Chromium)
 	@$(PY) -m pytest tests/browser -m browser $(ARGS)
