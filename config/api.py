@@ -23,8 +23,8 @@ from accounts.desk.proof import is_proven, is_proven_lately
 from accounts.models import User
 from accounts.paging import keys_of, page
 from billing.models import Refund
-from cancellations.explaining import sentences
 from cancellations.models import CancellationRequest
+from cancellations.wording.explanation import sentences
 
 PAGE = 50
 # How a row is named in an address

@@ -17,7 +17,7 @@ from babel.messages.pofile import read_po, write_po
 from django.conf import settings
 from django.utils.translation import template as django_template
 
-from cancellations import jurisdictions, notice, picture
+from cancellations.rules import date_line, explanation, jurisdictions
 
 KEYWORDS = {
     "_": None,
@@ -108,9 +108,9 @@ def _texts() -> Iterator[tuple[Text, str]]:
         if path.suffix in (".html", ".txt") and "desk" not in path.parts and "local" not in path.parts:
             source = django_template.templatize(path.read_text(), origin=str(path))
             yield from _extracted("\n".join(line.strip() for line in source.splitlines()).encode(), path)
-    for sentences in notice.SENTENCES.values():
-        yield sentences if len(sentences) > 1 else sentences[0], "cancellations/notice.py"
-    for text in (*jurisdictions.texts(), *picture.LABELS.values()):
+    for sentences in explanation.SENTENCES.values():
+        yield sentences if len(sentences) > 1 else sentences[0], "cancellations/rules/explanation.py"
+    for text in (*jurisdictions.texts(), *date_line.LABELS.values()):
         yield text, "cancellations"
 
 

@@ -3,7 +3,7 @@ from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import get_language, get_language_bidi
 
-from cancellations.places import profile_of
+from cancellations.web.places import profile_of
 from config.style import style_url
 
 

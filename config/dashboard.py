@@ -10,7 +10,10 @@ from django.utils import timezone
 from accounts.audit import note_deed
 from accounts.desk.exports import exported
 from accounts.models import User
-from cancellations.figures import Group, overdue, refunds_figures, requests_figures, span_of
+from cancellations.figures.overdue import overdue
+from cancellations.figures.refunds import refunds_figures
+from cancellations.figures.requests import requests_figures
+from cancellations.figures.spans import Group, span_of
 
 COLUMNS = (
     ("Group", lambda row: row[0]),

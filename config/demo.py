@@ -27,14 +27,14 @@ from billing.models import Refund, Subscription
 from billing.periods import Interval, billing_date
 from billing.services.review import propose
 from cancellations.models import CancellationRequest, Kind, PolicyVersion, TerminationGround
-from cancellations.places import profile_of_account
-from cancellations.policy_text import FIRST_TEXT
 from cancellations.services.enforcement import enforce
 from cancellations.services.mail import read_due
 from cancellations.services.policies import publish
 from cancellations.services.review import schedule, waive_notice
 from cancellations.services.submission import Declaration, submit_as_guest, submit_for
 from cancellations.services.termination import Case, terminate
+from cancellations.web.places import profile_of_account
+from cancellations.wording.policy import FIRST_TEXT
 from messaging.models import CannedReply, Door
 from messaging.services.inbox import store
 

@@ -9,8 +9,8 @@ from django.utils import timezone
 from billing.models import Refund
 from billing.states import RefundState
 from cancellations.models import CancellationRequest, Conversation, Termination
-from cancellations.queries import overdue_requests
-from cancellations.states import OPEN, ConversationState, RequestState, TerminationState
+from cancellations.models.states import OPEN, ConversationState, RequestState, TerminationState
+from cancellations.queries.requests import overdue_requests
 
 REQUESTS = "cancellations.cancellationrequest"
 SEE = "cancellations.view_cancellationrequest"

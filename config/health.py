@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 
 from billing.models import Refund
 from billing.states import RefundState
-from cancellations.queries import due_requests
+from cancellations.queries.requests import due_requests
 from messaging.mailboxes import source_of
 from messaging.models import IncomingMessage, Mailbox, MessageState, OutgoingMessage, ReadState
 

@@ -8,7 +8,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 
-from cancellations.jurisdictions import PROFILES
+from cancellations.rules.jurisdictions import PROFILES
 from config import embedded
 from messaging.mailboxes import source_of
 

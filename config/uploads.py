@@ -5,7 +5,7 @@ from typing import Any
 from django.core.exceptions import RequestDataTooBig
 from django.core.files.uploadhandler import FileUploadHandler
 
-from cancellations.media import MOST_BYTES, MOST_FILES
+from cancellations.rules.files import MOST_BYTES, MOST_FILES
 
 MOST_AT_ONCE = MOST_BYTES * MOST_FILES + 1_000_000
 

@@ -19,14 +19,14 @@ from accounts.desk.proof import PROVEN_AT
 from accounts.models import Account, User
 from billing.models import Payment, Refund, Subscription
 from cancellations.models import CancellationRequest, Conversation, PolicyVersion, Termination
-from cancellations.policy_text import FIRST_TEXT
-from cancellations.queries import policy_in_force
+from cancellations.queries.policies import policy_in_force
 from cancellations.services.enforcement import enforce
 from cancellations.services.mail import read_due
 from cancellations.services.policies import publish
 from cancellations.services.review import schedule
 from cancellations.services.submission import Declaration, submit_as_guest, submit_for, verify
 from cancellations.services.termination import Case, terminate
+from cancellations.wording.policy import FIRST_TEXT
 from messaging.models import DeliveryState, Door, EventType, MessageState, OutgoingMessage, WebhookDelivery
 from messaging.services.inbox import store
 from messaging.services.webhooks import add_endpoint, emit

@@ -10,11 +10,11 @@ from django.db import connection
 from accounts.story import entries
 from billing.models import Refund
 from billing.states import IllegalTransition
-from cancellations.explaining import sentences
 from cancellations.models import CancellationRequest, ReviewMode
 from cancellations.services.enforcement import enforce
 from cancellations.services.review import schedule, try_again, waive_notice
 from cancellations.services.submission import verify, withdraw
+from cancellations.wording.explanation import sentences
 from messaging.models import OutgoingMessage
 from tests import cast
 from tests.cast import NOW, fresh

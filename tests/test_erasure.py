@@ -10,7 +10,7 @@ from django.test import Client
 from accounts.models import Account, User
 from billing.models import Payment
 from cancellations.models import Attachment, CancellationRequest, Erasure, Hold, Receipt
-from cancellations.queries import holds_on, retained_long_enough
+from cancellations.queries.personal_data import holds_on, retained_long_enough
 from cancellations.services.attachments import attach_to_request
 from cancellations.services.common import RequestRefused
 from cancellations.services.erasure import ERASED, erase, lift_hold, place_hold, retain

@@ -8,11 +8,13 @@ from django.db import transaction
 
 from billing.models import Subscription
 from billing.periods import local_date
-from cancellations.explaining import sentences
 from cancellations.models import CancellationRequest, PolicyVersion
-from cancellations.queries import difference_since, has_ended, outcome, policy_in_force
+from cancellations.queries.outcomes import difference_since, outcome
+from cancellations.queries.policies import policy_in_force
+from cancellations.queries.requests import has_ended
 from cancellations.services.enforcement import enforce
 from cancellations.services.policies import publish
+from cancellations.wording.explanation import sentences
 from config import demo
 from tests import cast
 

@@ -1,12 +1,12 @@
 """The staff interface of this app and of messaging, one module for each kind of row; Django looks for it here."""
 
 from cancellations.admin import (
+    begun_forms,
     bulk,
     conversations,
-    data,
-    forms,
     incoming,
-    outbox,
+    outgoing,
+    personal_data,
     policies,
     requests,
     terminations,
@@ -14,12 +14,12 @@ from cancellations.admin import (
 )
 
 __all__ = [
+    "begun_forms",
     "bulk",
     "conversations",
-    "data",
-    "forms",
     "incoming",
-    "outbox",
+    "outgoing",
+    "personal_data",
     "policies",
     "requests",
     "terminations",

@@ -17,6 +17,7 @@ from accounts.story import changed_since, deed, entries, staff_names
 from billing.states import IllegalTransition
 from cancellations.admin.filters import Assigned, who_answer_mail
 from cancellations.models import Conversation, Kind, Todo
+from cancellations.models.states import ConversationState
 from cancellations.services.common import RequestRefused
 from cancellations.services.conversations import (
     PERMISSION,
@@ -30,7 +31,6 @@ from cancellations.services.conversations import (
     send_again,
     take_up,
 )
-from cancellations.states import ConversationState
 from messaging.rendering import markdown_to_html
 from messaging.services.inbox import html_of
 

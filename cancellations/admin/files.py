@@ -9,10 +9,10 @@ from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
 
 from accounts.desk import VerbForm
-from cancellations.downloads import handed_out
-from cancellations.forms import FilesField, SeveralFiles
-from cancellations.media import MOST_BYTES
-from cancellations.queries import attachments_of
+from cancellations.forms.files import FilesField, SeveralFiles
+from cancellations.queries.requests import attachments_of
+from cancellations.rules.files import MOST_BYTES
+from cancellations.web.downloads import handed_out
 
 
 class AddFilesForm(VerbForm):

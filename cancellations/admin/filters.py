@@ -15,10 +15,10 @@ from django.utils import timezone
 
 from accounts.models import Account, User
 from billing.periods import local_date
-from cancellations.jurisdictions import PROFILES
 from cancellations.models import CancellationRequest, Kind
-from cancellations.queries import overdue_requests
-from cancellations.states import OPEN, ConversationState, RequestState
+from cancellations.models.states import OPEN, ConversationState, RequestState
+from cancellations.queries.requests import overdue_requests
+from cancellations.rules.jurisdictions import PROFILES
 from messaging.models import NOT_ARRIVED, OutgoingMessage
 
 MOST_FOUND = 500

@@ -11,14 +11,14 @@ from unfold.admin import ModelAdmin
 from accounts.desk import Verb, VerbAdmin, VerbForm
 from accounts.models import User
 from billing.states import IllegalTransition
-from cancellations.comparison import compare_figures
 from cancellations.models import Announcement, PolicyVersion
-from cancellations.policy_text import FIRST_TEXT, filled_in, table
-from cancellations.queries import published_versions
+from cancellations.models.states import PolicyState
+from cancellations.queries.policies import published_versions
+from cancellations.rules.comparison import compare_figures
 from cancellations.services.announcing import announce
 from cancellations.services.common import RequestRefused
 from cancellations.services.policies import publish
-from cancellations.states import PolicyState
+from cancellations.wording.policy import FIRST_TEXT, filled_in, table
 
 
 class PublishForm(VerbForm):

@@ -4,7 +4,7 @@ from django.urls import reverse
 
 from accounts.story import Told, arrived, deed, entries, letter, staff_names
 from cancellations.models import CancellationRequest, Termination
-from cancellations.queries import attachments_of, mails_about
+from cancellations.queries.requests import attachments_of, mails_about
 from messaging.models import OutgoingMessage
 
 

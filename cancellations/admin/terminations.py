@@ -22,11 +22,11 @@ from billing.states import IllegalTransition
 from cancellations.admin.files import AddFilesForm, FilesAdmin
 from cancellations.admin.story import story_of_termination
 from cancellations.models import Attachment, Termination, TerminationGround
-from cancellations.queries import policy_in_force
+from cancellations.models.states import TerminationState
+from cancellations.queries.policies import policy_in_force
 from cancellations.services.attachments import attach_to_termination
 from cancellations.services.common import RequestRefused
 from cancellations.services.termination import Case, confirm, discard, rehearse, reverse, terminate
-from cancellations.states import TerminationState
 
 S = TerminationState
 YES_NO = [("yes", "Yes, a refund is proposed"), ("no", "No, none is proposed")]

@@ -1,8 +1,8 @@
 from cancellations.models.announcements import Announcement
 from cancellations.models.attachments import Attachment
+from cancellations.models.begun_forms import BegunForm
 from cancellations.models.bulk import BulkJob, BulkRow, BulkState, BulkVerb
 from cancellations.models.conversations import Conversation, Todo
-from cancellations.models.forms import BegunForm
 from cancellations.models.holds import Erasure, Hold
 from cancellations.models.notes import Note
 from cancellations.models.policy import PolicyVersion, ReviewMode

@@ -9,7 +9,7 @@ from accounts.history import tracked
 from accounts.models import Account, User
 from billing.references import new_reference
 from cancellations.models.requests import CancellationRequest
-from cancellations.states import CONVERSATION_TRANSITIONS, ConversationState
+from cancellations.models.states import CONVERSATION_TRANSITIONS, ConversationState
 
 
 def conversation_reference() -> str:

@@ -14,7 +14,7 @@ from moneyed import CURRENCIES
 from accounts.history import tracked
 from accounts.models import User
 from billing.models import RefundBasis
-from cancellations.states import POLICY_TRANSITIONS, PolicyState
+from cancellations.models.states import POLICY_TRANSITIONS, PolicyState
 
 
 def limits_are_sums(limits: object) -> None:

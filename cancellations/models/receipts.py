@@ -20,8 +20,8 @@ SEAL = """
 class Receipt(models.Model):
     """One for each declaration, issued once its sender is proven; it never changes.
 
-    `content` is canonical JSON (cancellations/seal.py). The PDF is made when it is first asked for, and kept, so
-    that it is the same to the byte for ever.
+    `content` is canonical JSON (cancellations/receipts/seal.py). The PDF is made when it is first asked for, and
+    kept, so that it is the same to the byte for ever.
     """
 
     # The database never lets a request be deleted (its trigger `request_stays`), whoever asks and in whatever way

@@ -15,9 +15,9 @@ from accounts.history import tracked
 from accounts.models import PREFIX, Account, User
 from billing.models import AMOUNT, Refund, Subscription
 from billing.references import new_reference
-from cancellations.jurisdictions import DEFAULT
 from cancellations.models.policy import PolicyVersion
-from cancellations.states import OPEN, TRANSITIONS, RequestState
+from cancellations.models.states import OPEN, TRANSITIONS, RequestState
+from cancellations.rules.jurisdictions import DEFAULT
 
 
 class Channel(models.TextChoices):

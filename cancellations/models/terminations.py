@@ -11,7 +11,7 @@ from accounts.models import Account, User
 from billing.models import EndedBy, Refund, Subscription
 from billing.references import new_reference
 from cancellations.models.policy import PolicyVersion
-from cancellations.states import TERMINATION_TRANSITIONS, TerminationState
+from cancellations.models.states import TERMINATION_TRANSITIONS, TerminationState
 
 
 class TerminationGround(models.TextChoices):

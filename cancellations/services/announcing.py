@@ -9,10 +9,10 @@ from django.db.models.functions import Upper
 
 from accounts.models import Account, AccountStatus, User
 from accounts.permits import permitted
-from cancellations.letters import send_policy_letter
+from cancellations.letters.policies import send_policy_letter
 from cancellations.models import Announcement, PolicyVersion
+from cancellations.models.states import PolicyState
 from cancellations.services.common import RequestRefused
-from cancellations.states import PolicyState
 from messaging.waking import wake
 
 log = logging.getLogger(__name__)

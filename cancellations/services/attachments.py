@@ -9,9 +9,9 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from cancellations.media import MOST_BYTES, MOST_FILES, media_type, tidy_name
 from cancellations.models import Attachment, CancellationRequest, Termination
-from cancellations.queries import attachments_of
+from cancellations.queries.requests import attachments_of
+from cancellations.rules.files import MOST_BYTES, MOST_FILES, media_type, tidy_name
 from cancellations.services.common import RequestRefused
 
 

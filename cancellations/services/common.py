@@ -12,8 +12,9 @@ from accounts.queries import account_given
 from billing.models import Subscription
 from billing.states import IllegalTransition
 from cancellations.models import CancellationRequest, Channel, Conversation, PolicyVersion, Todo
-from cancellations.queries import cancellable, outcome_of
-from cancellations.states import ConversationState, RequestState
+from cancellations.models.states import ConversationState, RequestState
+from cancellations.queries.outcomes import outcome_of
+from cancellations.queries.requests import cancellable
 
 ASSIGN, ANSWER = "cancellations.assign_request", "cancellations.answer_conversation"
 DOES = {ASSIGN: "work on requests", ANSWER: "answer mail"}

@@ -11,12 +11,12 @@ from accounts.models import User
 from accounts.permits import permitted
 from billing.models import Refund
 from billing.states import IllegalTransition
-from cancellations.letters import send_written
+from cancellations.letters.conversations import send_written
 from cancellations.models import CancellationRequest, Conversation, Kind, Termination, Todo
-from cancellations.queries import declared
+from cancellations.models.states import ConversationState
+from cancellations.queries.requests import declared
 from cancellations.services.common import ANSWER, RequestRefused, accounts_at, open_conversation, put_into_hands
 from cancellations.services.submission import declared_by_mail, submit_by_mail
-from cancellations.states import ConversationState
 from messaging.models import FAILED, NOT_ARRIVED, IncomingMessage, OutgoingMessage, Sort
 from messaging.services import outbox
 

@@ -14,13 +14,13 @@ from django.db.models import F, Q
 from accounts.history import recorded
 from billing.services.subscriptions import end_subscription
 from billing.states import UNDECIDED
-from cancellations.letters import send_letter
+from cancellations.letters.requests import send_letter
+from cancellations.letters.webhooks import tell_of_end, tell_of_request
 from cancellations.models import CancellationRequest
-from cancellations.queries import due_requests
+from cancellations.models.states import OPEN, RequestState
+from cancellations.queries.requests import due_requests
 from cancellations.services.common import move
 from cancellations.services.refunds import queue_refund, void_refund
-from cancellations.states import OPEN, RequestState
-from cancellations.telling import tell_of_end, tell_of_request
 from messaging.models import EventType
 
 log = logging.getLogger(__name__)

@@ -32,9 +32,9 @@ from cancellations.models import (
     Receipt,
     Termination,
 )
-from cancellations.queries import holds_on, retained_long_enough
+from cancellations.models.states import RequestState
+from cancellations.queries.personal_data import holds_on, retained_long_enough
 from cancellations.services.common import RequestRefused
-from cancellations.states import RequestState
 from messaging.models import IncomingMessage, MessageState, OutgoingMessage, ReadState
 
 ERASED = "(erased)"

@@ -7,10 +7,10 @@ from django.db import transaction
 from accounts.history import recorded
 from accounts.models import User
 from accounts.permits import permitted
-from cancellations.letters import send_letter
+from cancellations.letters.requests import send_letter
 from cancellations.models import CancellationRequest, Note
+from cancellations.models.states import OPEN, RequestState
 from cancellations.services.common import ASSIGN, RequestRefused, locked, put_into_hands
-from cancellations.states import OPEN, RequestState
 from messaging.models import OutgoingMessage
 
 PERMISSION = ASSIGN

@@ -12,13 +12,14 @@ from django.conf import settings
 from django.db import OperationalError, transaction
 
 from billing.periods import local_date
-from cancellations.letters import send_too_large
+from cancellations.letters.conversations import send_too_large
 from cancellations.models import Conversation, Kind, Todo
-from cancellations.queries import NoPolicyInForce, declared
-from cancellations.recognition import MOST_NUMBERS, Recognised, recognise
+from cancellations.models.states import OPEN
+from cancellations.queries.policies import NoPolicyInForce
+from cancellations.queries.requests import declared
+from cancellations.rules.recognition import MOST_NUMBERS, Recognised, recognise
 from cancellations.services.common import accounts_at, open_conversation
 from cancellations.services.submission import declared_by_mail, send_proof_again, submit_by_mail
-from cancellations.states import OPEN
 from messaging.addresses import our_message, reference_in
 from messaging.mime import Mail
 from messaging.models import IncomingMessage, OutgoingMessage, ReadState, Sort

@@ -9,12 +9,12 @@ from accounts.history import recorded
 from accounts.models import User
 from accounts.permits import permitted
 from billing.states import IllegalTransition
+from cancellations.letters.webhooks import tell_of_policy
 from cancellations.models import PolicyVersion
-from cancellations.policy_text import unknown_figures
+from cancellations.models.states import PolicyState
 from cancellations.services.announcing import announce
 from cancellations.services.common import RequestRefused
-from cancellations.states import PolicyState
-from cancellations.telling import tell_of_policy
+from cancellations.wording.policy import unknown_figures
 
 
 @permitted("cancellations.publish_policyversion")

@@ -7,10 +7,10 @@ from hashlib import sha256
 from django.conf import settings
 from django.db import transaction
 
-from cancellations.explaining import sentences
 from cancellations.models import CancellationRequest, Receipt
-from cancellations.receipt_pdf import receipt_pdf
-from cancellations.seal import FIRST, canonical, seal_of
+from cancellations.receipts.pdf import receipt_pdf
+from cancellations.receipts.seal import FIRST, canonical, seal_of
+from cancellations.wording.explanation import sentences
 from messaging.wording import active_language, day_words, instant_words, reading
 
 

@@ -10,9 +10,9 @@ from billing.periods import local_date
 from billing.queries import prepaid_beyond, was_ever_paid
 from billing.services.review import redate, request_refund, void
 from billing.states import UNDECIDED, VOIDABLE, RefundState
-from cancellations.jurisdictions import COOLING_OFF
 from cancellations.models import CancellationRequest, Kind
-from cancellations.queries import computed_basis
+from cancellations.queries.outcomes import computed_basis
+from cancellations.rules.jurisdictions import COOLING_OFF
 from cancellations.services.common import RequestRefused, review_terms
 from messaging.wording import day_words
 

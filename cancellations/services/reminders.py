@@ -16,8 +16,8 @@ from billing.models import Refund
 from billing.periods import local_date
 from billing.states import UNDECIDED, RefundState
 from cancellations.models import CancellationRequest, Conversation, Reminder
-from cancellations.queries import overdue_requests
-from cancellations.states import OPEN, ConversationState, RequestState
+from cancellations.models.states import OPEN, ConversationState, RequestState
+from cancellations.queries.requests import overdue_requests
 from messaging.models import NOT_ARRIVED, Mailbox, OutgoingMessage
 from messaging.rendering import Value
 from messaging.services.outbox import queue_message

@@ -10,14 +10,15 @@ from accounts.permits import permitted
 from billing.models import Subscription
 from billing.periods import local_date, start_of_day
 from billing.queries import quote, quoted_total
-from cancellations.letters import send_letter
+from cancellations.letters.requests import send_letter
+from cancellations.letters.webhooks import tell_of_request
 from cancellations.models import CancellationRequest, DeclineGround, Kind
-from cancellations.notice import assess, step
-from cancellations.queries import has_ended
+from cancellations.models.states import OPEN, RequestState
+from cancellations.queries.requests import has_ended
+from cancellations.rules.explanation import step
+from cancellations.rules.notice import assess
 from cancellations.services.common import RequestRefused, locked, match, move, only_choice, unmatch
 from cancellations.services.refunds import move_refund, queue_refund_asked_for
-from cancellations.states import OPEN, RequestState
-from cancellations.telling import tell_of_request
 from messaging.models import EventType
 from messaging.waking import wake
 

@@ -16,10 +16,13 @@ from accounts.models import Account
 from billing.models import Subscription
 from billing.periods import local_date
 from billing.states import IllegalTransition
-from cancellations.jurisdictions import DEFAULT, profile_for
-from cancellations.letters import send_letter
+from cancellations.letters.requests import send_letter
+from cancellations.letters.webhooks import tell_of_request
 from cancellations.models import CancellationRequest, Channel, Kind, Proof, ReviewMode, request_reference
-from cancellations.queries import declared, has_ended, open_request_for, policy_in_force
+from cancellations.models.states import OPEN, RequestState
+from cancellations.queries.policies import policy_in_force
+from cancellations.queries.requests import declared, has_ended, open_request_for
+from cancellations.rules.jurisdictions import DEFAULT, profile_for
 from cancellations.services.common import (
     RequestRefused,
     choices_of,
@@ -32,8 +35,6 @@ from cancellations.services.common import (
 )
 from cancellations.services.receipts import issue_receipt
 from cancellations.services.refunds import queue_refund_asked_for, refuse_while_refunded, void_refund
-from cancellations.states import OPEN, RequestState
-from cancellations.telling import tell_of_request
 from messaging.models import Checked, EventType, IncomingMessage, OutgoingMessage
 from messaging.waking import wake
 from messaging.wording import language_for

@@ -16,7 +16,8 @@ from billing.queries import quote, quoted_total, was_ever_paid
 from billing.services.review import request_refund, void
 from billing.services.subscriptions import end_subscription, restore_subscription
 from billing.states import VOIDABLE, IllegalTransition
-from cancellations.letters import send_termination_letter
+from cancellations.letters.terminations import send_termination_letter
+from cancellations.letters.webhooks import tell_of_end, tell_of_termination
 from cancellations.models import (
     CancellationRequest,
     PolicyVersion,
@@ -24,12 +25,12 @@ from cancellations.models import (
     Termination,
     TerminationGround,
 )
-from cancellations.queries import has_ended, policy_in_force
+from cancellations.models.states import OPEN, RequestState, TerminationState
+from cancellations.queries.policies import policy_in_force
+from cancellations.queries.requests import has_ended
 from cancellations.services.common import RequestRefused, move, review_terms, unmatch
 from cancellations.services.enforcement import take_effect
 from cancellations.services.refunds import void_refund
-from cancellations.states import OPEN, RequestState, TerminationState
-from cancellations.telling import tell_of_end, tell_of_termination
 from messaging.models import EventType, OutgoingMessage
 from messaging.rendering import markdown_to_html
 from messaging.waking import wake

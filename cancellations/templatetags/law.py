@@ -6,7 +6,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
-from cancellations.jurisdictions import DEFAULT, PROFILES, Profile
+from cancellations.rules.jurisdictions import DEFAULT, PROFILES, Profile
 from messaging.wording import active_language
 
 register = template.Library()

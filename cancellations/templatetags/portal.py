@@ -7,8 +7,8 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.story import Entry
 from billing.periods import local_date
-from cancellations.explaining import sentences as told_in_sentences
-from cancellations.own_data import CODES, LABELS
+from cancellations.queries.own_data import CODES, LABELS
+from cancellations.wording.explanation import sentences as told_in_sentences
 from messaging.wording import day_words, instant_words, long_day_words
 
 register = template.Library()

@@ -9,8 +9,8 @@ from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 
 from accounts.services import revoke_sign_in
-from cancellations.jurisdictions import PROFILES
 from cancellations.models import CancellationRequest
+from cancellations.rules.jurisdictions import PROFILES
 from tests import cast, pseudo
 from tests.browser.test_journey import accessible
 from tests.browser.test_rules_journey import LONG

@@ -127,10 +127,10 @@ def test_what_goes_wrong(pages, monkeypatch):
         return broken
 
     for name, error in (("error-500", RuntimeError("for the picture")), ("error-400", SuspiciousOperation("the same"))):
-        monkeypatch.setattr("cancellations.policy_pages.published_versions", raises(error))
+        monkeypatch.setattr("cancellations.pages.policy.published_versions", raises(error))
         each(pages, name, "/policy/history/")
     monkeypatch.setattr(
-        "cancellations.verify_pages.render", lambda http, *_, **__: render(http, "429.html", status=429)
+        "cancellations.pages.verify.render", lambda http, *_, **__: render(http, "429.html", status=429)
     )
     each(pages, "error-429", "/verify/")
 

@@ -10,7 +10,8 @@ import time_machine
 from django.urls import reverse
 
 from billing.services.review import approve, propose
-from cancellations.figures import Span, requests_figures, span_of
+from cancellations.figures.requests import requests_figures
+from cancellations.figures.spans import Span, span_of
 from cancellations.models import BegunForm
 from cancellations.services.review import decline, schedule
 from tests import cast
@@ -145,11 +146,11 @@ class TestAbandonedForms:
     def test_counting_never_stands_in_the_way(self, client, monkeypatch):
         from django.db import DatabaseError
 
-        from cancellations.services import forms
+        from cancellations.services import begun_forms
 
         def broken(*args, **kwargs):
             raise DatabaseError
 
-        monkeypatch.setattr(forms.BegunForm.objects, "bulk_create", broken)
+        monkeypatch.setattr(begun_forms.BegunForm.objects, "bulk_create", broken)
         page = client.post("/cancel/", self.GUEST)
         assert client.post("/cancel/", {"draft": page.context["draft"], "step": "confirm"}).status_code == 302

@@ -6,9 +6,9 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import User
-from cancellations.explaining import sentences
 from cancellations.models import PolicyVersion
 from cancellations.services.submission import verify
+from cancellations.wording.explanation import sentences
 from messaging.models import OutgoingMessage
 from messaging.services.outbox import deliver_due
 from tests import cast

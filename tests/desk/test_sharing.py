@@ -6,7 +6,7 @@ from django.urls import reverse
 
 from accounts.models import Looking, SavedFilter
 from cancellations.models import CancellationRequest
-from cancellations.queries import timeline_for_customer
+from cancellations.queries.requests import timeline_for_customer
 from cancellations.services.common import RequestRefused
 from cancellations.services.handling import add_note, ask_again, assign, claim
 from messaging.models import CannedReply, OutgoingMessage

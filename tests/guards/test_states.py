@@ -10,7 +10,7 @@ from billing.models import Refund
 from billing.states import TRANSITIONS as REFUND_TRANSITIONS
 from billing.states import RefundState
 from cancellations.models import CancellationRequest, Conversation, PolicyVersion, Termination
-from cancellations.states import (
+from cancellations.models.states import (
     CONVERSATION_TRANSITIONS,
     TERMINATION_TRANSITIONS,
     ConversationState,
@@ -18,7 +18,7 @@ from cancellations.states import (
     RequestState,
     TerminationState,
 )
-from cancellations.states import TRANSITIONS as REQUEST_TRANSITIONS
+from cancellations.models.states import TRANSITIONS as REQUEST_TRANSITIONS
 from messaging.models import (
     DELIVERY_TRANSITIONS,
     READ_TRANSITIONS,

@@ -174,7 +174,7 @@ class TestACancellation:
 
 
 def prove(client, request, **given):
-    from cancellations.letters import proof_token
+    from cancellations.letters.proof import proof_token
 
     return client.post(f"/requests/proof/{proof_token(request)}/", given)
 

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from cancellations.recognition import recognise
+from cancellations.rules.recognition import recognise
 
 ON = date(2026, 11, 23)
 

@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from cancellations.samples import FOLDER, LANGUAGES, SAMPLE, kinds, sample
+from cancellations.letters.samples import FOLDER, LANGUAGES, SAMPLE, kinds, sample
 from tests import cast
 
 EACH = [(kind, language) for language in LANGUAGES for kind in kinds(language)]

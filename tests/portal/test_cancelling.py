@@ -11,12 +11,12 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from cancellations.draft import SALT
-from cancellations.explaining import sentences
-from cancellations.letters import proof_token
+from cancellations.forms.draft import SALT
+from cancellations.letters.proof import proof_token
 from cancellations.models import CancellationRequest
 from cancellations.services.enforcement import enforce
 from cancellations.services.submission import verify
+from cancellations.wording.explanation import sentences
 from messaging.models import OutgoingMessage
 from tests import cast
 from tests.cast import NOW, fresh

@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from billing.models import Refund
 from billing.services import review as money
-from cancellations.jurisdictions import COOLING_OFF, DEFAULT, PROFILES, known_countries, profile_for, texts
-from cancellations.letters import proof_token
+from cancellations.letters.proof import proof_token
 from cancellations.models import CancellationRequest
+from cancellations.rules.jurisdictions import COOLING_OFF, DEFAULT, PROFILES, known_countries, profile_for, texts
 from cancellations.services.submission import answer_question, verify
 from messaging.models import OutgoingMessage
 from tests import cast

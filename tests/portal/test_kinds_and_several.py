@@ -16,9 +16,9 @@ from billing.models import Refund
 from billing.services.review import approve, propose
 from billing.services.sending import send
 from billing.states import IllegalTransition
-from cancellations.letters import proof_token
-from cancellations.media import MOST_BYTES
+from cancellations.letters.proof import proof_token
 from cancellations.models import Attachment, CancellationRequest, Kind
+from cancellations.rules.files import MOST_BYTES
 from cancellations.services.common import RequestRefused
 from cancellations.services.enforcement import enforce
 from cancellations.services.review import change_kind, decline, schedule, waive_notice

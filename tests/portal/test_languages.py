@@ -14,12 +14,12 @@ from django.urls import reverse
 from django.utils import timezone, translation
 
 from billing.services import review as money
-from cancellations.explaining import sentences
-from cancellations.letters import proof_token
+from cancellations.letters.proof import proof_token
 from cancellations.models import CancellationRequest, DeclineGround, Receipt
-from cancellations.notice import SENTENCES
+from cancellations.rules.explanation import SENTENCES
 from cancellations.services.review import decline, schedule
 from cancellations.services.submission import verify, withdraw
+from cancellations.wording.explanation import sentences
 from config import catalogues
 from messaging.models import OutgoingMessage
 from messaging.wording import language_for

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from cancellations.models import PolicyVersion
-from cancellations.queries import policy_in_force
+from cancellations.queries.policies import policy_in_force
 from cancellations.services.common import RequestRefused
 from cancellations.services.policies import publish
 from messaging.models import OutgoingMessage

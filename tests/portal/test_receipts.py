@@ -14,12 +14,12 @@ from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cancellations.explaining import sentences
-from cancellations.letters import proof_token
+from cancellations.letters.proof import proof_token
 from cancellations.models import Receipt
-from cancellations.receipt_pdf import receipt_pdf
-from cancellations.seal import canonical, seal_of
+from cancellations.receipts.pdf import receipt_pdf
+from cancellations.receipts.seal import canonical, seal_of
 from cancellations.services.receipts import broken_receipts, is_genuine, is_intact, pdf_of
+from cancellations.wording.explanation import sentences
 from messaging.models import OutgoingMessage
 from tests import cast
 from tests.cast import NOW

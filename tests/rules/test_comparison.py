@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cancellations.comparison import compare_figures, compare_texts
+from cancellations.rules.comparison import compare_figures, compare_texts
 
 BEFORE = """## 1. Notice
 

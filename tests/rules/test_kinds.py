@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from billing.periods import Interval
 from cancellations.models import Kind
-from cancellations.notice import assess, assess_cooling_off, assess_for_cause
-from cancellations.queries import outcome
+from cancellations.queries.outcomes import outcome
+from cancellations.rules.cooling_off import assess_cooling_off
+from cancellations.rules.notice import assess, assess_for_cause
 from tests import cast
 
 MONTH = Interval("month")

@@ -1,0 +1,252 @@
+"""What staff may do to a request: each verb with its form."""
+
+from datetime import datetime
+from typing import Any
+
+from django import forms
+
+from accounts.desk import Verb, VerbForm, words_field
+from accounts.models import User
+from accounts.queries import account_given
+from billing.models import Subscription
+from cancellations.admin.files import AddFilesForm
+from cancellations.admin.filters import who_work_on_requests
+from cancellations.models import CancellationRequest, DeclineGround, Kind
+from cancellations.models.states import OPEN, RequestState
+from cancellations.services.attachments import attach_to_request
+from cancellations.services.conversations import ask
+from cancellations.services.handling import PERMISSION, add_note, ask_again, assign, claim
+from cancellations.services.review import change_kind, decline, reopen, schedule, try_again, waive_notice
+
+S = RequestState
+
+
+class ScheduleForm(VerbForm):
+    replies_to = "words"
+    subscription: Any = forms.ModelChoiceField(
+        queryset=Subscription.objects.none(),
+        required=False,
+        empty_label="Choose the subscription that the customer means",
+        help_text="We could not match this request by itself.",
+    )
+    words = words_field(help_text="Optional; it stands in the mail above the working.", required=False)
+    field_order = ["subscription", "words"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        request: CancellationRequest = self.row
+        account = request.account or _named_account(request)
+        field = self.fields["subscription"]
+        if request.subscription_id is not None:
+            del self.fields["subscription"]
+        elif account is not None and isinstance(field, forms.ModelChoiceField):
+            field.queryset = account.subscriptions.all()
+
+
+class DeclineForm(VerbForm):
+    replies_to = "words"
+    ground = forms.ChoiceField(
+        choices=DeclineGround.choices,
+        widget=forms.RadioSelect,
+        error_messages={"required": "Choose the ground: a request is declined on one of these and on no other."},
+    )
+    words = words_field(help_text="Optional; it follows the ground.", required=False)
+
+
+class WaiveForm(VerbForm):
+    ground = forms.CharField(
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="Kept with the request for good. The customer does not read it.",
+        error_messages={"required": "State the ground for waiving the notice: it is kept with the request."},
+    )
+
+
+class ReopenForm(VerbForm):
+    ground = forms.CharField(
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="Why, and how the address was proven if it was not. Kept for good; the customer does not read it.",
+        error_messages={"required": "State the ground for reopening: it is kept with the request."},
+    )
+
+
+class ChangeKindForm(VerbForm):
+    kind = forms.ChoiceField(
+        label="It counts as",
+        choices=Kind.choices,
+        widget=forms.RadioSelect,
+        error_messages={"required": "Choose the kind of the cancellation."},
+    )
+    ground = forms.CharField(
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="The customer reads it.",
+        error_messages={"required": "State the ground for the other kind: it is kept with the request."},
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field: Any = self.fields["kind"]
+        field.choices = [choice for choice in Kind.choices if choice[0] != self.row.kind]
+
+
+class AssignForm(VerbForm):
+    to = forms.ModelChoiceField(
+        label="To",
+        queryset=User.objects.none(),
+        empty_label="Choose a person",
+        error_messages={"required": "Choose a person."},
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field: Any = self.fields["to"]
+        field.queryset = who_work_on_requests().exclude(pk=self.row.assigned_to_id)
+
+
+class AskForm(VerbForm):
+    replies_to = "words"
+    words = words_field("Question", "The customer answers by mail.", error_messages={"required": "Write the question."})
+
+
+class NoteForm(VerbForm):
+    words = words_field("Note", "For staff only; it is kept as it is.", error_messages={"required": "Write the note."})
+
+
+def _named_account(request: CancellationRequest) -> Any:
+    return account_given(account_number=request.account_number_given, username=request.username_given)
+
+
+def _schedule(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
+    schedule(request=request, by=user, now=now, subscription=given.get("subscription"), words=given["words"])
+
+
+def _decline(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
+    decline(request=request, by=user, now=now, ground=given["ground"], words=given["words"])
+
+
+def _waive(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
+    waive_notice(request=request, by=user, now=now, ground=given["ground"])
+
+
+def _change_kind(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
+    change_kind(request=request, by=user, now=now, kind=given["kind"], ground=given["ground"])
+
+
+def _add_files(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
+    attach_to_request(request=request, files=given["file"], by=user, now=now)
+
+
+def _reopen(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
+    reopen(request=request, by=user, now=now, ground=given["ground"])
+
+
+def _try_again(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
+    try_again(request=request, by=user, now=now)
+
+
+def _claim(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
+    claim(request=request, by=user, now=now)
+
+
+def _release(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
+    assign(request=request, to=None, by=user, now=now)
+
+
+def _assign(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
+    assign(request=request, to=given["to"], by=user, now=now)
+
+
+def _ask(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
+    ask(request=request, by=user, words=given["words"], now=now)
+
+
+def _note(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
+    add_note(request=request, by=user, words=given["words"], now=now)
+
+
+def _ask_again(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
+    ask_again(request=request, by=user, now=now)
+
+
+VERBS = (
+    Verb(
+        "schedule", "Schedule", "cancellations.schedule_request", (S.IN_REVIEW,), ScheduleForm, _schedule,
+        "The request is accepted. It takes effect on its end date, and the customer is told at once.", "scheduled.",
+        applies=lambda request, user: request.kind != Kind.FOR_CAUSE,
+        key="s", decides=True,
+    ),
+    Verb(
+        "accept-ground", "Accept the ground", "cancellations.schedule_request", (S.IN_REVIEW,), ScheduleForm,
+        _schedule, "The subscription ends at once, by the time of receipt. The customer is told, and what was paid "
+        "is reviewed for a refund. If the ground does not hold, change the kind to ordinary instead.",
+        "ground accepted.",
+        applies=lambda request, user: request.kind == Kind.FOR_CAUSE,
+        key="s", decides=True,
+    ),
+    Verb(
+        "change-kind", "Change the kind", "cancellations.change_kind", (S.IN_REVIEW, S.SCHEDULED), ChangeKindForm,
+        _change_kind, "The end date is worked out anew from the same time of receipt, and the customer reads the "
+        "ground. A scheduled request may only come to end sooner.", "counts as another kind now.",
+        key="k",
+    ),
+    Verb(
+        "waive", "Waive late notice", "cancellations.waive_notice", (S.IN_REVIEW, S.SCHEDULED), WaiveForm, _waive,
+        "The subscription ends as if no notice had been asked for, and the customer is told the earlier date.",
+        "late notice waived.",
+        applies=lambda request, user: request.on_time is False and request.notice_waived_by_id is None,
+        key="w",
+    ),
+    Verb(
+        "ask", "Ask the customer", "cancellations.answer_conversation", OPEN, AskForm, _ask,
+        "The question goes out as a mail. The answer comes back to this request, which keeps its time of receipt.",
+        "asked.",
+        key="q",
+    ),
+    Verb(
+        "reopen", "Reopen", "cancellations.schedule_request", (S.EXPIRED, S.DECLINED, S.SUPERSEDED), ReopenForm,
+        _reopen, "The request is in review again, from the same time of receipt, and the customer is told.",
+        "in review again.",
+        key="o",
+    ),
+    Verb(
+        "try-again", "Try again", "cancellations.schedule_request", OPEN, VerbForm, _try_again,
+        "The worker set it aside because of the error shown. Once that is mended, it can try again.",
+        "given back to the worker.",
+        applies=lambda request, user: bool(request.enforcement_error),
+        key="t",
+    ),
+    Verb(
+        "decline", "Decline", "cancellations.decline_request", (S.UNVERIFIED, S.IN_REVIEW), DeclineForm, _decline,
+        "The request ends here, the subscription goes on, and the customer reads the ground.", "declined.",
+        key="d", decides=True,
+    ),
+    Verb(
+        "claim", "Claim", PERMISSION, OPEN, VerbForm, _claim, "It is in your hands.", "in your hands.",
+        applies=lambda request, user: request.assigned_to_id is None,
+        key="c", at_a_click=True,
+    ),
+    Verb(
+        "release", "Release", PERMISSION, OPEN, VerbForm, _release, "Nobody has it in hand.", "back in the queue.",
+        applies=lambda request, user: request.assigned_to_id is not None,
+        key="r", at_a_click=True,
+    ),
+    Verb(
+        "assign", "Assign", PERMISSION, OPEN, AssignForm, _assign,
+        "The person finds it under «assigned to me».", "assigned.",
+        key="a",
+    ),
+    Verb(
+        "note", "Write a note", PERMISSION, tuple(RequestState), NoteForm, _note,
+        "Staff read it in the story of the request; the customer never does.", "note written.",
+        key="m",
+    ),
+    Verb(
+        "ask-again", "Ask for proof again", PERMISSION, (S.UNVERIFIED,), VerbForm, _ask_again,
+        "The link that proves the address goes out once more.", "asked again.",
+        key="p",
+    ),
+    Verb(
+        "add-files", "Add files", "cancellations.schedule_request", tuple(RequestState), AddFilesForm, _add_files,
+        "They are kept with the request for good; the customer sees them, too.", "files added.",
+        key="f",
+    ),
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""The figures of the dashboard, each with the rows behind it."""

@@ -1,0 +1,79 @@
+"""What the forms share: their layout, and fields with hints and errors that say what to do."""
+
+from typing import Any
+
+from crispy_forms.helper import FormHelper
+from crispy_forms.layout import Layout
+from django import forms
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from billing.models import Subscription
+
+LONGEST_WORDS = 5000
+
+
+class CrispyForm(forms.Form):
+    """A form that the page lays out itself: crispy draws the fields, the page holds form tag and buttons."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("label_suffix", "")
+        super().__init__(*args, **kwargs)
+        self.helper = FormHelper()
+        self.helper.form_tag = False
+        self.helper.disable_csrf = True
+        self.lay_out()
+        self.use_required_attribute = False  # the server's messages are clearer than the browser's
+
+    def lay_out(self) -> None:
+        self.helper.layout = Layout(*self.fields)
+
+
+def email_address(help_text: Any) -> forms.EmailField:
+    return forms.EmailField(
+        label=_("E-mail address"),
+        max_length=254,
+        help_text=help_text,
+        widget=forms.EmailInput(attrs={"autocomplete": "email", "class": "middle"}),
+        error_messages={
+            "required": _("Enter your e-mail address"),
+            "invalid": _("Enter an e-mail address, like name@example.com"),
+        },
+    )
+
+
+class ChoiceOfSubscriptions(forms.ModelMultipleChoiceField):
+    """Check boxes for the subscriptions that `offer` puts into it: one, several, or all."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            label=_("What do you want to cancel?"),
+            queryset=Subscription.objects.none(),
+            widget=forms.CheckboxSelectMultiple,
+            to_field_name="reference",
+            error_messages={
+                "required": _("Choose the subscription that you want to cancel"),
+                "invalid_choice": _("Choose one of the subscriptions shown"),
+            },
+        )
+
+    def offer(self, subscriptions: list[Subscription]) -> None:
+        keys = [subscription.pk for subscription in subscriptions]
+        accounts = {subscription.account_id for subscription in subscriptions}
+        self.queryset = Subscription.objects.filter(pk__in=keys).select_related("account")
+        self.help_text = _("You can choose several.") if len(keys) > 1 else ""
+        self._names_account = len(accounts) > 1
+
+    def label_from_instance(self, found: Any) -> str:
+        if not self._names_account:
+            return f"{found.plan_name} · {found.reference}"
+        account = gettext("account %(number)s") % {"number": found.account.account_number}
+        return f"{found.plan_name} · {found.reference} · {account}"
+
+    def clean(self, value: Any) -> Any:
+        chosen = list(super().clean(value))
+        if len({one.account_id for one in chosen}) > 1:
+            raise forms.ValidationError(
+                _("Choose subscriptions of one account; cancel those of another account by themselves")
+            )
+        return chosen

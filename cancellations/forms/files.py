@@ -1,0 +1,36 @@
+"""The form that adds files."""
+
+from typing import Any
+
+from django import forms
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
+from cancellations.forms.fields import CrispyForm
+from cancellations.rules.files import MOST_BYTES
+
+
+class SeveralFiles(forms.ClearableFileInput):
+    allow_multiple_selected = True
+
+
+class FilesField(forms.FileField):
+    """One file or several; what they hold is looked at by the service."""
+
+    widget = SeveralFiles
+
+    def clean(self, data: Any, initial: Any = None) -> Any:
+        given = data if isinstance(data, list | tuple) else [data]
+        return [super(FilesField, self).clean(one, initial) for one in given] if any(given) else super().clean(None)
+
+
+class FilesForm(CrispyForm):
+    file = FilesField(
+        label=_("Add files"),
+        help_text=format_lazy(
+            _("PDF, JPEG, PNG, WebP or plain text, up to {limit} MB each. You can choose several."),
+            limit=MOST_BYTES // 1_000_000,
+        ),
+        widget=SeveralFiles(attrs={"accept": ".pdf,.jpg,.jpeg,.png,.webp,.txt", "class": "form-control"}),
+        error_messages={"required": _("Choose a file"), "max_length": _("Choose a file with a shorter name")},
+    )

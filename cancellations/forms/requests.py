@@ -1,0 +1,153 @@
+"""The forms on the pages of a request: proof, following, withdrawal, and the question why."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from billing.models import Subscription
+from cancellations.forms.fields import LONGEST_WORDS, ChoiceOfSubscriptions, CrispyForm, email_address
+from cancellations.models import CancellationRequest, Proof, Reason
+from cancellations.rules.files import MOST_BYTES
+
+
+class QuestionForm(CrispyForm):
+    """The one question after the declaration, never before it, and never needed."""
+
+    survey_reason = forms.ChoiceField(
+        label=_("Why did you leave?"),
+        choices=Reason.choices,
+        widget=forms.RadioSelect,
+        error_messages={"required": _("Choose a reason, or skip the question")},
+    )
+    survey_words = forms.CharField(
+        label=_("In your own words"),
+        required=False,
+        max_length=LONGEST_WORDS,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        error_messages={"max_length": _("Shorten your words to %(limit_value)s characters")},
+    )
+
+
+class FollowForm(CrispyForm):
+    reference = forms.CharField(
+        label=_("Reference"),
+        max_length=20,
+        help_text=_("Like CR-7KQ4-M9XT. It is in every message about your request."),
+        widget=forms.TextInput(attrs={"class": "short", "autocomplete": "off"}),
+        error_messages={"required": _("Enter the reference of your request, like CR-7KQ4-M9XT")},
+    )
+    email = email_address(_("The one that you gave with the request."))
+
+    def clean_reference(self) -> str:
+        return str(self.cleaned_data["reference"]).strip().upper()
+
+
+class FollowCodeForm(CrispyForm):
+    code = forms.CharField(
+        label=_("Code from the mail"),
+        max_length=40,
+        help_text=_("Eight letters and digits, if you don’t want to open the link."),
+        widget=forms.TextInput(
+            attrs={"class": "short", "autocomplete": "one-time-code", "autocapitalize": "characters"}
+        ),
+        error_messages={
+            "required": _("Enter the code from our mail"),
+            "max_length": _("The code has eight letters and digits. Please copy it once more"),
+        },
+    )
+
+
+class ProveForm(CrispyForm):
+    """Which subscriptions a guest means, where the proven account has several; and what only the holder knows,
+    where a mail's sender was not found genuine.
+    """
+
+    subscription = ChoiceOfSubscriptions()
+    known = forms.CharField(
+        label=_("Account number, contract number or username"),
+        max_length=150,
+        help_text=_("Our mail server could not tell whether the message came from you. An invoice of ours has these."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        error_messages={"required": _("Enter your account number, contract number or username")},
+    )
+
+    def __init__(
+        self, *args: Any, request: CancellationRequest, subscriptions: list[Subscription], **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        if len(subscriptions) > 1:
+            self.fields["subscription"].offer(subscriptions)  # type: ignore[attr-defined]
+        else:
+            del self.fields["subscription"]
+        if request.proof != Proof.LINK_AND_NUMBER:
+            del self.fields["known"]
+        self.lay_out()
+
+
+class TakeBackForm(CrispyForm):
+    """Which requests of a declaration are taken back, asked only where there are several."""
+
+    request: Any = forms.ModelMultipleChoiceField(
+        label=_("Which cancellation do you take back?"),
+        queryset=CancellationRequest.objects.none(),
+        widget=forms.CheckboxSelectMultiple,
+        to_field_name="reference",
+        error_messages={
+            "required": _("Choose what you take back"),
+            "invalid_choice": _("Choose from those shown"),
+        },
+    )
+
+    def __init__(self, *args: Any, requests: list[CancellationRequest], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field: Any = self.fields["request"]
+        field.queryset = CancellationRequest.objects.filter(pk__in=[one.pk for one in requests])
+        field.label_from_instance = lambda one: str(one.subscription or one.reference)
+
+
+class VerifyForm(CrispyForm):
+    """A receipt in hand: its file, or its reference and seal."""
+
+    file = forms.FileField(
+        label=_("The receipt’s file"),
+        required=False,
+        help_text=_("The PDF as you got it. It is only checked, and not kept."),
+        widget=forms.FileInput(attrs={"accept": ".pdf", "class": "form-control"}),
+        error_messages={"empty": _("This file is empty. Choose the receipt’s PDF")},
+    )
+    reference = forms.CharField(
+        label=_("Reference"),
+        required=False,
+        max_length=20,
+        help_text=_("Like CR-7KQ4-M9XT."),
+        widget=forms.TextInput(attrs={"class": "short", "autocomplete": "off"}),
+    )
+    seal = forms.CharField(
+        label=_("Seal"),
+        required=False,
+        max_length=200,
+        help_text=_("64 digits and letters, at the end of the receipt."),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        error_messages={"max_length": _("The seal has 64 digits and letters. Please copy it once more")},
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.conditional = True  # type: ignore[attr-defined]  # one way or the other is needed
+
+    def clean_file(self) -> Any:
+        file = self.cleaned_data["file"]
+        if file is not None and file.size > MOST_BYTES:
+            raise forms.ValidationError(_("This file is too large to be a receipt of ours. Choose the receipt’s PDF"))
+        return file
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if not self.errors and not given.get("file"):
+            if not given.get("reference"):
+                self.add_error("reference", _("Choose the file, or enter the reference and the seal"))
+            elif not given.get("seal"):
+                self.add_error("seal", _("Enter the seal, too: it stands at the end of the receipt"))
+        return given

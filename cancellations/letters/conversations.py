@@ -1,0 +1,67 @@
+"""Letters of a conversation: what staff write, and the answer to a mail that is too large."""
+
+from datetime import datetime
+
+from django.conf import settings
+from django.urls import reverse
+
+from cancellations.models import (
+    Conversation,
+)
+from cancellations.rules.recognition import REPLIED
+from messaging.models import IncomingMessage
+from messaging.quoting import own_words
+from messaging.rendering import Value
+from messaging.services.outbox import queue_message
+from messaging.wording import instant_words, reading
+
+QUOTED_LINES = 40
+
+
+def send_too_large(mail: IncomingMessage, conversation: Conversation, *, now: datetime) -> None:
+    """Answers a mail of which we kept only the beginning."""
+    with reading(conversation.language):
+        context: dict[str, Value] = {
+            "subject_told": mail.subject,
+            "size": _megabytes(mail.size),
+            "most": _megabytes(settings.INBOUND_MOST_BYTES),
+            "received": instant_words(mail.arrived_at, settings.COMPANY_TIME_ZONE),
+            "form_url": settings.SITE_URL + reverse("cancel"),
+        }
+        queue_message(
+            kind="mail_too_large",
+            recipient=conversation.email,
+            context=context,
+            now=now,
+            about=conversation.about,
+            thread=conversation.reference,
+            answers=mail,
+        )
+
+
+def send_written(
+    kind: str, conversation: Conversation, words: str, *, now: datetime, answers: IncomingMessage | None = None
+) -> None:
+    """Queues what somebody of staff wrote: an answer to a mail, or a question about a request."""
+    with reading(conversation.language):
+        quoted = own_words(answers.text)[0].split("\n")[:QUOTED_LINES] if answers else []
+        context: dict[str, Value] = {
+            "words": words,
+            "subject_told": REPLIED.sub("", answers.subject if answers else conversation.subject),
+            "reference": conversation.about,
+            "quoted": quoted,
+            "quoted_at": instant_words(answers.arrived_at, settings.COMPANY_TIME_ZONE) if answers else "",
+        }
+        queue_message(
+            kind=kind,
+            recipient=conversation.email,
+            context=context,
+            now=now,
+            about=conversation.about,
+            thread=conversation.reference,
+            answers=answers,
+        )
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1_000_000:.0f} MB"

@@ -1,0 +1,107 @@
+"""Letters about a request: the values that their templates need."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.conf import settings
+from django.urls import reverse
+from django.utils.translation import gettext
+
+from billing.periods import local_date
+from cancellations.letters.proof import follow_code, proof_token
+from cancellations.models import (
+    CancellationRequest,
+    Channel,
+    Proof,
+    Receipt,
+)
+from cancellations.rules.jurisdictions import PROFILES
+from cancellations.wording.explanation import sentences
+from messaging.models import IncomingMessage
+from messaging.rendering import Value
+from messaging.services.outbox import queue_message
+from messaging.wording import day_words, instant_words, reading
+
+PROVING = {"prove_address", "follow_link"}  # whoever reads these proves the address: wiped once sent
+
+
+def send_letter(
+    kind: str,
+    request: CancellationRequest,
+    *,
+    now: datetime,
+    parts: Sequence[CancellationRequest] | None = None,
+    answers: IncomingMessage | None = None,
+) -> None:
+    """Queues the message of this kind to the customer, about `parts` of the declaration or the request alone.
+
+    `answers` is the mail to which it replies.
+    """
+    with reading(request.language):
+        context = _context(request, parts or [request])
+        if kind == "follow_link":
+            context |= {"code": follow_code(request.declaration, request.email_given, now)}
+        own_mail = request.channel == Channel.EMAIL and request.proof == Proof.LINK
+        if kind == "prove_address" and not (PROFILES[request.jurisdiction].one_page or own_mail):
+            # Nobody has proven this address yet: what somebody typed goes to it only where the law says so, or
+            # where our mail server found that it came from there.
+            context |= {"words": "", "cause": "", "refund_reason": "", "name": ""}
+        queue_message(
+            kind=kind,
+            recipient=request.email_given,
+            context=context,
+            now=now,
+            about=request.declaration,
+            answers=answers,
+            holds_secret=kind in PROVING,
+        )
+
+
+def _context(request: CancellationRequest, parts: Sequence[CancellationRequest]) -> dict[str, Value]:
+    zone = request.time_zone or settings.COMPANY_TIME_ZONE
+    expires = request.verification_expires_at
+    link = reverse("request_proof", args=[proof_token(request)])
+    receipt = Receipt.objects.filter(declaration=request.declaration).defer("pdf", "content").first()
+    return {
+        **_part(request),
+        "seal": receipt.seal if receipt else "",
+        "receipt_url": settings.SITE_URL + reverse("request_receipt", args=[request.declaration]),
+        "verify_url": settings.SITE_URL + reverse("verify"),
+        "parts": [_part(part) for part in parts],
+        "several": len(parts) > 1,
+        "reference": request.declaration,
+        "status_url": settings.SITE_URL + link,
+        "page_url": settings.SITE_URL + reverse("request_status", args=[request.declaration]),
+        "account_number": request.account_number_given,
+        "by_mail": request.channel == Channel.EMAIL,
+        "more_proof": request.proof == Proof.LINK_AND_NUMBER,
+        "username": request.username_given,
+        "received": instant_words(request.received_at, zone),
+        "kind": request.kind,
+        "kind_declared": request.kind_declared,
+        "cause": request.cause,
+        "reason": str(request.get_reason_display()) if request.reason else "",
+        "name": request.name_given,
+        "end_notice": PROFILES[request.jurisdiction].end_notice and request.effective_on is not None,
+        "words": request.words,
+        "wished": day_words(request.requested_end),
+        "refund_reason": request.refund_reason,
+        "refund_due": day_words(request.refund.decision_due_on if request.refund else None),
+        "policy": str(request.policy_version.number),
+        "decision_words": request.decision_words,
+        "decline_ground": str(request.get_decline_ground_display()) if request.decline_ground else "",
+        "expires": day_words(expires and local_date(expires, zone)),
+        "link_days": str(settings.PROOF_LINK_DAYS),
+    }
+
+
+def _part(request: CancellationRequest) -> dict[str, Value]:
+    """What concerns one subscription of the declaration."""
+    return {
+        "plan": str(request.subscription) if request.subscription else "",
+        "effective": day_words(request.effective_on),
+        "explanation": sentences(request.explanation),
+        "at_once": request.at_once,
+        "ground_is_open": request.ground_is_open,
+        "kind_ground": gettext(request.kind_ground) if request.kind_ground else "",
+    }

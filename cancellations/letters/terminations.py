@@ -1,0 +1,46 @@
+"""Letters about a termination and its reversal."""
+
+from datetime import datetime
+
+from django.conf import settings
+from django.urls import reverse
+
+from billing.states import RELEASED, VOIDABLE
+from cancellations.models import (
+    Termination,
+)
+from messaging.rendering import Value
+from messaging.services.outbox import queue_message
+from messaging.wording import day_words, instant_words, reading
+
+
+def send_termination_letter(kind: str, termination: Termination, *, now: datetime) -> None:
+    """Queues the letter of a termination, or of its reversal, with ground and appeal address."""
+    with reading(termination.account.language):
+        _send_termination_letter(kind, termination, now)
+
+
+def _send_termination_letter(kind: str, termination: Termination, now: datetime) -> None:
+    account = termination.account
+    done = termination.subscriptions.select_related("subscription", "refund").order_by("subscription__reference")
+    requests = termination.superseded_requests.order_by("declaration").values_list("declaration", flat=True)
+    paid = [str(one.refund) for one in done if one.refund and one.refund.state not in (*VOIDABLE, *RELEASED)]
+    context: dict[str, Value] = {
+        "reference": termination.reference,
+        "account_number": account.account_number,
+        "name": account.name,
+        "ground": str(termination.get_ground_display()),
+        "description": termination.description,
+        "effective": instant_words(termination.effective_at, account.time_zone) if termination.effective_at else "",
+        "plans": [str(one.subscription) for one in done],
+        "requests": list(dict.fromkeys(requests)),
+        "reviewed": any(one.refund for one in done),
+        "refund_due": next((day_words(one.refund.decision_due_on) for one in done if one.refund), ""),
+        "refunds_paid": paid,
+        "revoked": termination.revoke_sign_in,
+        "settled_ground": termination.settled_ground,
+        "appeal_email": settings.APPEAL_EMAIL,
+        "policy": str(termination.policy_version.number),
+        "policy_url": settings.SITE_URL + reverse("policy_version", args=[termination.policy_version.number]),
+    }
+    queue_message(kind=kind, recipient=account.email, context=context, now=now, about=termination.reference)

@@ -1,0 +1,40 @@
+"""The entry page, and the page about the law of each place."""
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext
+from django.views.decorators.http import require_safe
+
+from cancellations.queries.policies import policy_in_force
+from cancellations.rules.jurisdictions import COOLING_OFF, PROFILES
+from cancellations.web.places import ELSEWHERE, countries, country_given, profile_of, remember_country
+
+
+@require_safe
+def entry(http: HttpRequest) -> HttpResponse:
+    profile = profile_of(http)
+    context = {
+        "policy": policy_in_force(timezone.now()),
+        "countries": countries(),
+        "country": country_given(http) or ELSEWHERE,
+        "offer": _offer() if profile.offers else None,
+    }
+    response = render(http, "portal/entry.html", context)
+    remember_country(http, response)
+    return response
+
+
+def _offer() -> dict[str, str] | None:
+    """The one offer to stay, where the settings hold one: a text and a link, and so nothing that could hold up."""
+    if not (settings.OFFER_TEXT and settings.OFFER_URL):
+        return None
+    label = settings.OFFER_LABEL or gettext("Look at the offer")
+    return {"text": settings.OFFER_TEXT, "url": settings.OFFER_URL, "label": label}
+
+
+@require_safe
+def law(http: HttpRequest) -> HttpResponse:
+    """What the law of each place makes different here, with its sources."""
+    return render(http, "portal/law.html", {"profiles": PROFILES.values(), "cooling_off": COOLING_OFF})

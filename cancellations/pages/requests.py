@@ -1,0 +1,362 @@
+"""A request's pages, and proving that it is yours. The rules live in the services; this translates."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.core import signing
+from django.core.signing import BadSignature
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from billing.models import Subscription
+from billing.periods import local_date
+from billing.states import IllegalTransition
+from cancellations.forms.files import FilesForm
+from cancellations.forms.requests import FollowCodeForm, FollowForm, ProveForm, QuestionForm, TakeBackForm
+from cancellations.letters.proof import is_follow_code, proof_token, read_proof_token
+from cancellations.models import CancellationRequest, Kind, Receipt
+from cancellations.models.states import RequestState
+from cancellations.queries.outcomes import outcome_of
+from cancellations.queries.requests import attachments_of, declared, points_of_request, timeline_for_customer
+from cancellations.rules.date_line import points_of
+from cancellations.services.attachments import attach_to_request
+from cancellations.services.common import RequestRefused, choices_of
+from cancellations.services.receipts import pdf_of
+from cancellations.services.submission import (
+    answer_question,
+    send_follow_link,
+    send_proof_again,
+    verify,
+    withdraw,
+)
+from cancellations.web import access
+from cancellations.web.calendar import day_to_keep
+from cancellations.web.downloads import calendar_file, handed_out
+from cancellations.wording.explanation import sentences
+from cancellations.wording.policy import filled_in
+
+ASKED_SALT = "cancellations.asked"
+
+
+@never_cache
+@require_safe
+def received(http: HttpRequest, reference: str) -> HttpResponse:
+    """The confirmation page. It survives a bookmark and the back button."""
+    return _page_of(http, reference, "portal/received.html")
+
+
+@never_cache
+@require_safe
+def status(http: HttpRequest, reference: str) -> HttpResponse:
+    return _page_of(http, reference, "portal/status.html")
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def follow(http: HttpRequest) -> HttpResponse:
+    """Asks for reference and address, and sends the link; says the same whether they fit or not."""
+    form = FollowForm(_posted(http), initial={"reference": http.GET.get("reference", "")})
+    if http.method == "POST" and form.is_valid():
+        send_follow_link(now=timezone.now(), **form.cleaned_data)
+        return _sent_page(http, FollowCodeForm(), form.cleaned_data["reference"], form.cleaned_data["email"])
+    return render(http, "portal/follow.html", {"form": form}, status=422 if form.is_bound else 200)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def follow_code(http: HttpRequest) -> HttpResponse:
+    """The code from the mail instead of its link. A wrong one and one for a request that is not there look the same."""
+    try:
+        reference, email = signing.loads(http.POST.get("asked", ""), salt=ASKED_SALT, max_age=3600)
+    except signing.BadSignature:
+        return redirect("follow")
+    form = FollowCodeForm(http.POST)
+    if form.is_valid():
+        request = declared(reference).filter(email_given__iexact=email).first()
+        known = request.declaration if request else reference
+        if is_follow_code(form.cleaned_data["code"], known, email, timezone.now()) and request:
+            return redirect("request_proof", token=proof_token(request))
+        form.add_error("code", _("This code does not fit, or is too old. Look for the newest mail, or ask anew"))
+    return _sent_page(http, form, reference, email)
+
+
+def _sent_page(http: HttpRequest, form: FollowCodeForm, reference: str, email: str) -> HttpResponse:
+    asked = signing.dumps([reference, email], salt=ASKED_SALT)
+    context = {"form": form, "asked": asked, "email": email}
+    return render(http, "portal/follow_sent.html", context, status=422 if form.is_bound else 200)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def prove(http: HttpRequest, token: str) -> HttpResponse:
+    """Where the link in a mail leads. Opening it changes nothing; only the button does."""
+    try:
+        reference, email = read_proof_token(token)
+    except BadSignature:
+        return render(http, "portal/link_expired.html", status=410)
+    request = declared(reference).filter(email_given=email).first()
+    if request is None:
+        raise Http404
+    if request.verified_at is not None or request.state != RequestState.UNVERIFIED:
+        response = redirect("request_status", reference=reference)
+        access.grant(http, response, reference, "proven")
+        return response
+    now = timezone.now()
+    choices = choices_of(request, now)
+    form: ProveForm | None = ProveForm(_posted(http), request=request, subscriptions=choices)
+    if form is not None and not form.fields:
+        form = None
+    if http.method != "POST" or (form is not None and not form.is_valid()):
+        return _proof_page(http, request, choices, form)
+    try:
+        return _verify(http, request, form, now)
+    except RequestRefused as error:
+        if form is None or "known" not in form.fields:
+            messages.warning(http, str(error))
+            return redirect("request_proof", token=token)
+        form.add_error("known" if len({one.account_id for one in _chosen(form)}) < 2 else None, str(error))
+        return _proof_page(http, request, choices, form)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def prove_again(http: HttpRequest, reference: str) -> HttpResponse:
+    parts = _visible(http, reference)
+    if not parts:
+        return _ask_for_proof(http, reference)
+    if http.method != "POST":  # a bookmark, or the address bar
+        return redirect("request_received", reference=reference)
+    if send_proof_again(request=parts[0], now=timezone.now()):
+        messages.success(http, _("We sent the link to %(email)s again.") % {"email": parts[0].email_given})
+    else:
+        messages.info(http, _("The link was sent a moment ago. Please look into your mail, and into the spam folder."))
+    return redirect("request_received", reference=reference)
+
+
+@never_cache
+@require_safe
+def declaration(http: HttpRequest, reference: str) -> HttpResponse:
+    """What was declared, with date and time, for whoever sent it: to be kept before the address is proven, too."""
+    parts = _visible(http, reference)
+    if not parts:
+        return _ask_for_proof(http, reference)
+    text = render_to_string("portal/declaration.txt", _request_context(http, parts), http)
+    response = HttpResponse(text, content_type="text/plain; charset=utf-8")
+    response.headers["Content-Disposition"] = f'attachment; filename="{parts[0].declaration}.txt"'
+    return response
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def question(http: HttpRequest, reference: str) -> HttpResponse:
+    """The one question after the declaration: answered, or skipped by leaving the page."""
+    parts = _visible(http, reference)
+    if not parts or access.level_of(http, parts[0]) != "proven":
+        return _ask_for_proof(http, reference)
+    if http.method != "POST" or not parts[0].may_be_asked_why:
+        return redirect("request_received", reference=reference)
+    form = QuestionForm(http.POST)
+    if not form.is_valid():
+        context = {**_request_context(http, parts), "question": form}
+        return render(http, "portal/received.html", context, status=422)
+    answer_question(request=parts[0], **form.cleaned_data)
+    messages.success(http, _("Thank you. We read each answer."))
+    return redirect("request_status", reference=reference)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def take_back(http: HttpRequest, reference: str) -> HttpResponse:
+    """A page of its own before it happens; only its button acts. Of several subscriptions, the person chooses."""
+    parts = _visible(http, reference)
+    if not parts or access.level_of(http, parts[0]) != "proven":
+        return _ask_for_proof(http, reference)
+    now = timezone.now()
+    open_parts = [part for part in parts if _can_be_taken_back(part, now)]
+    form = TakeBackForm(_posted(http), requests=open_parts) if len(open_parts) > 1 else None
+    if (http.method != "POST" and open_parts) or (form is not None and form.is_bound and not form.is_valid()):
+        context = {**_request_context(http, parts), "open_parts": open_parts, "form": form}
+        return render(http, "portal/take_back.html", context, status=422 if form and form.is_bound else 200)
+    if http.method == "POST":
+        try:
+            withdraw(requests=form.cleaned_data["request"] if form else open_parts or parts[:1], now=now)
+        except IllegalTransition as error:
+            messages.warning(http, _too_late(error))
+        except RequestRefused as error:
+            messages.warning(http, str(error))
+    return redirect("request_status", reference=reference)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def files(http: HttpRequest, reference: str) -> HttpResponse:
+    """Files that support a ground, added by whoever has proven that the request is theirs."""
+    parts = _visible(http, reference)
+    if not parts or access.level_of(http, parts[0]) != "proven":
+        return _ask_for_proof(http, reference)
+    form = FilesForm(_posted(http), http.FILES if http.method == "POST" else None)
+    if http.method == "POST" and form.is_valid():
+        try:
+            attach_to_request(request=parts[0], files=form.cleaned_data["file"], now=timezone.now())
+        except RequestRefused as error:
+            form.add_error("file", str(error))
+        else:
+            messages.success(http, _("We keep your files with the request."))
+            return redirect("request_status", reference=reference)
+    context = {**_request_context(http, parts), "form": form}
+    return render(http, "portal/files.html", context, status=422 if form.is_bound else 200)
+
+
+@never_cache
+@require_safe
+def file(http: HttpRequest, reference: str, key: UUID) -> HttpResponse:
+    """A file of one's own, to be saved."""
+    parts = _visible(http, reference)
+    if not parts or access.level_of(http, parts[0]) != "proven":
+        return _ask_for_proof(http, reference)
+    return handed_out(get_object_or_404(attachments_of(parts[0]).defer(None), pk=key))
+
+
+@never_cache
+@require_safe
+def receipt(http: HttpRequest, reference: str) -> HttpResponse:
+    """The sealed receipt as a PDF: the same bytes whenever it is fetched."""
+    parts = _visible(http, reference)
+    if not parts or access.level_of(http, parts[0]) != "proven":
+        return _ask_for_proof(http, reference)
+    found = get_object_or_404(Receipt, declaration=parts[0].declaration, erased_at__isnull=True)
+    response = HttpResponse(pdf_of(found), content_type="application/pdf")
+    response.headers["Content-Disposition"] = f'attachment; filename="{found.declaration}.pdf"'
+    return response
+
+
+@never_cache
+@require_safe
+def ends(http: HttpRequest, reference: str, part: int) -> HttpResponse:
+    """The end date of one subscription, for the calendar."""
+    parts = _visible(http, reference)
+    if not parts or access.level_of(http, parts[0]) != "proven":
+        return _ask_for_proof(http, reference)
+    found = next((one for one in parts if one.part == part and one.subscription and one.effective_on), None)
+    if found is None or found.subscription is None or found.effective_on is None:
+        raise Http404
+    made = day_to_keep(
+        name=f"{found.reference}-end",
+        day=found.effective_on,
+        summary=_("%(plan)s has ended (%(brand)s)")
+        % {"plan": found.subscription.plan_name, "brand": settings.BRAND_NAME},
+        description="\n".join(sentences(found.explanation)),
+        url=settings.SITE_URL + reverse("request_status", args=[found.declaration]),
+        remind_days=1,
+        made_at=found.state_changed_at,
+    )
+    return calendar_file(made, f"{found.reference}.ics")
+
+
+def _posted(http: HttpRequest) -> Any:
+    """What was posted, also when that is nothing; None for a page that is only opened."""
+    return http.POST if http.method == "POST" else None
+
+
+def _page_of(http: HttpRequest, reference: str, template: str) -> HttpResponse:
+    parts = _visible(http, reference)
+    if not parts:
+        return _ask_for_proof(http, reference)
+    return render(http, template, _request_context(http, parts))
+
+
+def _visible(http: HttpRequest, reference: str) -> list[CancellationRequest]:
+    """The requests of the declaration, where this browser may see them; empty otherwise."""
+    rows = declared(reference.upper()).select_related("policy_version", "account", "subscription", "refund")
+    parts = list(rows)
+    return parts if parts and access.level_of(http, parts[0]) else []
+
+
+def _ask_for_proof(http: HttpRequest, reference: str) -> HttpResponse:
+    """The same page for a request of somebody else's and for one that does not exist."""
+    form = FollowForm(initial={"reference": reference})
+    return render(http, "portal/follow.html", {"form": form, "asked": True}, status=403)
+
+
+def _can_be_taken_back(request: CancellationRequest, now: datetime) -> bool:
+    return request.is_open and (request.effective_at is None or request.effective_at > now)
+
+
+def _request_context(http: HttpRequest, parts: list[CancellationRequest]) -> dict[str, Any]:
+    """`request_` is the declaration by its first request; `parts` has what concerns each subscription."""
+    request = parts[0]
+    proven = access.level_of(http, request) == "proven"
+    now = timezone.now()
+    context: dict[str, Any] = {
+        "request_": request,
+        "proven": proven,
+        "zone": request.time_zone or settings.COMPANY_TIME_ZONE,
+        "several": len(parts) > 1,
+    }
+    if proven:
+        context["parts"] = [_part_context(part, now) for part in parts]
+        context["can_take_back"] = any(_can_be_taken_back(part, now) for part in parts)
+        context["takes_files"] = request.kind_declared == Kind.FOR_CAUSE or request.refund_wanted
+        context["takes_files"] &= any(part.is_open for part in parts)
+        context["attachments"] = attachments_of(request)
+        context["receipt"] = (
+            Receipt.objects.filter(declaration=request.declaration, erased_at__isnull=True).defer("pdf").first()
+        )
+        context["question"] = QuestionForm() if request.may_be_asked_why else None
+        context["policy_text"] = filled_in(request.policy_version)
+    return context
+
+
+def _part_context(part: CancellationRequest, now: datetime) -> dict[str, Any]:
+    told: dict[str, Any] = {"request_": part, "entries": timeline_for_customer(part), "refund_lines": []}
+    if part.time_zone:
+        told["points"] = points_of_request(part, today=local_date(now, part.time_zone))
+    if part.refund is not None:
+        told["refund_lines"] = part.refund.lines.select_related("payment").order_by("payment__period_start")
+    return told
+
+
+def _proof_page(
+    http: HttpRequest, request: CancellationRequest, choices: list[Subscription], form: ProveForm | None
+) -> HttpResponse:
+    cards = [_outcome_card(request, one) for one in choices]
+    context = {"request_": request, "cards": cards, "form": form, "zone": settings.COMPANY_TIME_ZONE}
+    status = 422 if form is not None and form.is_bound else 200
+    return render(http, "portal/prove.html", {**context, "token": proof_token(request)}, status=status)
+
+
+def _outcome_card(request: CancellationRequest, subscription: Subscription) -> dict[str, Any]:
+    found = outcome_of(request, subscription)
+    today = local_date(timezone.now(), subscription.account.time_zone)
+    return {"outcome": found, "points": () if found.at_once else points_of(found.assessment, today=today)}
+
+
+def _chosen(form: ProveForm | None) -> list[Subscription]:
+    return list(form.cleaned_data.get("subscription", [])) if form else []
+
+
+def _verify(http: HttpRequest, request: CancellationRequest, form: ProveForm | None, now: datetime) -> HttpResponse:
+    """Raises RequestRefused."""
+    known = form.cleaned_data.get("known", "") if form else ""
+    try:
+        verify(request=request, subscriptions=_chosen(form), known=known, now=now)
+    except IllegalTransition:
+        messages.warning(http, _("This request was settled in the meantime, so there is nothing left to confirm."))
+    response = redirect("request_received", reference=request.declaration)
+    access.grant(http, response, request.declaration, "proven")
+    return response
+
+
+def _too_late(error: IllegalTransition) -> str:
+    if error.state == RequestState.EFFECTIVE:
+        return _("Your subscription has ended already, so the cancellation cannot be taken back any more.")
+    return _("This request is settled already, so there is nothing to take back.")

@@ -1,0 +1,27 @@
+"""Checking a receipt: open to everybody, and telling nothing but whether it is genuine."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from cancellations.forms.requests import VerifyForm
+from cancellations.services.receipts import is_genuine
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def check(http: HttpRequest) -> HttpResponse:
+    """By the file, or by reference and seal. One that does not exist and one that was changed look the same."""
+    posted = (http.POST, http.FILES) if http.method == "POST" else (None, None)
+    form = VerifyForm(*posted)
+    genuine = None
+    if form.is_bound and form.is_valid():
+        file = form.cleaned_data["file"]
+        genuine = is_genuine(
+            file=file.read() if file else None,
+            reference=form.cleaned_data["reference"],
+            seal=form.cleaned_data["seal"],
+        )
+    context = {"form": form, "genuine": genuine}
+    return render(http, "portal/verify.html", context, status=422 if form.errors else 200)

@@ -1,0 +1,183 @@
+"""All that the portal keeps on an account, for its holder (GDPR, article 15 and 20)."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from allauth.mfa.models import Authenticator
+from django.db.models import Model
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Account, AccountStatus
+from billing.models import Dispute, EndedBy, Payment, Refund, RefundBasis, Subscription
+from billing.naming import interval_words
+from billing.states import RefundState
+from cancellations.models import (
+    Attachment,
+    CancellationRequest,
+    Channel,
+    DeclineGround,
+    Kind,
+    Reason,
+    Receipt,
+    Termination,
+    TerminationGround,
+)
+from cancellations.models.states import RequestState, TerminationState
+from cancellations.queries.requests import timeline_for_customer
+from cancellations.wording.explanation import VERBS, sentences
+from messaging.models import IncomingMessage, OutgoingMessage
+from messaging.services.outbox import WIPED
+from messaging.wording import money_words
+
+Row = dict[str, Any]
+
+LABELS: Mapping[str, Any] = {
+    "account": _("Account"), "subscriptions": _("Subscriptions"), "payments": _("Payments"),
+    "cancellation_requests": _("Cancellation requests"), "receipts": _("Receipts"), "refunds": _("Refunds"),
+    "terminations": _("Terminations"), "files": _("Files"), "messages": _("Messages"), "mails": _("Messages from you"),
+    "arrived_at": _("Arrived at"), "passkeys": _("Passkeys"), "last_used_at": _("Last used at"),
+    "account_number": _("Account number"), "username": _("Username"), "name": _("Name"),
+    "email": _("E-mail address"), "country": _("Country"), "time_zone": _("Time zone"), "language": _("Language"),
+    "currency": _("Currency"), "customer_since": _("Customer since"), "status": _("Status"),
+    "sign_in_revoked_at": _("Sign-in revoked"), "reference": _("Reference"), "plan_name": _("Plan"),
+    "quantity": _("Seats"), "started_on": _("Started on"), "billing_anchor": _("Billing anchor"),
+    "trial_ends_on": _("Trial ends on"), "ended_on": _("Ended on"), "ended_by": _("Ended by"), "price": _("Price"),
+    "billing_interval": _("Billing interval"), "period_start": _("Period from"), "period_end": _("Period to"),
+    "paid_at": _("Paid at"), "method": _("Paid by"), "gateway": _("Gateway"),
+    "gateway_reference": _("Reference at the gateway"), "dispute": _("Dispute"), "amount": _("Amount"),
+    "state": _("State"), "channel": _("Channel"), "received_at": _("Received at"), "name_given": _("Name given"),
+    "account_number_given": _("Account number given"), "username_given": _("Username given"),
+    "email_given": _("E-mail address given"), "jurisdiction": _("By the law of"), "kind_declared": _("Kind declared"),
+    "reason": _("Reason"), "words": _("In your own words"), "survey_reason": _("Reason told later"),
+    "survey_words": _("Words told later"), "cause": _("Ground for leaving at once"),
+    "requested_end": _("Wished end"), "refund_wanted": _("Refund asked for"), "refund_reason": _("Reason for a refund"),
+    "kind": _("Counts as"), "kind_ground": _("Why it counts as that"), "next_billing_on": _("Next billing date"),
+    "deadline_on": _("Last day to cancel"), "on_time": _("In time"), "effective_on": _("Ends on"),
+    "effective_at": _("Ends at"), "decision_words": _("Message with the decision"),
+    "decline_ground": _("Ground for declining"), "verified_at": _("Proven at"), "explanation": _("Working"),
+    "subscription": _("Subscription"), "policy": _("Policy version"), "refund_quoted": _("Refund quoted"),
+    "history": _("History"), "at": _("At"), "what": _("What"), "by": _("By"), "number": _("Number"),
+    "declaration": _("Declaration"), "issued_at": _("Issued at"), "content": _("Content"), "seal": _("Seal"),
+    "about": _("About"), "requested_at": _("Requested at"), "customer_reason": _("Your reason"),
+    "basis": _("Basis"), "decision_ground": _("Ground of the decision"), "decision_due_on": _("Decision due on"),
+    "payment_due_on": _("Payment due on"), "paid_on": _("Paid on"),
+    "settlement_reference": _("Reference of the payment"),
+    "credit_note": _("Credit note"), "payment": _("Payment"), "unused_days": _("Unused days"),
+    "period_days": _("Days in the period"), "lines": _("How it arose"), "ground": _("Ground"),
+    "description": _("Description"), "revoke_sign_in": _("Sign-in taken away"),
+    "settled_ground": _("Ground of the end"),
+    "media_type": _("Media type"), "size": _("Bytes"), "sha256": _("SHA-256"), "added_at": _("Added at"),
+    "subject": _("Subject"), "created_at": _("Written at"), "sent_at": _("Sent at"), "text": _("Text"),
+}  # fmt: skip
+
+_STATES = {**dict(RequestState.choices), **dict(RefundState.choices), **dict(TerminationState.choices)}
+CODES: Mapping[str, Mapping[Any, Any]] = {
+    "state": _STATES,
+    "status": dict(AccountStatus.choices),
+    "channel": dict(Channel.choices),
+    "kind_declared": dict(Kind.choices),
+    "kind": dict(Kind.choices),
+    "reason": dict(Reason.choices),
+    "survey_reason": dict(Reason.choices),
+    "decline_ground": dict(DeclineGround.choices),
+    "ended_by": dict(EndedBy.choices),
+    "dispute": dict(Dispute.choices),
+    "basis": dict(RefundBasis.choices),
+    "ground": dict(TerminationGround.choices),
+    "what": VERBS,
+    "by": {"customer": _("customer"), "staff": _("staff"), "system": _("system")},
+}
+
+
+def own_data(account: Account, *, now: datetime) -> Row:
+    """By kind of row; what only staff wrote for staff (grounds of waivers, evidence) is not the holder's to have."""
+    requests = CancellationRequest.objects.filter(account=account).select_related("subscription", "policy_version")
+    return {
+        "made_at": now,
+        "account": _fields(account, "account_number username name email country time_zone language currency "
+                           "customer_since status sign_in_revoked_at"),
+        "subscriptions": [_subscription(one) for one in account.subscriptions.order_by("reference")],
+        "payments": [_payment(one) for one in account.payments.order_by("paid_at", "reference")],
+        "cancellation_requests": [_request(one) for one in requests.order_by("received_at", "reference")],
+        "receipts": [
+            _fields(one, "number declaration issued_at content seal")
+            for one in Receipt.objects.filter(request__account=account).defer("pdf")
+        ],
+        "refunds": [_refund(one) for one in account.refunds.order_by("requested_at", "reference")],
+        "terminations": [_termination(one) for one in account.terminations.order_by("proposed_at")],
+        "files": [
+            _fields(one, "name media_type size sha256 added_at")
+            for one in Attachment.objects.filter(request__account=account).defer("content")
+        ],
+        "passkeys": [_passkey(one) for one in Authenticator.objects.filter(
+            type=Authenticator.Type.WEBAUTHN, user__email=account.email.strip().lower()).order_by("created_at")],
+        "messages": [_message(one) for one in OutgoingMessage.objects.filter(
+            recipient__iexact=account.email).order_by("created_at")],
+        "mails": [_mail(one) for one in IncomingMessage.objects.filter(
+            sender__iexact=account.email).defer("raw").order_by("arrived_at")],
+    }  # fmt: skip
+
+
+def _fields(row: Model, names: str) -> Row:
+    return {name: getattr(row, name) for name in names.split()}
+
+
+def _subscription(one: Subscription) -> Row:
+    told = _fields(one, "reference plan_name quantity started_on billing_anchor trial_ends_on ended_on ended_by")
+    return {**told, "price": money_words(one.price), "billing_interval": interval_words(one)}
+
+
+def _payment(one: Payment) -> Row:
+    told = _fields(one, "reference period_start period_end paid_at method gateway gateway_reference dispute")
+    return {**told, "amount": money_words(one.amount)}
+
+
+def _request(one: CancellationRequest) -> Row:
+    told = _fields(
+        one,
+        "reference state channel received_at name_given account_number_given username_given email_given jurisdiction "
+        "language kind_declared reason words survey_reason survey_words cause requested_end refund_wanted "
+        "refund_reason kind kind_ground time_zone next_billing_on deadline_on on_time effective_on effective_at "
+        "decision_words decline_ground verified_at",
+    )
+    history = [{"at": entry.at, "what": entry.verb, "by": entry.actor} for entry in timeline_for_customer(one)]
+    return {
+        **told,
+        "explanation": sentences(one.explanation),
+        "subscription": str(one.subscription or ""),
+        "policy": one.policy_version.number,
+        "refund_quoted": money_words(one.refund_quoted),
+        "history": history,
+    }
+
+
+def _refund(one: Refund) -> Row:
+    told = _fields(
+        one,
+        "reference about state requested_at ended_on customer_reason basis decision_ground decision_due_on "
+        "payment_due_on paid_on settlement_reference credit_note",
+    )
+    lines = [
+        {"payment": line.payment.reference, "amount": money_words(line.money), "unused_days": line.unused_days,
+         "period_days": line.period_days}
+        for line in one.lines.select_related("payment").order_by("payment__period_start")
+    ]  # fmt: skip
+    return {**told, "amount": money_words(one.amount), "lines": lines}
+
+
+def _termination(one: Termination) -> Row:
+    return _fields(one, "reference state ground description effective_at effective_on revoke_sign_in settled_ground")
+
+
+def _passkey(one: Authenticator) -> Row:
+    return {"name": one.wrap().name, **_fields(one, "created_at last_used_at")}
+
+
+def _message(one: OutgoingMessage) -> Row:
+    told = _fields(one, "kind about subject created_at sent_at")
+    return {**told, "text": WIPED if one.holds_secret else one.text}
+
+
+def _mail(one: IncomingMessage) -> Row:
+    return {**_fields(one, "arrived_at subject text"), "files": ", ".join(name for name, _, _ in one.files)}

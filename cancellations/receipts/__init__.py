@@ -1,0 +1,1 @@
+"""The sealed receipt: its chain of hashes and its PDF."""

@@ -1,0 +1,74 @@
+"""The picture of dates: today, deadline, next billing date, end. Pure; templates/parts/when.html draws it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from cancellations.rules.notice import NoticeAssessment
+
+LABELS: Mapping[str, str] = {  # in this order where they fall on one day; catalogues translate them
+    "today": "Today",
+    "deadline": "Last day to cancel for this date",
+    "billing": "Next billing date",
+    "end": "Subscription ends",
+}
+NEAREST = 9.0  # per cent of the line between two marks, so that they never touch
+FIRST, LAST = 3.0, 97.0  # per cent, so that no mark is cut off
+
+
+@dataclass(frozen=True)
+class Point:
+    """A day of the picture; several things on one day share a point, so that labels never collide.
+
+    `at` is its place on the line in per cent: true to scale, but for days that would touch.
+    """
+
+    day: date
+    marks: tuple[str, ...]
+    at: float
+
+    @property
+    def shape(self) -> str:
+        """What is drawn for it: its most telling mark."""
+        return next(mark for mark in ("end", "deadline", "today", "billing") if mark in self.marks)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(LABELS[mark] for mark in self.marks)
+
+
+def points(
+    *, today: date, deadline_on: date | None, next_billing_on: date | None, effective_on: date
+) -> tuple[Point, ...]:
+    """The points in order of their days. A deadline that has passed before today is left out."""
+    marks = [(today, "today"), (effective_on, "end")]
+    if deadline_on is not None and deadline_on >= today:
+        marks.append((deadline_on, "deadline"))
+    if next_billing_on is not None and next_billing_on >= today and next_billing_on != effective_on:
+        marks.append((next_billing_on, "billing"))
+    days = sorted({day for day, _ in marks})
+    return tuple(
+        Point(day=day, marks=tuple(mark for mark in LABELS if (day, mark) in marks), at=at)
+        for day, at in zip(days, _places(days), strict=True)
+    )
+
+
+def _places(days: list[date]) -> list[float]:
+    span = max((days[-1] - days[0]).days, 1)
+    places = [FIRST + (LAST - FIRST) * (day - days[0]).days / span for day in days]
+    for n in range(1, len(places)):
+        places[n] = max(places[n], places[n - 1] + NEAREST)
+    for n in reversed(range(len(places))):
+        places[n] = round(min(places[n], LAST - NEAREST * (len(places) - 1 - n)), 2)
+    return places
+
+
+def points_of(told: NoticeAssessment, *, today: date) -> tuple[Point, ...]:
+    """The picture of an assessment; its deadline stands in it where it is the deadline of the end shown."""
+    concerns_end = told.on_time and told.effective_on == told.next_billing_on
+    return points(
+        today=today,
+        deadline_on=told.deadline_on if concerns_end else None,
+        next_billing_on=told.next_billing_on,
+        effective_on=told.effective_on,
+    )

@@ -1,0 +1,75 @@
+"""The steps that explain an end date, as data. Pure: no Django, no clock.
+
+`cancellations/wording/explanation.py` turns them into sentences in the reader's language.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from babel.dates import format_date
+
+# The sentences of the working, by what they tell: the singular and plural where a count decides, else one.
+# Catalogues translate them; `days` is the count.
+SENTENCES: Mapping[str, tuple[str, ...]] = {
+    "received": ("We received your request on %(received_on)s.",),
+    "next_billing": ("Your next billing date after that day is %(next_billing_on)s.",),
+    "no_notice": ("The policy asks for no notice, so every day before that date is in time.",),
+    "deadline": (
+        "The policy asks for %(days)s day of notice, so the last day to cancel for %(next_billing_on)s is "
+        "%(deadline_on)s.",
+        "The policy asks for %(days)s days of notice, so the last day to cancel for %(next_billing_on)s is "
+        "%(deadline_on)s.",
+    ),
+    "in_time": ("Your request is in time for that date.",),
+    "late": ("Your request came after that day, so it is late.",),
+    "wish": ("You asked for an end on %(requested_end)s or later.",),
+    "ends_then": ("Your subscription ends on that billing date, %(effective_on)s.",),
+    "ends_later": ("The first billing date that fits is %(effective_on)s: your subscription ends on that day.",),
+    "trial": (
+        "Your trial runs until %(trial_ends_on)s, and the policy asks for %(days)s day of notice before it ends.",
+        "Your trial runs until %(trial_ends_on)s, and the policy asks for %(days)s days of notice before it ends.",
+    ),
+    "trial_without_notice": (
+        "Your trial runs until %(trial_ends_on)s, and the policy asks for no notice before it ends.",
+    ),
+    "trial_in_time": ("Your request is in time, so your subscription ends with the trial on %(trial_ends_on)s.",),
+    "nothing_charged": ("Nothing is charged.",),
+    "cooling_off": (
+        "Your contract started on %(started_on)s, so its %(days)s day of cooling-off runs until %(last)s.",
+        "Your contract started on %(started_on)s, so its %(days)s days of cooling-off run until %(last)s.",
+    ),
+    "cooling_off_at_once": ("You are within them, so your subscription ends at once.",),
+    "cooling_off_over": (
+        "The cooling-off days ended on %(last)s, so your request counts as an ordinary cancellation.",
+    ),
+    "cause_accepted": ("You asked to leave at once for a ground that you stated, and we accepted it.",),
+    "cause_at_once": ("No notice is needed then: your subscription ends at once, on %(received_on)s.",),
+    "waived": ("Our support team waived the notice, so your subscription ends on %(effective_on)s instead.",),
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the working: what it tells, and its figures. Kept with a request, told in the reader's language."""
+
+    tells: str
+    figures: Mapping[str, date | int]
+
+    def frozen(self) -> list[object]:
+        """As JSON keeps it: what it tells, and the figures with dates in ISO 8601."""
+        kept = {name: each.isoformat() if isinstance(each, date) else each for name, each in self.figures.items()}
+        return [self.tells, kept]
+
+    def sentence(self) -> str:
+        """In English."""
+        forms, days = SENTENCES[self.tells], self.figures.get("days")
+        told = {
+            name: format_date(each, "long", "en_GB") if isinstance(each, date) else each
+            for name, each in self.figures.items()
+        }
+        return forms[-1 if days != 1 else 0] % told
+
+
+def step(tells: str, **figures: date | int) -> Step:
+    return Step(tells, figures)

@@ -1,0 +1,114 @@
+"""Notice and effective date (policy 1.2). Pure: no Django, no clock; the caller passes the day.
+
+A late request is never refused: it counts for the first billing date that it can meet.
+"""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from billing.periods import Interval, next_billing_date
+from cancellations.rules.explanation import Step, step
+
+
+@dataclass(frozen=True)
+class NoticeAssessment:
+    """What a request received on a day means; all dates are in the account's time zone.
+
+    `steps` are the working, in the order of the reasoning; `explanation` tells them in English sentences.
+    """
+
+    next_billing_on: date
+    deadline_on: date
+    on_time: bool
+    effective_on: date
+    steps: tuple[Step, ...]
+
+    @property
+    def explanation(self) -> tuple[str, ...]:
+        return tuple(each.sentence() for each in self.steps)
+
+
+def assess(
+    *,
+    received_on: date,
+    anchor: date,
+    interval: Interval,
+    notice_days: int,
+    requested_end: date | None = None,
+) -> NoticeAssessment:
+    """Next billing date, notice deadline, whether it is met, and the effective date.
+
+    `notice_days` are whole days, the deadline day counting wholly. Raises ValueError for negative
+    notice and where the calendar ends, TypeError for instants instead of dates.
+    """
+    require_days(notice_days)
+    upcoming = next_billing_date(anchor, interval, received_on)
+    deadline = shifted(upcoming, -notice_days)
+    earliest = max(shifted(received_on, notice_days), shifted(received_on, 1), requested_end or date.min)
+    effective = next_billing_date(anchor, interval, earliest - timedelta(days=1))
+    on_time = received_on <= deadline
+    told = (
+        step("received", received_on=received_on),
+        step("next_billing", next_billing_on=upcoming),
+        *_deadline_steps(upcoming, deadline, notice_days, on_time),
+        *_effective_steps(upcoming, effective, on_time, requested_end),
+    )
+    return NoticeAssessment(upcoming, deadline, on_time, effective, told)
+
+
+def assess_trial(
+    *, received_on: date, trial_ends_on: date, trial_notice_days: int, requested_end: date | None = None
+) -> NoticeAssessment | None:
+    """The assessment within a trial, or None where the ordinary rule holds.
+
+    That is so when the trial is over, when its notice is missed, or when a later end is wished for.
+    """
+    require_days(trial_notice_days)
+    deadline = shifted(trial_ends_on, -trial_notice_days)
+    wishes_later = requested_end is not None and requested_end > trial_ends_on
+    if trial_ends_on <= received_on or received_on > deadline or wishes_later:
+        return None
+    told = (
+        step("received", received_on=received_on),
+        step("trial", trial_ends_on=trial_ends_on, days=trial_notice_days)
+        if trial_notice_days
+        else step("trial_without_notice", trial_ends_on=trial_ends_on),
+        step("trial_in_time", trial_ends_on=trial_ends_on),
+        step("nothing_charged"),
+    )
+    return NoticeAssessment(trial_ends_on, deadline, True, trial_ends_on, told)
+
+
+def assess_for_cause(ordinary: NoticeAssessment, *, received_on: date) -> NoticeAssessment:
+    """The assessment once the ground was accepted: no notice is needed, the subscription ends on the day of receipt."""
+    told = (
+        step("received", received_on=received_on),
+        step("cause_accepted"),
+        step("cause_at_once", received_on=received_on),
+    )
+    return NoticeAssessment(ordinary.next_billing_on, ordinary.deadline_on, True, received_on, told)
+
+
+def _deadline_steps(upcoming: date, deadline: date, notice_days: int, on_time: bool) -> tuple[Step, Step]:
+    verdict = step("in_time" if on_time else "late")
+    if notice_days == 0:
+        return step("no_notice"), verdict
+    return step("deadline", days=notice_days, next_billing_on=upcoming, deadline_on=deadline), verdict
+
+
+def _effective_steps(upcoming: date, effective: date, on_time: bool, requested_end: date | None) -> tuple[Step, ...]:
+    wish = () if requested_end is None else (step("wish", requested_end=requested_end),)
+    met = effective == upcoming and on_time
+    return *wish, step("ends_then" if met else "ends_later", effective_on=effective)
+
+
+def require_days(days: int) -> None:
+    if not isinstance(days, int) or isinstance(days, bool) or days < 0:
+        raise ValueError(f"Notice is a whole number of days, zero or more, not {days!r}.")
+
+
+def shifted(day: date, days: int) -> date:
+    try:
+        return day + timedelta(days=days)
+    except OverflowError as error:
+        raise ValueError(f"The calendar ends before {day} shifted by {days} days.") from error

@@ -1,0 +1,53 @@
+"""Who may see a request's page: its account holder when signed in, or the browser that proved the address.
+
+A browser that posted a request as a guest sees that it was received, and no more, until the address is
+proven. A signed cookie remembers both; there is no session row for a guest.
+"""
+
+from typing import Literal
+
+from django.conf import settings
+from django.core import signing
+from django.http import HttpRequest, HttpResponse
+
+from accounts.models import User
+from accounts.queries import accounts_of
+from cancellations.models import CancellationRequest
+
+Level = Literal["posted", "proven"]
+COOKIE = f"portal_requests{settings.COOKIE_SUFFIX}"
+SALT = "cancellations.web.access"
+REMEMBERED = 20
+
+
+def level_of(http: HttpRequest, request: CancellationRequest) -> Level | None:
+    user, account = http.user, request.account_id
+    if account and isinstance(user, User) and accounts_of(user).filter(pk=account).exists():
+        return "proven"
+    return _granted(http).get(request.declaration)
+
+
+def grant(http: HttpRequest, response: HttpResponse, reference: str, level: Level) -> None:
+    """Lets this browser see the request's page from now on; never lowers what it may see already."""
+    known = _granted(http)
+    if known.get(reference) != "proven":
+        known[reference] = level
+    newest = dict(list(known.items())[-REMEMBERED:])
+    response.set_cookie(
+        COOKIE,
+        signing.dumps(newest, salt=SALT, compress=True),
+        max_age=settings.PROOF_LINK_DAYS * 86_400,
+        httponly=True,
+        secure=settings.SECURE,
+        samesite="Lax",
+    )
+
+
+def _granted(http: HttpRequest) -> dict[str, Level]:
+    try:
+        known: dict[str, Level] = signing.loads(
+            http.COOKIES.get(COOKIE, ""), salt=SALT, max_age=settings.PROOF_LINK_DAYS * 86_400
+        )
+    except signing.BadSignature:
+        return {}
+    return known
