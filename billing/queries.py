@@ -9,8 +9,8 @@ from django.db.models.functions import Coalesce
 from moneyed import Money
 
 from billing.models import Payment, Refund, RefundBasis, Subscription
-from billing.proration import unused_amount, unused_days
-from billing.states import RELEASED
+from billing.models.states import RELEASED
+from billing.rules.proration import unused_amount, unused_days
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 
 from accounts.models import Account, User
-from billing import crm_rows
+from billing.crm_import.rows import ACCOUNT_COLUMNS, PAYMENT_COLUMNS, SUBSCRIPTION_COLUMNS
 from billing.models import Refund, Subscription
-from billing.periods import Interval, billing_date
+from billing.rules.periods import Interval, billing_date
 from billing.services.review import propose
 from cancellations.models import CancellationRequest, Kind, PolicyVersion, TerminationGround
 from cancellations.services.enforcement import enforce
@@ -152,9 +152,9 @@ def write_export(folder: Path, today: date) -> None:
             [reference, sold.number, sold.plan.lower(), sold.plan, *terms, started, anchor, trial_end, ""]
         )
         payments += _payments(sold, reference, anchor, today, len(payments))
-    _write(folder / "accounts.csv", crm_rows.ACCOUNT_COLUMNS, accounts)
-    _write(folder / "subscriptions.csv", crm_rows.SUBSCRIPTION_COLUMNS, subscriptions)
-    _write(folder / "payments.csv", crm_rows.PAYMENT_COLUMNS, payments)
+    _write(folder / "accounts.csv", ACCOUNT_COLUMNS, accounts)
+    _write(folder / "subscriptions.csv", SUBSCRIPTION_COLUMNS, subscriptions)
+    _write(folder / "payments.csv", PAYMENT_COLUMNS, payments)
 
 
 def load_policies(now: datetime) -> None:

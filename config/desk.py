@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from billing.models import Refund
-from billing.states import RefundState
+from billing.models.states import RefundState
 from cancellations.models import CancellationRequest, Conversation, Termination
 from cancellations.models.states import OPEN, ConversationState, RequestState, TerminationState
 from cancellations.queries.requests import overdue_requests

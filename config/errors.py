@@ -11,7 +11,7 @@ from django.template import loader
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from billing.references import new_reference
+from billing.rules.references import new_reference
 from config.style import style_url
 
 log = logging.getLogger(__name__)

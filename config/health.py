@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 
 from billing.models import Refund
-from billing.states import RefundState
+from billing.models.states import RefundState
 from cancellations.queries.requests import due_requests
 from messaging.mailboxes import source_of
 from messaging.models import IncomingMessage, Mailbox, MessageState, OutgoingMessage, ReadState

@@ -9,7 +9,7 @@ from django.db import connection
 
 from accounts.story import entries
 from billing.models import Refund
-from billing.states import IllegalTransition
+from billing.models.states import IllegalTransition
 from cancellations.models import CancellationRequest, ReviewMode
 from cancellations.services.enforcement import enforce
 from cancellations.services.review import schedule, try_again, waive_notice

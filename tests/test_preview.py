@@ -7,7 +7,7 @@ from django.core.management import call_command
 from django.db import transaction
 
 from billing.models import Subscription
-from billing.periods import local_date
+from billing.rules.periods import local_date
 from cancellations.models import CancellationRequest, PolicyVersion
 from cancellations.queries.outcomes import difference_since, outcome
 from cancellations.queries.policies import policy_in_force

@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from accounts.story import entries
 from billing.models import Refund
+from billing.models.states import IllegalTransition
 from billing.services.review import approve, propose
 from billing.services.sending import send
-from billing.states import IllegalTransition
 from cancellations.models import CancellationRequest, Termination
 from cancellations.services.common import RequestRefused
 from cancellations.services.enforcement import enforce

@@ -8,7 +8,7 @@ from uuid import UUID
 import stripe
 
 from billing.gateways.answers import Answer, Part
-from billing.proration import minor_unit_digits
+from billing.rules.proration import minor_unit_digits
 
 log = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 20

@@ -6,7 +6,7 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext
 
 from billing.models import Refund, RefundLine
-from billing.states import IllegalTransition, RefundState
+from billing.models.states import IllegalTransition, RefundState
 from messaging.services.outbox import queue_message
 from messaging.wording import day_words, money_words, reading
 

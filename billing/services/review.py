@@ -12,14 +12,14 @@ from moneyed import Money
 from accounts.history import recorded
 from accounts.models import User
 from accounts.permits import permitted
-from billing.clocks import add_working_days
 from billing.models import Payment, Refund, RefundBasis, RefundLine, Subscription
-from billing.periods import local_date
-from billing.proration import minor_unit_digits
+from billing.models.states import UNDECIDED, VOIDABLE, RefundState
 from billing.queries import QuotedLine, approvals_needed, quote, quoted_total
+from billing.rules.periods import local_date
+from billing.rules.proration import minor_unit_digits
+from billing.rules.working_days import add_working_days
 from billing.services.common import RefundRefused, locked, move, refuse_disputed, save_guarded, tell
-from billing.states import UNDECIDED, VOIDABLE, RefundState
-from billing.telling import tell_systems
+from billing.webhooks import tell_systems
 from messaging.models import EventType
 from messaging.wording import money_words
 

@@ -11,10 +11,10 @@ from accounts.models import User
 from accounts.permits import permitted
 from billing.gateways import MANUAL, Answer, gateway_called, gateway_name, parts_of
 from billing.models import Refund
-from billing.periods import local_date
+from billing.models.states import RefundState
+from billing.rules.periods import local_date
 from billing.services.common import RefundRefused, locked, move, refuse_disputed, save_guarded, tell
-from billing.states import RefundState
-from billing.telling import tell_systems
+from billing.webhooks import tell_systems
 from messaging.models import EventType
 from messaging.waking import wake
 

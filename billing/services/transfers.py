@@ -11,15 +11,15 @@ from moneyed import Money
 from accounts.history import recorded
 from accounts.models import User
 from accounts.permits import permitted
-from billing import transfers
+from billing.bank_files.orders import Transfer, as_csv, as_pain, is_iban, plain_account
+from billing.bank_files.statements import Booking
 from billing.gateways import MANUAL, gateway_name
 from billing.models import Refund, TransferBatch, TransferItem, transfer_reference
-from billing.periods import local_date
-from billing.proration import minor_unit_digits
+from billing.models.states import IllegalTransition, RefundState
+from billing.rules.periods import local_date
+from billing.rules.proration import minor_unit_digits
 from billing.services.common import RefundRefused, locked
 from billing.services.sending import fail, send, settle
-from billing.states import IllegalTransition, RefundState
-from billing.transfers import Booking, Transfer
 
 MOST = 1000
 
@@ -40,7 +40,7 @@ def enter_bank_details(*, refund: Refund, name: str, account: str, by: User, now
     if not name.strip():
         raise RefundRefused("Enter the account holder, as the bank knows them.")
     try:
-        plain = transfers.plain_account(account)
+        plain = plain_account(account)
     except ValueError as error:
         raise RefundRefused(str(error)) from error
     allowed = (RefundState.REQUESTED, RefundState.PROPOSED, RefundState.APPROVED, RefundState.FAILED)
@@ -95,11 +95,11 @@ def _refuse_for_batch(refund: Refund, by: User) -> None:
 
 def _file(refunds: Sequence[Refund], batch: str, on: date) -> tuple[str, bytes]:
     lines = [_transfer(one) for one in refunds]
-    sepa = lines[0].amount.currency.code == "EUR" and all(transfers.is_iban(one.account) for one in lines)
+    sepa = lines[0].amount.currency.code == "EUR" and all(is_iban(one.account) for one in lines)
     if sepa and settings.COMPANY_IBAN:
         company = {"company": settings.COMPANY_NAME, "account": settings.COMPANY_IBAN, "bic": settings.COMPANY_BIC}
-        return "pain.001", transfers.as_pain(lines, batch=batch, on=on, **company)
-    return "csv", transfers.as_csv(lines)
+        return "pain.001", as_pain(lines, batch=batch, on=on, **company)
+    return "csv", as_csv(lines)
 
 
 def _transfer(refund: Refund) -> Transfer:

@@ -6,7 +6,7 @@ from django.utils.translation import gettext, ngettext
 from moneyed import Currency, Money
 
 from billing.models import Subscription
-from billing.naming import interval_words
+from billing.wording import interval_words
 from messaging.wording import money_words
 
 register = template.Library()

@@ -14,7 +14,7 @@ from unfold.decorators import display
 from accounts.desk import Verb, VerbAdmin, VerbForm, words_field
 from accounts.models import User
 from accounts.story import changed_since, deed, entries, staff_names
-from billing.states import IllegalTransition
+from billing.models.states import IllegalTransition
 from cancellations.admin.filters import Assigned, who_answer_mail
 from cancellations.models import Conversation, Kind, Todo
 from cancellations.models.states import ConversationState

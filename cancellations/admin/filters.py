@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.models import Account, User
-from billing.periods import local_date
+from billing.rules.periods import local_date
 from cancellations.models import CancellationRequest, Kind
 from cancellations.models.states import OPEN, ConversationState, RequestState
 from cancellations.queries.requests import overdue_requests

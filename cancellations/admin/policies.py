@@ -10,7 +10,7 @@ from unfold.admin import ModelAdmin
 
 from accounts.desk import Verb, VerbAdmin, VerbForm
 from accounts.models import User
-from billing.states import IllegalTransition
+from billing.models.states import IllegalTransition
 from cancellations.models import Announcement, PolicyVersion
 from cancellations.models.states import PolicyState
 from cancellations.queries.policies import published_versions

@@ -13,9 +13,9 @@ from unfold.decorators import display
 from accounts.desk import VerbAdmin
 from accounts.models import User
 from accounts.story import changed_since
-from billing.periods import local_date
+from billing.models.states import IllegalTransition
 from billing.queries import payments_with_returned
-from billing.states import IllegalTransition
+from billing.rules.periods import local_date
 from cancellations.admin.bulk import BulkActions
 from cancellations.admin.files import FilesAdmin
 from cancellations.admin.filters import (

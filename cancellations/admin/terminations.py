@@ -18,7 +18,7 @@ from accounts.desk.proof import ask_again, is_proven_lately, typed_before
 from accounts.models import Account, User
 from accounts.story import changed_since
 from billing.models import EndedBy, RefundBasis
-from billing.states import IllegalTransition
+from billing.models.states import IllegalTransition
 from cancellations.admin.files import AddFilesForm, FilesAdmin
 from cancellations.admin.story import story_of_termination
 from cancellations.models import Attachment, Termination, TerminationGround

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from billing.models import Refund
-from billing.periods import local_date
+from billing.rules.periods import local_date
 from cancellations.models import CancellationRequest
 from cancellations.queries.requests import overdue_requests
 

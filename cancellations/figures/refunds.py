@@ -9,7 +9,7 @@ from django.urls import reverse
 from moneyed import Money
 
 from billing.models import Refund, RefundBasis
-from billing.states import RefundState
+from billing.models.states import RefundState
 from cancellations.figures.spans import Figure, Group, Span, times
 from messaging.wording import money_words
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
-from billing.periods import local_date, start_of_day
+from billing.rules.periods import local_date, start_of_day
 
 MOST_DAYS = 732
 

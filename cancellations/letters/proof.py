@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core import signing
 from django.utils.crypto import constant_time_compare, salted_hmac
 
-from billing.references import ALPHABET
+from billing.rules.references import ALPHABET
 from cancellations.models import (
     CancellationRequest,
 )

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils.translation import gettext
 
-from billing.periods import local_date
+from billing.rules.periods import local_date
 from cancellations.letters.proof import follow_code, proof_token
 from cancellations.models import (
     CancellationRequest,

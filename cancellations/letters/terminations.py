@@ -5,7 +5,7 @@ from datetime import datetime
 from django.conf import settings
 from django.urls import reverse
 
-from billing.states import RELEASED, VOIDABLE
+from billing.models.states import RELEASED, VOIDABLE
 from cancellations.models import (
     Termination,
 )

@@ -7,7 +7,7 @@ from django.db.models import Q
 
 from accounts.history import tracked
 from accounts.models import Account, User
-from billing.references import new_reference
+from billing.rules.references import new_reference
 from cancellations.models.requests import CancellationRequest
 from cancellations.models.states import CONVERSATION_TRANSITIONS, ConversationState
 

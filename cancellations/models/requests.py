@@ -14,7 +14,7 @@ from djmoney.models.fields import MoneyField
 from accounts.history import tracked
 from accounts.models import PREFIX, Account, User
 from billing.models import AMOUNT, Refund, Subscription
-from billing.references import new_reference
+from billing.rules.references import new_reference
 from cancellations.models.policy import PolicyVersion
 from cancellations.models.states import OPEN, TRANSITIONS, RequestState
 from cancellations.rules.jurisdictions import DEFAULT

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.history import tracked
 from accounts.models import Account, User
 from billing.models import EndedBy, Refund, Subscription
-from billing.references import new_reference
+from billing.rules.references import new_reference
 from cancellations.models.policy import PolicyVersion
 from cancellations.models.states import TERMINATION_TRANSITIONS, TerminationState
 

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_safe
 from accounts.models import Account, User
 from accounts.queries import accounts_of
 from billing.models import Subscription
-from billing.periods import local_date
+from billing.rules.periods import local_date
 from cancellations.models import PolicyVersion
 from cancellations.queries.outcomes import may_cool_off, outcome
 from cancellations.queries.own_data import own_data

@@ -16,7 +16,7 @@ from accounts.models import User
 from accounts.queries import accounts_of
 from accounts.visits import account_of, remember_language
 from billing.models import Subscription
-from billing.periods import local_date
+from billing.rules.periods import local_date
 from cancellations.forms import draft
 from cancellations.forms.cancel import CancelForm, GuestCancelForm, SignedInCancelForm
 from cancellations.forms.draft import Draft

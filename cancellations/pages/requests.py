@@ -18,8 +18,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from billing.models import Subscription
-from billing.periods import local_date
-from billing.states import IllegalTransition
+from billing.models.states import IllegalTransition
+from billing.rules.periods import local_date
 from cancellations.forms.files import FilesForm
 from cancellations.forms.requests import FollowCodeForm, FollowForm, ProveForm, QuestionForm, TakeBackForm
 from cancellations.letters.proof import is_follow_code, proof_token, read_proof_token

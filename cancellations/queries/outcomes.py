@@ -6,8 +6,8 @@ from datetime import date, datetime, timedelta
 from moneyed import Money
 
 from billing.models import RefundBasis, Subscription
-from billing.periods import local_date, start_of_day
 from billing.queries import quote, quoted_total
+from billing.rules.periods import local_date, start_of_day
 from cancellations.models import (
     CancellationRequest,
     Kind,

@@ -10,8 +10,8 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Account, AccountStatus
 from billing.models import Dispute, EndedBy, Payment, Refund, RefundBasis, Subscription
-from billing.naming import interval_words
-from billing.states import RefundState
+from billing.models.states import RefundState
+from billing.wording import interval_words
 from cancellations.models import (
     Attachment,
     CancellationRequest,

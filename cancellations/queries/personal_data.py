@@ -8,8 +8,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts.models import Account
 from billing.models import Dispute, Payment, Refund, Subscription
-from billing.periods import local_date
-from billing.states import RELEASED, RefundState
+from billing.models.states import RELEASED, RefundState
+from billing.rules.periods import local_date
 from cancellations.models import (
     CancellationRequest,
     Hold,

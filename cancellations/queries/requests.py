@@ -7,7 +7,7 @@ from django.db.models import Q, QuerySet
 from accounts.models import Account
 from accounts.story import Entry, entries
 from billing.models import Subscription
-from billing.periods import local_date
+from billing.rules.periods import local_date
 from cancellations.models import (
     REFERENCE_LENGTH,
     Attachment,

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from billing.periods import Interval, next_billing_date
+from billing.rules.periods import Interval, next_billing_date
 from cancellations.rules.explanation import Step, step
 from cancellations.rules.notice import NoticeAssessment, require_days, shifted
 

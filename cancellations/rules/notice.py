@@ -6,7 +6,7 @@ A late request is never refused: it counts for the first billing date that it ca
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from billing.periods import Interval, next_billing_date
+from billing.rules.periods import Interval, next_billing_date
 from cancellations.rules.explanation import Step, step
 
 

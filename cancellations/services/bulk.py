@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db import OperationalError, transaction
 
 from accounts.models import User
-from billing.states import IllegalTransition
+from billing.models.states import IllegalTransition
 from cancellations.models import BulkJob, BulkRow, BulkState, BulkVerb, CancellationRequest
 from cancellations.services.common import RequestRefused
 from cancellations.services.handling import PERMISSION, ask_again, assign

@@ -10,7 +10,7 @@ from accounts.history import recorded
 from accounts.models import Account, User
 from accounts.queries import account_given
 from billing.models import Subscription
-from billing.states import IllegalTransition
+from billing.models.states import IllegalTransition
 from cancellations.models import CancellationRequest, Channel, Conversation, PolicyVersion, Todo
 from cancellations.models.states import ConversationState, RequestState
 from cancellations.queries.outcomes import outcome_of

@@ -10,7 +10,7 @@ from accounts.history import recorded
 from accounts.models import User
 from accounts.permits import permitted
 from billing.models import Refund
-from billing.states import IllegalTransition
+from billing.models.states import IllegalTransition
 from cancellations.letters.conversations import send_written
 from cancellations.models import CancellationRequest, Conversation, Kind, Termination, Todo
 from cancellations.models.states import ConversationState

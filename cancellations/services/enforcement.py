@@ -12,8 +12,8 @@ from django.db import OperationalError, transaction
 from django.db.models import F, Q
 
 from accounts.history import recorded
+from billing.models.states import UNDECIDED
 from billing.services.subscriptions import end_subscription
-from billing.states import UNDECIDED
 from cancellations.letters.requests import send_letter
 from cancellations.letters.webhooks import tell_of_end, tell_of_request
 from cancellations.models import CancellationRequest

@@ -11,7 +11,7 @@ from uuid import uuid5
 from django.conf import settings
 from django.db import OperationalError, transaction
 
-from billing.periods import local_date
+from billing.rules.periods import local_date
 from cancellations.letters.conversations import send_too_large
 from cancellations.models import Conversation, Kind, Todo
 from cancellations.models.states import OPEN

@@ -6,10 +6,10 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from billing.models import Refund
-from billing.periods import local_date
+from billing.models.states import UNDECIDED, VOIDABLE, RefundState
 from billing.queries import prepaid_beyond, was_ever_paid
+from billing.rules.periods import local_date
 from billing.services.review import redate, request_refund, void
-from billing.states import UNDECIDED, VOIDABLE, RefundState
 from cancellations.models import CancellationRequest, Kind
 from cancellations.queries.outcomes import computed_basis
 from cancellations.rules.jurisdictions import COOLING_OFF

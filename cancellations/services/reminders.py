@@ -13,8 +13,8 @@ from django.urls import reverse
 from accounts.audit import head
 from accounts.models import User
 from billing.models import Refund
-from billing.periods import local_date
-from billing.states import UNDECIDED, RefundState
+from billing.models.states import UNDECIDED, RefundState
+from billing.rules.periods import local_date
 from cancellations.models import CancellationRequest, Conversation, Reminder
 from cancellations.models.states import OPEN, ConversationState, RequestState
 from cancellations.queries.requests import overdue_requests

@@ -8,8 +8,8 @@ from accounts.history import recorded
 from accounts.models import User
 from accounts.permits import permitted
 from billing.models import Subscription
-from billing.periods import local_date, start_of_day
 from billing.queries import quote, quoted_total
+from billing.rules.periods import local_date, start_of_day
 from cancellations.letters.requests import send_letter
 from cancellations.letters.webhooks import tell_of_request
 from cancellations.models import CancellationRequest, DeclineGround, Kind

@@ -14,8 +14,8 @@ from django.utils.translation import gettext_noop
 from accounts.history import recorded
 from accounts.models import Account
 from billing.models import Subscription
-from billing.periods import local_date
-from billing.states import IllegalTransition
+from billing.models.states import IllegalTransition
+from billing.rules.periods import local_date
 from cancellations.letters.requests import send_letter
 from cancellations.letters.webhooks import tell_of_request
 from cancellations.models import CancellationRequest, Channel, Kind, Proof, ReviewMode, request_reference

@@ -11,11 +11,11 @@ from accounts.models import Account, User
 from accounts.permits import permitted
 from accounts.services import restore_sign_in, revoke_sign_in
 from billing.models import Refund, RefundBasis, Subscription
-from billing.periods import local_date
+from billing.models.states import VOIDABLE, IllegalTransition
 from billing.queries import quote, quoted_total, was_ever_paid
+from billing.rules.periods import local_date
 from billing.services.review import request_refund, void
 from billing.services.subscriptions import end_subscription, restore_subscription
-from billing.states import VOIDABLE, IllegalTransition
 from cancellations.letters.terminations import send_termination_letter
 from cancellations.letters.webhooks import tell_of_end, tell_of_termination
 from cancellations.models import (

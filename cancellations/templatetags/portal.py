@@ -6,7 +6,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.story import Entry
-from billing.periods import local_date
+from billing.rules.periods import local_date
 from cancellations.queries.own_data import CODES, LABELS
 from cancellations.wording.explanation import sentences as told_in_sentences
 from messaging.wording import day_words, instant_words, long_day_words

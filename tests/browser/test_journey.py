@@ -15,7 +15,7 @@ from moneyed import Money
 from playwright.sync_api import BrowserContext, Page, expect
 
 from accounts.models import User
-from billing.periods import next_billing_date
+from billing.rules.periods import next_billing_date
 from cancellations.models import CancellationRequest
 from tests import cast
 

@@ -10,13 +10,13 @@ from django.urls import reverse
 from moneyed import Money
 
 from accounts.models import Deed
-from billing import transfers
+from billing.bank_files.orders import Transfer, as_csv, is_iban, plain_account
+from billing.bank_files.statements import Booking, UnreadableFile, read
 from billing.models import TransferBatch
+from billing.models.states import IllegalTransition
 from billing.services.common import RefundRefused
 from billing.services.review import approve, propose
 from billing.services.transfers import enter_bank_details, make_batch, read_back, ready_for_transfer
-from billing.states import IllegalTransition
-from billing.transfers import Booking, Transfer, UnreadableFile, read
 from tests import cast
 from tests.cast import NOW, fresh
 from tests.desk.test_review import at_desk, url
@@ -49,7 +49,7 @@ class TestAccount:
         "typed", ["DE89 3704 0044 0532 0130 00", "de89370400440532013000", "GB29 NWBK 6016 1331 9268 19"]
     )
     def test_is_kept_plain(self, typed):
-        assert transfers.is_iban(transfers.plain_account(typed))
+        assert is_iban(plain_account(typed))
 
     @pytest.mark.parametrize("typed", ["DE89370400440532013001", "DE8", "", "12;DROP", "GB29NWBK", "=1+1"])
     def test_wrong_digits_are_refused(self, typed, fiona):
@@ -57,7 +57,7 @@ class TestAccount:
             enter_bank_details(refund=cast.refund_requested(), name="Zoë", account=typed, by=fiona, now=NOW)
 
     def test_other_accounts_are_taken(self):
-        assert transfers.plain_account("0123 4567") == "01234567"
+        assert plain_account("0123 4567") == "01234567"
 
     def test_not_once_it_is_on_its_way(self, fiona):
         refund = approved()
@@ -261,4 +261,4 @@ class TestAtTheDesk:
 
 
 def test_the_file_says_nothing_of_another_currency():
-    assert b"EUR" in transfers.as_csv([Transfer("RF-1", "A", IBAN, Money("1.00", "EUR"), "x")])
+    assert b"EUR" in as_csv([Transfer("RF-1", "A", IBAN, Money("1.00", "EUR"), "x")])

@@ -9,10 +9,10 @@ from django.db import IntegrityError, connection, transaction
 from moneyed import Money
 
 from billing.models import Refund, RefundLine
+from billing.models.states import IllegalTransition
 from billing.services.common import RefundRefused
 from billing.services.review import approve, decline, propose
 from billing.services.sending import settle
-from billing.states import IllegalTransition
 from messaging.models import OutgoingMessage
 from tests import cast
 from tests.cast import NOW

@@ -9,12 +9,12 @@ from django.db import IntegrityError, connection, transaction
 from accounts.models import User
 from billing.gateways import Answer
 from billing.models import Refund
+from billing.models.states import IllegalTransition
 from billing.queries import quote, quoted_total
 from billing.services import sending
 from billing.services.common import RefundRefused
 from billing.services.review import approve, decline, propose, void
 from billing.services.sending import fail, send, send_due, settle
-from billing.states import IllegalTransition
 from messaging.models import OutgoingMessage
 from tests import cast
 from tests.cast import NOW, fresh

@@ -7,8 +7,8 @@ import pytest
 from django.db import InternalError, connection, transaction
 
 from billing.models import Refund
-from billing.states import TRANSITIONS as REFUND_TRANSITIONS
-from billing.states import RefundState
+from billing.models.states import TRANSITIONS as REFUND_TRANSITIONS
+from billing.models.states import RefundState
 from cancellations.models import CancellationRequest, Conversation, PolicyVersion, Termination
 from cancellations.models.states import (
     CONVERSATION_TRANSITIONS,

@@ -10,7 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from accounts.models import Account
-from billing import crm_rows
+from billing.crm_import.rows import ACCOUNT_COLUMNS, PAYMENT_COLUMNS, SUBSCRIPTION_COLUMNS
 from billing.models import Payment, Subscription
 from billing.services.subscriptions import end_subscription
 from config import demo
@@ -39,15 +39,15 @@ def changed(row, columns, **cells):
 
 
 def account(**cells):
-    return changed(ACCOUNT, crm_rows.ACCOUNT_COLUMNS, **cells)
+    return changed(ACCOUNT, ACCOUNT_COLUMNS, **cells)
 
 
 def sold(**cells):
-    return changed(SOLD, crm_rows.SUBSCRIPTION_COLUMNS, **cells)
+    return changed(SOLD, SUBSCRIPTION_COLUMNS, **cells)
 
 
 def paid(**cells):
-    return changed(PAID, crm_rows.PAYMENT_COLUMNS, **cells)
+    return changed(PAID, PAYMENT_COLUMNS, **cells)
 
 
 @pytest.fixture
@@ -56,9 +56,9 @@ def export(tmp_path):
 
     def run(accounts=(ACCOUNT,), subscriptions=(SOLD,), payments=(PAID,)):
         files = {
-            "accounts.csv": (crm_rows.ACCOUNT_COLUMNS, accounts),
-            "subscriptions.csv": (crm_rows.SUBSCRIPTION_COLUMNS, subscriptions),
-            "payments.csv": (crm_rows.PAYMENT_COLUMNS, payments),
+            "accounts.csv": (ACCOUNT_COLUMNS, accounts),
+            "subscriptions.csv": (SUBSCRIPTION_COLUMNS, subscriptions),
+            "payments.csv": (PAYMENT_COLUMNS, payments),
         }
         for name, (columns, rows) in files.items():
             with (tmp_path / name).open("w", encoding="utf-8", newline="") as handle:

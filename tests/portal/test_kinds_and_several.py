@@ -13,9 +13,9 @@ from django.urls import reverse
 
 from accounts.story import entries
 from billing.models import Refund
+from billing.models.states import IllegalTransition
 from billing.services.review import approve, propose
 from billing.services.sending import send
-from billing.states import IllegalTransition
 from cancellations.letters.proof import proof_token
 from cancellations.models import Attachment, CancellationRequest, Kind
 from cancellations.rules.files import MOST_BYTES

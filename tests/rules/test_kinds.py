@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.periods import Interval
+from billing.rules.periods import Interval
 from cancellations.models import Kind
 from cancellations.queries.outcomes import outcome
 from cancellations.rules.cooling_off import assess_cooling_off

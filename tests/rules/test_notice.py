@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.periods import Interval, Period, billing_date, next_billing_date, start_of_day
+from billing.rules.periods import Interval, Period, billing_date, next_billing_date, start_of_day
 from cancellations.queries.outcomes import outcome
 from cancellations.rules.notice import assess, assess_trial
 from tests import cast

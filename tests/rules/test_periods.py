@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.periods import (
+from billing.rules.periods import (
     Interval,
     Period,
     billing_date,

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moneyed import Money
 
-from billing.periods import Period
-from billing.proration import minor_unit_digits, unused_amount
+from billing.rules.periods import Period
+from billing.rules.proration import minor_unit_digits, unused_amount
 
 
 @pytest.mark.parametrize(

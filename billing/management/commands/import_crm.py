@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from tqdm import tqdm
 
-from billing.crm_import import FileRefused, check_export, import_export
+from billing.crm_import.load import FileRefused, check_export, import_export
 
 
 class Command(BaseCommand):

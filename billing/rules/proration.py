@@ -7,7 +7,7 @@ from fractions import Fraction
 from babel.numbers import get_currency_precision
 from moneyed import Currency, Money
 
-from billing.periods import Period
+from billing.rules.periods import Period
 
 
 def minor_unit_digits(currency: Currency) -> int:

@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from moneyed import Money, get_currency
 
-from billing.proration import minor_unit_digits
+from billing.rules.proration import minor_unit_digits
 
 ACCOUNT_COLUMNS = (
     "account_number", "username", "name", "email", "country", "time_zone", "language", "currency",

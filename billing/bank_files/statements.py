@@ -1,12 +1,8 @@
-"""Files with bank transfers: made for the bank (ISO 20022 pain.001, or CSV), and read back from it.
-
-Read back are account statements and notices (camt.053, camt.054), reports of what was rejected (pain.002), and CSV.
-"""
+"""Reading what the bank says: statements and notices (camt.053, camt.054), rejections (pain.002), and CSV."""
 
 import csv
 import io
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
@@ -17,30 +13,18 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 from moneyed import Money
 from moneyed.classes import CurrencyDoesNotExist
-from sepaxml import SepaTransfer
-from stdnum import iban
-from stdnum.exceptions import ValidationError
 
-SCHEMA = "pain.001.001.09"
-COLUMNS = ("reference", "name", "account", "amount", "currency", "purpose")
 READ_COLUMNS = ("reference", "amount", "currency", "paid_on", "bank_reference")
+
+
 REPORTS = ("BkToCstmrStmt", "BkToCstmrDbtCdtNtfctn", "CstmrPmtStsRpt")
+
+
 MOST_BYTES = 10_000_000
 
 
 class UnreadableFile(Exception):
     """The file cannot be understood; the message says what is wrong with it."""
-
-
-@dataclass(frozen=True)
-class Transfer:
-    """One bank transfer: `reference` comes back from the bank as its end-to-end identification."""
-
-    reference: str
-    name: str
-    account: str
-    amount: Money
-    purpose: str
 
 
 @dataclass(frozen=True)
@@ -52,57 +36,6 @@ class Booking:
     booked_on: date | None
     bank_reference: str
     rejected: str = ""
-
-
-def plain_account(typed: str) -> str:
-    """The account without its spaces. Raises ValueError where it looks like an IBAN and its check digits are wrong."""
-    account = "".join(typed.split()).upper()
-    if re.match(r"^[A-Z]{2}\d{2}", account):
-        try:
-            return str(iban.validate(account))
-        except ValidationError as error:
-            raise ValueError("The check digits of this IBAN do not fit. Compare it once more.") from error
-    if not re.match(r"^[A-Z0-9/-]{4,64}$", account):
-        raise ValueError("Enter an IBAN, or an account number of letters and digits.")
-    return account
-
-
-def is_iban(account: str) -> bool:
-    return bool(iban.is_valid(account))
-
-
-def as_pain(transfers: Sequence[Transfer], *, batch: str, company: str, account: str, bic: str, on: date) -> bytes:
-    """SEPA credit transfers, checked against the schema of ISO 20022."""
-    config: dict[str, Any] = {"name": company, "IBAN": account, "batch": True, "currency": "EUR"}
-    sepa = SepaTransfer({**config, "BIC": bic} if bic else config, schema=SCHEMA, clean=True)
-    for one in transfers:
-        sepa.add_payment(
-            {
-                "name": one.name,
-                "IBAN": one.account,
-                "amount": int(one.amount.amount * 100),
-                "execution_date": on,
-                "description": one.purpose,
-                "endtoend_id": one.reference,
-            }
-        )
-    text: bytes = sepa.export(validate=True)
-    return re.sub(rb"<MsgId>[^<]*</MsgId>", b"<MsgId>" + batch.encode() + b"</MsgId>", text, count=1)
-
-
-def as_csv(transfers: Sequence[Transfer]) -> bytes:
-    """One line a transfer, for banks and currencies that take no pain.001."""
-    out = io.StringIO(newline="")
-    writer = csv.writer(out)
-    writer.writerow(COLUMNS)
-    for one in transfers:
-        amount = f"{one.amount.amount:f}"
-        writer.writerow([one.reference, _safe(one.name), _safe(one.account), amount, one.amount.currency, one.purpose])
-    return out.getvalue().encode("utf-8-sig")
-
-
-def _safe(text: str) -> str:
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def read(content: bytes) -> list[Booking]:

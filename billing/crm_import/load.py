@@ -17,8 +17,16 @@ from django.db import IntegrityError, models, transaction
 
 from accounts.history import recorded
 from accounts.models import Account
-from billing import crm_rows
-from billing.crm_rows import Reader, RowRejected
+from billing.crm_import.rows import (
+    ACCOUNT_COLUMNS,
+    PAYMENT_COLUMNS,
+    SUBSCRIPTION_COLUMNS,
+    Reader,
+    RowRejected,
+    account_values,
+    payment_values,
+    subscription_values,
+)
 from billing.models import EndedBy, Payment, Subscription
 
 BATCH = 1000
@@ -261,8 +269,8 @@ def _keep_payment(row: Payment | None, values: dict[str, Any]) -> None:
 KINDS = (
     Kind(
         "accounts.csv",
-        crm_rows.ACCOUNT_COLUMNS,
-        crm_rows.account_values,
+        ACCOUNT_COLUMNS,
+        account_values,
         Account,
         "account_number",
         unique=("username",),
@@ -270,8 +278,8 @@ KINDS = (
     ),
     Kind(
         "subscriptions.csv",
-        crm_rows.SUBSCRIPTION_COLUMNS,
-        crm_rows.subscription_values,
+        SUBSCRIPTION_COLUMNS,
+        subscription_values,
         Subscription,
         "reference",
         unique=(),
@@ -280,8 +288,8 @@ KINDS = (
     ),
     Kind(
         "payments.csv",
-        crm_rows.PAYMENT_COLUMNS,
-        crm_rows.payment_values,
+        PAYMENT_COLUMNS,
+        payment_values,
         Payment,
         "reference",
         unique=(),

@@ -1,9 +1,7 @@
-"""Subscriptions, the payments received for them, and the refunds that return money against payments."""
+"""Refunds, which return money against payments, and their lines."""
 
 import uuid
-from datetime import date
 from decimal import Decimal
-from typing import Any
 
 import pghistory
 import pgtrigger
@@ -15,126 +13,11 @@ from moneyed import Money
 
 from accounts.history import tracked
 from accounts.models import Account, User
-from billing.guards import CREDIT_NOTE, LINE_GUARD, REFUND_GUARD
-from billing.periods import Interval, Period, period_containing
-from billing.references import new_reference
-from billing.states import TRANSITIONS, RefundState
-
-AMOUNT: dict[str, Any] = {"max_digits": 16, "decimal_places": 4}
-
-
-class IntervalUnit(models.TextChoices):
-    DAY = "day", "day"
-    WEEK = "week", "week"
-    MONTH = "month", "month"
-    YEAR = "year", "year"
-
-
-class EndedBy(models.TextChoices):
-    NOT_ENDED = "", _("not ended")
-    CRM = "crm", _("the company's own system")
-    PORTAL = "portal", _("this portal")
-
-
-@tracked(pghistory.UpdateEvent(), pghistory.DeleteEvent(), level=pghistory.Statement)
-class Subscription(models.Model):
-    """What an account pays for. Dates are local to the account; `ended_on` is the first day without service."""
-
-    reference = models.CharField(max_length=40, unique=True)
-    account = models.ForeignKey(Account, models.PROTECT, related_name="subscriptions")
-    plan_code = models.CharField(max_length=60)
-    plan_name = models.CharField(max_length=200)
-    quantity = models.PositiveIntegerField(default=1)
-    price = MoneyField(**AMOUNT, default_currency="EUR", help_text="For one billing period, all of the quantity")
-    interval_unit = models.CharField(max_length=5, choices=IntervalUnit.choices)
-    interval_count = models.PositiveSmallIntegerField(default=1)
-    started_on = models.DateField()
-    billing_anchor = models.DateField(help_text="All billing dates are counted from it; it never moves")
-    trial_ends_on = models.DateField(null=True, blank=True)
-    ended_on = models.DateField(null=True, blank=True)
-    ended_by = models.CharField(max_length=6, choices=EndedBy.choices, default=EndedBy.NOT_ENDED, blank=True)
-
-    class Meta:
-        ordering = ["reference"]
-        constraints = [
-            models.CheckConstraint(name="subscription_interval", condition=Q(interval_count__gte=1)),
-            models.CheckConstraint(name="subscription_price", condition=Q(price__gte=0)),
-            models.CheckConstraint(
-                name="subscription_end_has_a_source",
-                condition=Q(ended_on__isnull=True, ended_by="") | (Q(ended_on__isnull=False) & ~Q(ended_by="")),
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.plan_name} ({self.reference})"
-
-    @property
-    def interval(self) -> Interval:
-        return Interval(self.interval_unit, self.interval_count)  # type: ignore[arg-type]  # held by choices
-
-    def period_on(self, day: date) -> Period | None:
-        """The billing period of the day; the first, shorter one runs from the start to the anchor."""
-        if day >= self.billing_anchor:
-            return period_containing(self.billing_anchor, self.interval, day)
-        if self.started_on < self.billing_anchor:
-            return Period(self.started_on, self.billing_anchor)
-        return None
-
-
-class Dispute(models.TextChoices):
-    """Whether the customer's bank asks for the money back, or has taken it (a chargeback)."""
-
-    NONE = "", _("none")
-    OPEN = "open", _("under dispute")
-    LOST = "lost", _("charged back")
-    WON = "won", _("settled for us")
-
-
-@tracked(pghistory.UpdateEvent(), pghistory.DeleteEvent(), level=pghistory.Statement)
-class Payment(models.Model):
-    """Money received for one billing period."""
-
-    reference = models.CharField(max_length=40, unique=True)
-    account = models.ForeignKey(Account, models.PROTECT, related_name="payments")
-    subscription = models.ForeignKey(Subscription, models.PROTECT, related_name="payments")
-    period_start = models.DateField()
-    period_end = models.DateField(help_text="Half-open: the first day after the period")
-    amount = MoneyField(**AMOUNT, default_currency="EUR")
-    amount_refunded = models.DecimalField(**AMOUNT, default=0, help_text="Refunded elsewhere, same currency")
-    paid_at = models.DateTimeField()
-    method = models.CharField(max_length=40, blank=True)
-    gateway = models.CharField(max_length=40, blank=True)
-    gateway_reference = models.CharField(max_length=120, blank=True)
-    dispute = models.CharField(max_length=4, choices=Dispute.choices, default=Dispute.NONE, blank=True)
-
-    class Meta:
-        ordering = ["subscription", "period_start"]
-        indexes = [models.Index(fields=["subscription", "period_end"], name="payment_period")]
-        constraints = [
-            models.CheckConstraint(name="payment_period_holds_a_day", condition=Q(period_end__gt=F("period_start"))),
-            models.CheckConstraint(
-                name="payment_refunded_within", condition=Q(amount_refunded__gte=0, amount_refunded__lte=F("amount"))
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return self.reference
-
-    @property
-    def period(self) -> Period:
-        return Period(self.period_start, self.period_end)
-
-    @property
-    def is_disputed(self) -> bool:
-        """Money under dispute or charged back is not there to be returned."""
-        return self.dispute in (Dispute.OPEN, Dispute.LOST)
-
-    @property
-    def refundable(self) -> Money:
-        """What is left of it, before the portal's own refunds."""
-        if self.is_disputed:
-            return Money(0, self.amount.currency)
-        return self.amount - Money(self.amount_refunded, self.amount.currency)
+from billing.models.guards import CREDIT_NOTE, LINE_GUARD, REFUND_GUARD
+from billing.models.payments import Payment
+from billing.models.states import TRANSITIONS, RefundState
+from billing.models.subscriptions import AMOUNT, Subscription
+from billing.rules.references import new_reference
 
 
 class RefundBasis(models.TextChoices):
@@ -324,45 +207,3 @@ class RefundLine(models.Model):
     @property
     def money(self) -> Money:
         return Money(self.amount, self.payment.amount.currency)
-
-
-def transfer_reference() -> str:
-    return new_reference("BT")
-
-
-class TransferBatch(models.Model):
-    """Bank transfers of one currency, ordered together in a file for the bank. The file never changes."""
-
-    FORMS = [("pain.001", "ISO 20022 pain.001"), ("csv", "CSV")]
-
-    reference = models.CharField(max_length=20, unique=True, default=transfer_reference, editable=False)
-    form = models.CharField(max_length=8, choices=FORMS)
-    total = MoneyField(**AMOUNT, default_currency=None)
-    count = models.PositiveIntegerField()
-    made_by = models.ForeignKey(User, models.PROTECT, related_name="+")
-    made_at = models.DateTimeField()
-    file = models.BinaryField()
-
-    class Meta:
-        verbose_name_plural = "transfer batches"
-        ordering = ["-made_at", "-id"]
-        triggers = [pgtrigger.Protect(name="batch_stays", operation=pgtrigger.Update | pgtrigger.Delete)]
-
-    def __str__(self) -> str:
-        return self.reference
-
-
-class TransferItem(models.Model):
-    """A refund in a batch, as it was ordered."""
-
-    batch = models.ForeignKey(TransferBatch, models.PROTECT, related_name="items")
-    refund = models.ForeignKey(Refund, models.PROTECT, related_name="transfers")
-    amount = MoneyField(**AMOUNT, default_currency=None)
-
-    class Meta:
-        ordering = ["pk"]
-        constraints = [models.UniqueConstraint(fields=["batch", "refund"], name="refund_once_a_batch")]
-        triggers = [pgtrigger.Protect(name="item_stays", operation=pgtrigger.Update | pgtrigger.Delete)]
-
-    def __str__(self) -> str:
-        return f"{self.refund} in {self.batch}"

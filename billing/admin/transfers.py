@@ -1,0 +1,171 @@
+"""Bank transfers: ordered together in a file, and read back from the bank."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.options import csrf_protect_m
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import URLPattern, path
+from django.utils import timezone
+from unfold.decorators import display
+
+from accounts.audit import note_deed
+from accounts.desk import DeskAdmin
+from accounts.desk.proof import ask_again, is_proven_lately
+from accounts.models import User
+from billing.bank_files.statements import MOST_BYTES, READ_COLUMNS, UnreadableFile, read
+from billing.models import Refund, TransferBatch
+from billing.models.states import IllegalTransition, RefundState
+from billing.services.common import RefundRefused
+from billing.services.transfers import Result, make_batch, read_back, ready_for_transfer
+from messaging.wording import money_words
+
+
+class TransferForm(forms.Form):
+    """Which refunds go into the file."""
+
+    refunds: Any = forms.ModelMultipleChoiceField(
+        queryset=Refund.objects.none(), error_messages={"required": "Choose refunds first."}
+    )
+
+    def __init__(self, choices: list[Refund], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field: Any = self.fields["refunds"]
+        field.queryset = Refund.objects.filter(pk__in=[one.pk for one in choices])
+
+
+class ReadBackForm(forms.Form):
+    file = forms.FileField(
+        label="The bank’s file",
+        help_text="camt.053, camt.054, pain.002, or CSV with the columns " + ", ".join(READ_COLUMNS) + ".",
+        error_messages={"required": "Choose the file.", "empty": "The file is empty."},
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
+        self.use_required_attribute = False
+
+
+@admin.register(TransferBatch)
+class TransferBatchAdmin(DeskAdmin):
+    """Files with bank transfers: made, handed out, and read back."""
+
+    change_form_template = "desk/transfer_batch.html"
+    list_display = ["reference", "made_at", "made_by", "count", "shown_total", "form", "progress"]
+    list_select_related = ["made_by"]
+    permission = "billing.settle_refund"
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [
+            path("<int:key>/file/", view(self.file_view), name="transfer_file"),
+            path("read/", view(self.read_view), name="transfers_read"),
+            *super().get_urls(),
+        ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TransferBatch]:
+        found: QuerySet[TransferBatch] = super().get_queryset(request)
+        return found.defer("file")
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm("billing.view_refund"))  # type: ignore[union-attr]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm(self.permission))  # type: ignore[union-attr]
+
+    @csrf_protect_m
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Chooses refunds of one currency, and orders their transfers in one file."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        if not is_proven_lately(request, timezone.now()):
+            return ask_again(request)
+        assert isinstance(request.user, User)
+        waiting = Refund.objects.filter(state__in=(RefundState.APPROVED, RefundState.FAILED)).exclude(payee_account="")
+        currencies = sorted(set(waiting.values_list("amount_currency", flat=True)))
+        currency = request.POST.get("currency") or request.GET.get("currency") or next(iter(currencies), "")
+        choices = ready_for_transfer(currency, by=request.user)
+        form = TransferForm(choices, request.POST if request.method == "POST" else None)
+        if form.is_valid():
+            try:
+                chosen = list(form.cleaned_data["refunds"])
+                batch = make_batch(refunds=chosen, by=request.user, now=timezone.now())
+            except (RefundRefused, IllegalTransition) as error:
+                form.add_error(None, str(error))
+            else:
+                messages.success(request, f"{batch}: {batch.count} transfers ordered. Hand the file to the bank.")
+                return redirect("admin:billing_transferbatch_change", batch.pk)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Bank transfers",
+            "opts": self.opts,
+            "form": form,
+            "choices": choices,
+            "currency": currency,
+            "currencies": currencies,
+            "own": waiting.filter(payee_by=request.user, amount_currency=currency).count(),
+            "without": Refund.objects.filter(state=RefundState.APPROVED, payee_account="").count(),
+        }
+        return render(request, "desk/transfers.html", context, status=422 if form.is_bound else 200)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        context = dict(extra_context or {})
+        if row is not None and self.has_view_permission(request, row):
+            may = self.has_add_permission(request)
+            context |= {"row": row, "items": row.items.select_related("refund__account"), "may": may}
+        return super().change_view(request, object_id, form_url, context)
+
+    def file_view(self, request: HttpRequest, key: int) -> HttpResponse:
+        """The file for the bank; who fetched it is noted."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        if not is_proven_lately(request, timezone.now()):
+            return ask_again(request)
+        assert isinstance(request.user, User)
+        batch = get_object_or_404(TransferBatch, pk=key)
+        note_deed(verb="download", by=request.user, now=timezone.now(), about=batch.reference)
+        ending, kind = ("xml", "application/xml") if batch.form == "pain.001" else ("csv", "text/csv; charset=utf-8")
+        answer = HttpResponse(bytes(batch.file), content_type=kind)
+        answer["Content-Disposition"] = f'attachment; filename="{batch.reference}.{ending}"'
+        return answer
+
+    @csrf_protect_m
+    def read_view(self, request: HttpRequest) -> HttpResponse:
+        """Reads back what the bank paid, and shows what became of each line."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        if not is_proven_lately(request, timezone.now()):
+            return ask_again(request)
+        assert isinstance(request.user, User)
+        form = ReadBackForm(*((request.POST, request.FILES) if request.method == "POST" else (None, None)))
+        results: list[Result] | None = None
+        if form.is_valid():
+            try:
+                bookings = read(form.cleaned_data["file"].read(MOST_BYTES + 1))
+                now = timezone.now()
+                name = form.cleaned_data["file"].name
+                note_deed(verb="read_bank_file", by=request.user, now=now, about=name, why=f"{len(bookings)} lines")
+                results = read_back(bookings=bookings, by=request.user, now=now)
+            except UnreadableFile as error:
+                form.add_error("file", str(error))
+        context = {**self.admin_site.each_context(request), "title": "Read back what was paid", "opts": self.opts}
+        failed = form.is_bound and results is None
+        context |= {"form": form, "results": results}
+        return render(request, "desk/read_back.html", context, status=422 if failed else 200)
+
+    @display(description="total")
+    def shown_total(self, batch: TransferBatch) -> str:
+        return money_words(batch.total)
+
+    @display(description="paid")
+    def progress(self, batch: TransferBatch) -> str:
+        return f"{batch.items.filter(refund__state=RefundState.PAID).count()} of {batch.count}"

@@ -1,0 +1,81 @@
+"""Writing files with bank transfers: ISO 20022 pain.001, or CSV."""
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from moneyed import Money
+from sepaxml import SepaTransfer
+from stdnum import iban
+from stdnum.exceptions import ValidationError
+
+SCHEMA = "pain.001.001.09"
+
+
+COLUMNS = ("reference", "name", "account", "amount", "currency", "purpose")
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """One bank transfer: `reference` comes back from the bank as its end-to-end identification."""
+
+    reference: str
+    name: str
+    account: str
+    amount: Money
+    purpose: str
+
+
+def plain_account(typed: str) -> str:
+    """The account without its spaces. Raises ValueError where it looks like an IBAN and its check digits are wrong."""
+    account = "".join(typed.split()).upper()
+    if re.match(r"^[A-Z]{2}\d{2}", account):
+        try:
+            return str(iban.validate(account))
+        except ValidationError as error:
+            raise ValueError("The check digits of this IBAN do not fit. Compare it once more.") from error
+    if not re.match(r"^[A-Z0-9/-]{4,64}$", account):
+        raise ValueError("Enter an IBAN, or an account number of letters and digits.")
+    return account
+
+
+def is_iban(account: str) -> bool:
+    return bool(iban.is_valid(account))
+
+
+def as_pain(transfers: Sequence[Transfer], *, batch: str, company: str, account: str, bic: str, on: date) -> bytes:
+    """SEPA credit transfers, checked against the schema of ISO 20022."""
+    config: dict[str, Any] = {"name": company, "IBAN": account, "batch": True, "currency": "EUR"}
+    sepa = SepaTransfer({**config, "BIC": bic} if bic else config, schema=SCHEMA, clean=True)
+    for one in transfers:
+        sepa.add_payment(
+            {
+                "name": one.name,
+                "IBAN": one.account,
+                "amount": int(one.amount.amount * 100),
+                "execution_date": on,
+                "description": one.purpose,
+                "endtoend_id": one.reference,
+            }
+        )
+    text: bytes = sepa.export(validate=True)
+    return re.sub(rb"<MsgId>[^<]*</MsgId>", b"<MsgId>" + batch.encode() + b"</MsgId>", text, count=1)
+
+
+def as_csv(transfers: Sequence[Transfer]) -> bytes:
+    """One line a transfer, for banks and currencies that take no pain.001."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out)
+    writer.writerow(COLUMNS)
+    for one in transfers:
+        amount = f"{one.amount.amount:f}"
+        writer.writerow([one.reference, _safe(one.name), _safe(one.account), amount, one.amount.currency, one.purpose])
+    return out.getvalue().encode("utf-8-sig")
+
+
+def _safe(text: str) -> str:
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

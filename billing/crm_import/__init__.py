@@ -1,0 +1,1 @@
+"""The import of a CRM export: accounts, subscriptions and payments."""

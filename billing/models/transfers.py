@@ -1,0 +1,52 @@
+"""Bank transfers of refunds, ordered together in a file."""
+
+import pgtrigger
+from django.db import models
+from djmoney.models.fields import MoneyField
+
+from accounts.models import User
+from billing.models.refunds import Refund
+from billing.models.subscriptions import AMOUNT
+from billing.rules.references import new_reference
+
+
+def transfer_reference() -> str:
+    return new_reference("BT")
+
+
+class TransferBatch(models.Model):
+    """Bank transfers of one currency, ordered together in a file for the bank. The file never changes."""
+
+    FORMS = [("pain.001", "ISO 20022 pain.001"), ("csv", "CSV")]
+
+    reference = models.CharField(max_length=20, unique=True, default=transfer_reference, editable=False)
+    form = models.CharField(max_length=8, choices=FORMS)
+    total = MoneyField(**AMOUNT, default_currency=None)
+    count = models.PositiveIntegerField()
+    made_by = models.ForeignKey(User, models.PROTECT, related_name="+")
+    made_at = models.DateTimeField()
+    file = models.BinaryField()
+
+    class Meta:
+        verbose_name_plural = "transfer batches"
+        ordering = ["-made_at", "-id"]
+        triggers = [pgtrigger.Protect(name="batch_stays", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return self.reference
+
+
+class TransferItem(models.Model):
+    """A refund in a batch, as it was ordered."""
+
+    batch = models.ForeignKey(TransferBatch, models.PROTECT, related_name="items")
+    refund = models.ForeignKey(Refund, models.PROTECT, related_name="transfers")
+    amount = MoneyField(**AMOUNT, default_currency=None)
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [models.UniqueConstraint(fields=["batch", "refund"], name="refund_once_a_batch")]
+        triggers = [pgtrigger.Protect(name="item_stays", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return f"{self.refund} in {self.batch}"
