@@ -7,7 +7,7 @@ from django.db import transaction
 
 from accounts.audit import note_deed
 from accounts.models import Account, User
-from accounts.permits import permitted
+from accounts.permissions import permitted
 from accounts.queries import open_to_sign_in
 
 

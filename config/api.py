@@ -19,9 +19,9 @@ from ninja.security.session import SessionAuth
 from pydantic import create_model
 
 from accounts.desk import Verb, VerbAdmin
+from accounts.desk.paging import keys_of, page
 from accounts.desk.proof import is_proven, is_proven_lately
 from accounts.models import User
-from accounts.paging import keys_of, page
 from billing.models import Refund
 from cancellations.models import CancellationRequest
 from cancellations.wording.explanation import sentences

@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from billing.models import Refund
 from billing.models.states import RefundState
 from cancellations.queries.requests import due_requests
-from messaging.mailboxes import source_of
+from messaging.inbound.mailboxes import source_of
 from messaging.models import IncomingMessage, Mailbox, MessageState, OutgoingMessage, ReadState
 
 OVERDUE = timedelta(minutes=15)

@@ -10,7 +10,7 @@ from django.utils import translation
 from django.utils.cache import patch_vary_headers
 from pghistory.middleware import HistoryMiddleware
 
-from accounts.visits import language_of
+from accounts.visitors import language_of
 from cancellations.queries.policies import NoPolicyInForce
 from config.errors import not_allowed, not_open_yet
 from config.staff import signed_out_when_idle

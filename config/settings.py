@@ -10,7 +10,7 @@ from django.templatetags.static import static
 
 from cancellations.rules.jurisdictions import PROFILES
 from config import embedded
-from messaging.mailboxes import source_of
+from messaging.inbound.mailboxes import source_of
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()

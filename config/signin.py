@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.services import customer_who_may_sign_in
-from messaging.rendering import Rendered
+from messaging.outbound.rendering import Rendered
 from messaging.services.outbox import queue_message, queue_rendered
 
 KINDS = {"account/email/login_code": "sign_in_code", "account/email/unknown_account": "sign_in_unknown"}

@@ -6,6 +6,6 @@ class MessagingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from messaging import doors
+        from messaging import providers
 
-        doors.connect()
+        providers.connect()

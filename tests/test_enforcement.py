@@ -7,7 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from accounts.story import entries
+from accounts.timeline import entries
 from billing.models import Refund
 from billing.models.states import IllegalTransition
 from cancellations.models import CancellationRequest, ReviewMode

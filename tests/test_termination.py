@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.story import entries
+from accounts.timeline import entries
 from billing.models import Refund
 from billing.models.states import IllegalTransition
 from billing.services.review import approve, propose
@@ -22,7 +22,7 @@ from cancellations.services.review import waive_notice
 from cancellations.services.termination import confirm, discard, rehearse, terminate
 from cancellations.services.termination import reverse as take_back
 from messaging.models import OutgoingMessage
-from messaging.rendering import markdown_to_html
+from messaging.outbound.rendering import markdown_to_html
 from tests import cast
 from tests.cast import NOW, fresh
 

@@ -20,8 +20,8 @@ from unfold.views import ChangeList
 
 from accounts.audit import note_deed
 from accounts.desk.exports import FORMS, exported
+from accounts.desk.paging import Key, keys_of, page
 from accounts.models import SavedFilter, User
-from accounts.paging import Key, keys_of, page
 
 AFTER, BEFORE = "after", "before"
 NOT_SAVED = (AFTER, BEFORE, PAGE_VAR, ERROR_FLAG)

@@ -23,11 +23,11 @@ from django.utils.html import format_html
 
 from accounts.desk.lists import DeskAdmin, savable
 from accounts.desk.looking import leave, look, others_at
+from accounts.desk.paging import cursor_of, keys_of, page
 from accounts.desk.proof import ask_again, is_proven_lately, typed_before
 from accounts.models import User
-from accounts.paging import cursor_of, keys_of, page
 from messaging.models import CannedReply, OutgoingMessage
-from messaging.rendering import markdown_to_html
+from messaging.outbound.rendering import markdown_to_html
 from messaging.wording import language_for
 
 SEEN, STEP, LIST, REPLY = "seen", "step", "list", "reply"

@@ -11,7 +11,7 @@ from unfold.decorators import display
 
 from accounts.desk import VerbAdmin
 from accounts.models import Account, User
-from accounts.story import Told, changed_since, deed, entries, letter, staff_names
+from accounts.timeline import Told, changed_since, deed, entries, letter, staff_names
 from billing.admin.refund_verbs import (
     VERBS,
 )

@@ -11,7 +11,7 @@ from moneyed import Money
 
 from accounts.history import recorded
 from accounts.models import User
-from accounts.permits import permitted
+from accounts.permissions import permitted
 from billing.models import Payment, Refund, RefundBasis, RefundLine, Subscription
 from billing.models.states import UNDECIDED, VOIDABLE, RefundState
 from billing.queries import QuotedLine, approvals_needed, quote, quoted_total

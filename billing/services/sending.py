@@ -8,7 +8,7 @@ from django.db import transaction
 
 from accounts.history import recorded
 from accounts.models import User
-from accounts.permits import permitted
+from accounts.permissions import permitted
 from billing.gateways import MANUAL, Answer, gateway_called, gateway_name, parts_of
 from billing.models import Refund
 from billing.models.states import RefundState

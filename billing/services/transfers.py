@@ -10,7 +10,7 @@ from moneyed import Money
 
 from accounts.history import recorded
 from accounts.models import User
-from accounts.permits import permitted
+from accounts.permissions import permitted
 from billing.bank_files.orders import Transfer, as_csv, as_pain, is_iban, plain_account
 from billing.bank_files.statements import Booking
 from billing.gateways import MANUAL, gateway_name

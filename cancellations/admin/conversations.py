@@ -13,7 +13,7 @@ from unfold.decorators import display
 
 from accounts.desk import Verb, VerbAdmin, VerbForm, words_field
 from accounts.models import User
-from accounts.story import changed_since, deed, entries, staff_names
+from accounts.timeline import changed_since, deed, entries, staff_names
 from billing.models.states import IllegalTransition
 from cancellations.admin.filters import Assigned, who_answer_mail
 from cancellations.models import Conversation, Kind, Todo
@@ -31,7 +31,7 @@ from cancellations.services.conversations import (
     send_again,
     take_up,
 )
-from messaging.rendering import markdown_to_html
+from messaging.outbound.rendering import markdown_to_html
 from messaging.services.inbox import html_of
 
 S = ConversationState

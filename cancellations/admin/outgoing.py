@@ -15,7 +15,7 @@ from unfold.decorators import display
 from accounts.desk import DeskAdmin
 from cancellations.letters.samples import LANGUAGES, kinds, sample
 from messaging.models import NOT_ARRIVED, VARIABLES, CannedReply, MessageState, OutgoingMessage
-from messaging.rendering import markdown_to_html
+from messaging.outbound.rendering import markdown_to_html
 from messaging.services.outbox import send_again
 
 

@@ -12,7 +12,7 @@ from unfold.decorators import display
 
 from accounts.desk import VerbAdmin
 from accounts.models import User
-from accounts.story import changed_since
+from accounts.timeline import changed_since
 from billing.models.states import IllegalTransition
 from billing.queries import payments_with_returned
 from billing.rules.periods import local_date

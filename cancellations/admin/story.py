@@ -2,7 +2,7 @@
 
 from django.urls import reverse
 
-from accounts.story import Told, arrived, deed, entries, letter, staff_names
+from accounts.timeline import Told, arrived, deed, entries, letter, staff_names
 from cancellations.models import CancellationRequest, Termination
 from cancellations.queries.requests import attachments_of, mails_about
 from messaging.models import OutgoingMessage

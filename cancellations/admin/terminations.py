@@ -16,7 +16,7 @@ from unfold.decorators import display
 from accounts.desk import Verb, VerbAdmin, VerbForm
 from accounts.desk.proof import ask_again, is_proven_lately, typed_before
 from accounts.models import Account, User
-from accounts.story import changed_since
+from accounts.timeline import changed_since
 from billing.models import EndedBy, RefundBasis
 from billing.models.states import IllegalTransition
 from cancellations.admin.files import AddFilesForm, FilesAdmin

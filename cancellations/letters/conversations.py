@@ -9,9 +9,9 @@ from cancellations.models import (
     Conversation,
 )
 from cancellations.rules.recognition import REPLIED
+from messaging.inbound.quoting import own_words
 from messaging.models import IncomingMessage
-from messaging.quoting import own_words
-from messaging.rendering import Value
+from messaging.outbound.rendering import Value
 from messaging.services.outbox import queue_message
 from messaging.wording import instant_words, reading
 

@@ -10,7 +10,7 @@ from cancellations.models import (
     PolicyVersion,
 )
 from cancellations.queries.policies import published_versions
-from messaging.rendering import Value
+from messaging.outbound.rendering import Value
 from messaging.services.outbox import queue_message
 from messaging.wording import instant_words, reading
 

@@ -18,7 +18,7 @@ from cancellations.models import (
 from cancellations.rules.jurisdictions import PROFILES
 from cancellations.wording.explanation import sentences
 from messaging.models import IncomingMessage
-from messaging.rendering import Value
+from messaging.outbound.rendering import Value
 from messaging.services.outbox import queue_message
 from messaging.wording import day_words, instant_words, reading
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from django.conf import settings
 from django.utils import translation
 
-from messaging.rendering import Rendered, Value, render
+from messaging.outbound.rendering import Rendered, Value, render
 
 LANGUAGES = {"en": "English", "de": "Deutsch", "fr": "Français"}
 FOLDER = settings.BASE_DIR / "templates" / "messages"

@@ -9,7 +9,7 @@ from billing.models.states import RELEASED, VOIDABLE
 from cancellations.models import (
     Termination,
 )
-from messaging.rendering import Value
+from messaging.outbound.rendering import Value
 from messaging.services.outbox import queue_message
 from messaging.wording import day_words, instant_words, reading
 

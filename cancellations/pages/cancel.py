@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.models import User
 from accounts.queries import accounts_of
-from accounts.visits import account_of, remember_language
+from accounts.visitors import account_of, remember_language
 from billing.models import Subscription
 from billing.rules.periods import local_date
 from cancellations.forms import draft

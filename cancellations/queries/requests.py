@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from django.db.models import Q, QuerySet
 
 from accounts.models import Account
-from accounts.story import Entry, entries
+from accounts.timeline import Entry, entries
 from billing.models import Subscription
 from billing.rules.periods import local_date
 from cancellations.models import (

@@ -8,7 +8,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Upper
 
 from accounts.models import Account, AccountStatus, User
-from accounts.permits import permitted
+from accounts.permissions import permitted
 from cancellations.letters.policies import send_policy_letter
 from cancellations.models import Announcement, PolicyVersion
 from cancellations.models.states import PolicyState

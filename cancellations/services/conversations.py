@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from accounts.history import recorded
 from accounts.models import User
-from accounts.permits import permitted
+from accounts.permissions import permitted
 from billing.models import Refund
 from billing.models.states import IllegalTransition
 from cancellations.letters.conversations import send_written

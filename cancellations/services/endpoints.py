@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 
 from accounts.audit import note_deed
 from accounts.models import User
-from accounts.permits import permitted
+from accounts.permissions import permitted
 from cancellations.services.common import RequestRefused
 from messaging.models import WebhookDelivery, WebhookEndpoint
 from messaging.services import webhooks

@@ -19,7 +19,7 @@ from pghistory.models import Context
 
 from accounts.history import recorded
 from accounts.models import Account, User
-from accounts.permits import permitted
+from accounts.permissions import permitted
 from billing.models import Refund, TransferBatch
 from cancellations.models import (
     Attachment,

@@ -6,7 +6,7 @@ from django.db import transaction
 
 from accounts.history import recorded
 from accounts.models import User
-from accounts.permits import permitted
+from accounts.permissions import permitted
 from cancellations.letters.requests import send_letter
 from cancellations.models import CancellationRequest, Note
 from cancellations.models.states import OPEN, RequestState

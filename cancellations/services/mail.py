@@ -21,13 +21,13 @@ from cancellations.rules.recognition import MOST_NUMBERS, Recognised, recognise
 from cancellations.services.common import accounts_at, open_conversation
 from cancellations.services.submission import declared_by_mail, send_proof_again, submit_by_mail
 from messaging.addresses import our_message, reference_in
-from messaging.mime import Mail
+from messaging.inbound.mime import Mail
+from messaging.inbound.quoting import own_words
+from messaging.inbound.sorting import report_of
 from messaging.models import IncomingMessage, OutgoingMessage, ReadState, Sort
-from messaging.quoting import own_words
 from messaging.runs import Run
 from messaging.services.inbox import MOST_ATTEMPTS, claim_waiting, earlier_twin, take_apart
 from messaging.services.outbox import note_bounce
-from messaging.sorting import report_of
 from messaging.waking import wake
 from messaging.wording import language_for
 

@@ -7,7 +7,7 @@ from django.db import transaction
 
 from accounts.history import recorded
 from accounts.models import User
-from accounts.permits import permitted
+from accounts.permissions import permitted
 from billing.models.states import IllegalTransition
 from cancellations.letters.webhooks import tell_of_policy
 from cancellations.models import PolicyVersion

@@ -19,7 +19,7 @@ from cancellations.models import CancellationRequest, Conversation, Reminder
 from cancellations.models.states import OPEN, ConversationState, RequestState
 from cancellations.queries.requests import overdue_requests
 from messaging.models import NOT_ARRIVED, Mailbox, OutgoingMessage
-from messaging.rendering import Value
+from messaging.outbound.rendering import Value
 from messaging.services.outbox import queue_message
 from messaging.services.webhooks import disable, failing_endpoints, warned
 from messaging.wording import day_words, instant_words, reading

@@ -6,7 +6,7 @@ from django.db import IntegrityError, transaction
 
 from accounts.history import recorded
 from accounts.models import User
-from accounts.permits import permitted
+from accounts.permissions import permitted
 from billing.models import Subscription
 from billing.queries import quote, quoted_total
 from billing.rules.periods import local_date, start_of_day

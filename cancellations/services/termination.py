@@ -8,7 +8,7 @@ from moneyed import Money
 
 from accounts.history import recorded
 from accounts.models import Account, User
-from accounts.permits import permitted
+from accounts.permissions import permitted
 from accounts.services import restore_sign_in, revoke_sign_in
 from billing.models import Refund, RefundBasis, Subscription
 from billing.models.states import VOIDABLE, IllegalTransition
@@ -32,7 +32,7 @@ from cancellations.services.common import RequestRefused, move, review_terms, un
 from cancellations.services.enforcement import take_effect
 from cancellations.services.refunds import void_refund
 from messaging.models import EventType, OutgoingMessage
-from messaging.rendering import markdown_to_html
+from messaging.outbound.rendering import markdown_to_html
 from messaging.waking import wake
 
 

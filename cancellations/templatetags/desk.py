@@ -5,8 +5,8 @@ from typing import Any
 from django import template
 
 from accounts.models import Account
-from accounts.story import deed as told_deed
-from accounts.story import entries, staff_names
+from accounts.timeline import deed as told_deed
+from accounts.timeline import entries, staff_names
 from billing.models import Refund
 from cancellations.models import CancellationRequest, TerminatedSubscription
 

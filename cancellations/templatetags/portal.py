@@ -5,7 +5,7 @@ from django.conf import settings
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts.story import Entry
+from accounts.timeline import Entry
 from billing.rules.periods import local_date
 from cancellations.queries.own_data import CODES, LABELS
 from cancellations.wording.explanation import sentences as told_in_sentences

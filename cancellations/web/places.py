@@ -5,7 +5,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils.translation import gettext
 
 from accounts.models import Account
-from accounts.visits import account_of
+from accounts.visitors import account_of
 from cancellations.rules.jurisdictions import PROFILES, Profile, known_countries, profile_for
 from messaging.wording import country_names
 

@@ -9,7 +9,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from cancellations.models import PolicyVersion
-from messaging.rendering import markdown_to_html
+from messaging.outbound.rendering import markdown_to_html
 from messaging.wording import reading
 
 FIRST_TEXT = Path(__file__).with_name("first_policy.md")  # what a new version starts from

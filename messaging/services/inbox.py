@@ -11,12 +11,12 @@ from django.db.models import F
 from django.utils.safestring import mark_safe
 
 from messaging.addresses import is_ours, our_message
-from messaging.authentication import traced_by, verdict
-from messaging.mailboxes import TROUBLE, Folder, Listed, Source, opened, source_of
-from messaging.mime import File, Mail, Unreadable, parse, safe_html
+from messaging.inbound.authentication import traced_by, verdict
+from messaging.inbound.mailboxes import TROUBLE, Folder, Listed, Source, opened, source_of
+from messaging.inbound.mime import File, Mail, Unreadable, parse, safe_html
+from messaging.inbound.sorting import sort_of
 from messaging.models import Checked, Door, IncomingMessage, Mailbox, ReadState
 from messaging.runs import Run
-from messaging.sorting import sort_of
 from messaging.waking import wake
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from django.db.models.functions import Upper
 
 from messaging.addresses import our_message, reply_address
 from messaging.models import FAILED, NOT_ARRIVED, IncomingMessage, MessageState, OutgoingMessage
-from messaging.rendering import Rendered, Value, render
+from messaging.outbound.rendering import Rendered, Value, render
 from messaging.runs import Run
 from messaging.waking import wake
 from messaging.wording import active_language

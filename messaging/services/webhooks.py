@@ -21,9 +21,9 @@ from messaging.models import (
     WebhookEndpoint,
     WebhookEvent,
 )
+from messaging.outbound.targets import Answer, Refused, post, refuse_unless_callable
 from messaging.runs import Run
 from messaging.sealing import InvalidToken, box
-from messaging.targets import Answer, Refused, post, refuse_unless_callable
 from messaging.waking import wake
 
 log = logging.getLogger(__name__)

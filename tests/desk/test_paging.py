@@ -7,7 +7,7 @@ from django.db import connection
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
-from accounts.paging import keys_of, page
+from accounts.desk.paging import keys_of, page
 from cancellations.models import CancellationRequest
 from cancellations.services.review import decline
 from tests import cast

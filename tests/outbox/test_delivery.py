@@ -11,7 +11,7 @@ from aiosmtpd.smtp import SMTP
 
 from messaging.addresses import reference_in
 from messaging.models import IncomingMessage, MessageState, OutgoingMessage
-from messaging.rendering import render
+from messaging.outbound.rendering import render
 from messaging.services.outbox import LEASE, RETRY_AFTER, deliver_due, queue_message, send_again
 from tests import cast
 from tests.cast import NOW, fresh

@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from django.urls import reverse
 
-from accounts.story import entries
+from accounts.timeline import entries
 from billing.models import Refund
 from billing.models.states import IllegalTransition
 from billing.services.review import approve, propose

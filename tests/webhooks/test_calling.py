@@ -16,6 +16,7 @@ from cancellations.services.reminders import remind
 from cancellations.services.submission import verify, withdraw
 from cancellations.services.termination import reverse
 from messaging.models import EventType, OutgoingMessage, WebhookDelivery, WebhookEndpoint, WebhookEvent
+from messaging.outbound.targets import Refused, post
 from messaging.services.webhooks import (
     RETRY_AFTER,
     EndpointRefused,
@@ -27,7 +28,6 @@ from messaging.services.webhooks import (
     secrets_of,
     send_again,
 )
-from messaging.targets import Refused, post
 from tests import cast
 from tests.cast import NOW, fresh
 

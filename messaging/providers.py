@@ -16,8 +16,8 @@ CAME_BACK = ("bounced", "rejected", "failed")
 
 
 def connect() -> None:
-    inbound.connect(take_in, dispatch_uid="messaging.doors")
-    tracking.connect(take_report, dispatch_uid="messaging.doors")
+    inbound.connect(take_in, dispatch_uid="messaging.providers")
+    tracking.connect(take_report, dispatch_uid="messaging.providers")
 
 
 def take_in(sender: Any, event: AnymailInboundEvent, esp_name: str, **kwargs: Any) -> None:

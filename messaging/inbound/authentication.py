@@ -4,7 +4,7 @@ import logging
 
 import authres
 
-from messaging.mime import Mail
+from messaging.inbound.mime import Mail
 
 log = logging.getLogger(__name__)
 

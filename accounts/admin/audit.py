@@ -1,113 +1,20 @@
+"""The audit: who did what to whom, when and from where."""
+
 from datetime import timedelta
 from typing import Any
 
-from django.contrib import admin, messages
-from django.contrib.admin.options import csrf_protect_m
-from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
-from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.models import Group
-from django.core.exceptions import PermissionDenied
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
-from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.text import Truncator
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from accounts.audit import lines_of, reasons_of, thing, values_of
-from accounts.desk import DeskAdmin, VerbAdmin
-from accounts.desk.proof import ask_again, is_proven_lately
-from accounts.models import Account, AuditEntry, ToldContext, User
-from accounts.services import reset_factors
+from accounts.desk import DeskAdmin
+from accounts.models import AuditEntry, ToldContext, User
 
-admin.site.unregister(Group)
 MANY = 200
-
-
-@admin.register(Account)
-class AccountAdmin(VerbAdmin):
-    change_form_template = "desk/account.html"
-    list_display = ["account_number", "name", "username", "email", "country", "status"]
-    list_filter = ["status", "country"]
-    search_fields = ["account_number", "username", "email", "name"]
-
-
-@admin.register(User)
-class StaffAdmin(DjangoUserAdmin, ModelAdmin):
-    """Staff: created here by an administrator, who puts them into a group. Customers make themselves on sign-in."""
-
-    form, add_form, change_password_form = UserChangeForm, UserCreationForm, AdminPasswordChangeForm
-    list_display = ["email", "name", "is_staff", "is_active"]
-    list_filter = ["is_staff", "is_active", "groups"]
-    search_fields = ["email", "name"]
-    ordering = ["email"]
-    fieldsets = [
-        (None, {"fields": ["email", "name", "password"]}),
-        ("May", {"fields": ["is_active", "is_staff", "is_superuser", "groups"]}),
-    ]
-    add_fieldsets = [
-        (None, {"fields": ["email", "name", "usable_password", "password1", "password2", "is_staff", "groups"]})
-    ]
-    filter_horizontal = ["groups"]
-    change_form_outer_before_template = "desk/person.html"
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
-        found: QuerySet[User] = super().get_queryset(request)
-        return found.prefetch_related("groups")
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """Only a superuser makes superusers."""
-        superuser = request.user.is_superuser  # type: ignore[union-attr]
-        return [] if superuser else ["is_superuser"]
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody changes what he may do himself, and no administrator a superuser."""
-        allowed = bool(super().has_change_permission(request, obj))
-        if obj is None or request.user.is_superuser:  # type: ignore[union-attr]
-            return allowed
-        return allowed and obj.pk != request.user.pk and not obj.is_superuser
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False  # the history names them; take «active» away instead
-
-    def get_urls(self) -> list[URLPattern]:
-        page = self.admin_site.admin_view(self.reset_view)
-        return [path("<path:object_id>/reset/", page, name="accounts_user_reset"), *super().get_urls()]
-
-    @csrf_protect_m
-    def reset_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Takes a colleague's second factors away; never one's own, which the person does under «Signing in»."""
-        person = self.get_object(request, object_id)
-        if person is None or not person.is_staff or not self.has_change_permission(request, person):
-            raise PermissionDenied
-        assert isinstance(request.user, User)
-        if person.pk == request.user.pk:
-            raise PermissionDenied
-        if not is_proven_lately(request, timezone.now()):
-            return ask_again(request)
-        if request.method == "POST":
-            reset_factors(of=person, by=request.user, now=timezone.now())
-            messages.success(request, f"{person} sets up a second factor at the next sign-in.")
-            return redirect("admin:accounts_user_change", person.pk)
-        context = {**self.admin_site.each_context(request), "title": f"Reset the second factor: {person}"}
-        return render(request, "desk/reset.html", {**context, "opts": self.opts, "person": person})
-
-
-@admin.register(Group)
-class RoleAdmin(DjangoGroupAdmin, ModelAdmin):
-    """Shown only: what a role may is kept in accounts/roles.py."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class OfPerson(admin.SimpleListFilter):

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from email.message import Message
 
-from messaging.mime import Mail
+from messaging.inbound.mime import Mail
 from messaging.models import Sort
 
 ROBOTS = re.compile(
