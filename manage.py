@@ -12,7 +12,7 @@ def main() -> None:
     except ImportError as missing:
         sys.exit(f"Django is not installed here ({missing}). Run `make run` or `make test` first.")
 
-    from config import embedded
+    from config.local import embedded
 
     if embedded.wanted() and sys.argv[1:2] and sys.argv[1] not in embedded.COMMANDS_WITHOUT_SERVERS:
         try:

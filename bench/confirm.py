@@ -18,7 +18,7 @@ os.environ.setdefault("PORTAL_DATA_DIR", str(Path(__file__).resolve().parent.par
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 os.environ.setdefault("LOG_LEVEL", "ERROR")
 
-from config import embedded
+from config.local import embedded
 
 ROUNDS, EACH = 7, 40
 

@@ -19,7 +19,7 @@ os.environ.setdefault("PORTAL_THROWAWAY", "1")
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 os.environ.setdefault("LOG_LEVEL", "ERROR")
 
-from config import embedded
+from config.local import embedded
 
 FEW, MANY, TURNS = 10_000, int(os.environ.get("REQUESTS", "1_000_000")), 15
 OPEN_ONE_IN, ACCOUNTS_ONE_IN = 20, 2

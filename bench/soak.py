@@ -28,7 +28,7 @@ for name in ("DATABASE_URL", "REDIS_URL"):
 from aiosmtpd.controller import Controller  # noqa: E402 - after the environment
 from aiosmtpd.smtp import SMTP  # noqa: E402
 
-from config import embedded  # noqa: E402
+from config.local import embedded  # noqa: E402
 
 WORKERS, KILLS_UNTIL, GIVE_UP = 2, 150, 1500  # processes; seconds
 CELERY = [sys.executable, "-m", "celery", "-A", "config"]

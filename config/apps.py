@@ -8,6 +8,6 @@ class PortalConfig(AppConfig):
 
 
 class PortalAdminConfig(AdminConfig):
-    """The staff interface, with a second factor (config/staff.py)."""
+    """The staff interface, with a second factor (config/sign_in/staff.py)."""
 
-    default_site = "config.staff.PortalAdminSite"
+    default_site = "config.desk.site.PortalAdminSite"

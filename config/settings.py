@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 
 from cancellations.rules.jurisdictions import PROFILES
-from config import embedded
+from config.local import embedded
 from messaging.inbound.mailboxes import source_of
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -94,20 +94,20 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "config.middleware.content_security_policy",
-    "config.middleware.SmallForms",
+    "config.web.middleware.content_security_policy",
+    "config.web.middleware.SmallForms",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "config.middleware.StaffSession",
-    "config.middleware.Language",
+    "config.web.middleware.StaffSession",
+    "config.web.middleware.Language",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "config.middleware.History",
-    "config.middleware.NoPolicyYet",
-    "config.middleware.PageForBareAnswers",
+    "config.web.middleware.History",
+    "config.web.middleware.NoPolicyYet",
+    "config.web.middleware.PageForBareAnswers",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -122,7 +122,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "config.context.portal",
+                "config.web.context.portal",
             ],
         },
     }
@@ -151,7 +151,7 @@ CELERY_TASK_TIME_LIMIT = 300
 if env.str("EMAIL_URL", default="") or not LOCAL_RUN:
     vars().update(env.email_url("EMAIL_URL", default="smtp://localhost:25"))
 else:
-    EMAIL_BACKEND = "config.file_mail.EmailBackend"
+    EMAIL_BACKEND = "config.local.mail_files.EmailBackend"
 EMAIL_FILE_PATH = str(DATA_DIR / "mail")
 EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"{BRAND_NAME} <{SUPPORT_EMAIL}>")
@@ -202,8 +202,11 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "account_request_login_code"
 LOGIN_REDIRECT_URL = "subscriptions"
-ACCOUNT_ADAPTER = "config.signin.PortalAdapter"
-ACCOUNT_FORMS = {"request_login_code": "config.signin.SignInForm", "confirm_login_code": "config.signin.CodeForm"}
+ACCOUNT_ADAPTER = "config.sign_in.customers.PortalAdapter"
+ACCOUNT_FORMS = {
+    "request_login_code": "config.sign_in.customers.SignInForm",
+    "confirm_login_code": "config.sign_in.customers.CodeForm",
+}
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*"]
@@ -212,9 +215,9 @@ ACCOUNT_LOGIN_BY_CODE_ENABLED = True
 ACCOUNT_LOGIN_BY_CODE_TIMEOUT = 900
 ACCOUNT_LOGIN_BY_CODE_MAX_ATTEMPTS = 5
 ACCOUNT_LOGIN_BY_CODE_SUPPORTS_RESEND = True
-# Passkeys of customers, optional; the code stays enough (config/passkeys.py)
-MFA_ADAPTER = "config.staff.Sealed"
-MFA_SUPPORTED_TYPES = ["webauthn"]  # of customers; those of staff are kept by config/staff.py
+# Passkeys of customers, optional; the code stays enough (config/sign_in/passkeys.py)
+MFA_ADAPTER = "config.sign_in.factors.Sealed"
+MFA_SUPPORTED_TYPES = ["webauthn"]  # of customers; those of staff are kept by config/sign_in/staff.py
 MFA_TOTP_ISSUER = BRAND_NAME
 MFA_TOTP_TOLERANCE = 1  # half a minute, for clocks that are not quite right
 MFA_PASSKEY_LOGIN_ENABLED = True
@@ -224,7 +227,7 @@ MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = LOCAL_RUN  # http://localhost
 ACCOUNT_LOGIN_ON_PASSWORD_RESET = False
 ACCOUNT_LOGOUT_REDIRECT_URL = "/"
 SESSION_COOKIE_AGE = 60 * 60 * 8
-# Staff: always with a second factor, and sooner signed out (config/staff.py)
+# Staff: always with a second factor, and sooner signed out (config/sign_in/staff.py)
 STAFF_SESSION_HOURS = env.int("STAFF_SESSION_HOURS", default=10)
 STAFF_IDLE_MINUTES = env.int("STAFF_IDLE_MINUTES", default=30)
 STAFF_REAUTH_MINUTES = env.int("STAFF_REAUTH_MINUTES", default=10)
@@ -236,7 +239,7 @@ OIDC_CLIENT_SECRET = env.str("OIDC_CLIENT_SECRET", default="")
 OIDC_TRUST_SECOND_FACTOR = env.bool("OIDC_TRUST_SECOND_FACTOR", default=False)
 if bool(OIDC_SERVER_URL) != bool(OIDC_CLIENT_ID):
     raise ImproperlyConfigured("OIDC_SERVER_URL and OIDC_CLIENT_ID belong together: set both, or neither.")
-SOCIALACCOUNT_ADAPTER = "config.staff_oidc.StaffOnly"
+SOCIALACCOUNT_ADAPTER = "config.sign_in.staff_oidc.StaffOnly"
 SOCIALACCOUNT_STORE_TOKENS = False
 SOCIALACCOUNT_PROVIDERS = {
     "openid_connect": {
@@ -258,7 +261,7 @@ COOKIE_SUFFIX = f"_{PORT}" if LOCAL_RUN else ""
 SESSION_COOKIE_NAME = f"portal_session{COOKIE_SUFFIX}"
 CSRF_COOKIE_NAME = f"portal_csrf{COOKIE_SUFFIX}"
 CSRF_COOKIE_HTTPONLY = True
-CSRF_FAILURE_VIEW = "config.errors.stale_form"
+CSRF_FAILURE_VIEW = "config.web.errors.stale_form"
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
 
 # HTTPS, wherever the site is reached by it
@@ -284,12 +287,12 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
-FORM_MOST_BYTES = 1_000_000  # of a page's form without its files (config/middleware.py)
+FORM_MOST_BYTES = 1_000_000  # of a page's form without its files (config/web/middleware.py)
 DATA_UPLOAD_MAX_MEMORY_SIZE = INBOUND_MOST_BYTES * 3 // 2 if ANYMAIL else FORM_MOST_BYTES  # a mail comes as one field
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
 DATA_UPLOAD_MAX_NUMBER_FILES = 20
 FILE_UPLOAD_HANDLERS = [
-    "config.uploads.LimitedUpload",
+    "config.web.uploads.LimitedUpload",
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]
@@ -349,9 +352,13 @@ UNFOLD = {
         }
     },
     "STYLES": [lambda request: static("css/desk.css")],
-    "DASHBOARD_CALLBACK": "config.dashboard.dashboard",
+    "DASHBOARD_CALLBACK": "config.desk.dashboard.dashboard",
     "SCRIPTS": [lambda request: static("js/desk.js")],
-    "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": "config.desk.navigation"},
+    "SIDEBAR": {
+        "show_search": False,
+        "show_all_applications": False,
+        "navigation": "config.desk.navigation.navigation",
+    },
 }
 
 LOGGING = {

@@ -3,8 +3,11 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
-from config import health, language, local_mail, passkeys, style
+from config import health
 from config.api import api
+from config.local import pages as local_pages
+from config.sign_in import passkeys
+from config.web import language, style
 
 urlpatterns = [
     path("", include("cancellations.urls")),
@@ -31,12 +34,12 @@ if settings.ANYMAIL:
     urlpatterns.append(path("mail-provider/", include("anymail.urls")))
 if settings.LOCAL_RUN:
     urlpatterns += [
-        path("local/mail/", local_mail.mailbox, name="local_mail"),
-        path("local/codes/", local_mail.codes, name="local_codes"),
-        path("local/mail/<str:name>/", local_mail.mail, name="local_mail_one"),
+        path("local/mail/", local_pages.mailbox, name="local_mail"),
+        path("local/codes/", local_pages.codes, name="local_codes"),
+        path("local/mail/<str:name>/", local_pages.mail, name="local_mail_one"),
     ]
 
-handler400 = "config.errors.bad_request"
-handler403 = "config.errors.forbidden"
-handler404 = "config.errors.not_found"
-handler500 = "config.errors.server_error"
+handler400 = "config.web.errors.bad_request"
+handler403 = "config.web.errors.forbidden"
+handler404 = "config.web.errors.not_found"
+handler500 = "config.web.errors.server_error"

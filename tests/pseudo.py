@@ -8,7 +8,7 @@ from pathlib import Path
 
 from babel.messages.catalog import Catalog
 
-from config.catalogues import compiled, template_catalogue
+from config.tools.catalogues import compiled, template_catalogue
 
 CODE = "ar-xb"
 OPEN, CLOSE = "⟦", "⟧"

@@ -13,7 +13,7 @@ os.environ.setdefault("PORTAL_DATA_DIR", str(Path(__file__).resolve().parent.par
 os.environ.setdefault("PORTAL_THROWAWAY", "1")
 os.environ.setdefault("PORTAL_LOCAL_RUN", "1")
 
-from config import embedded  # reads the environment above
+from config.local import embedded  # reads the environment above
 
 _held = ExitStack()
 

@@ -15,7 +15,7 @@ from cancellations.queries.requests import has_ended
 from cancellations.services.enforcement import enforce
 from cancellations.services.policies import publish
 from cancellations.wording.explanation import sentences
-from config import demo
+from config.local import demo
 from tests import cast
 
 pytestmark = pytest.mark.django_db

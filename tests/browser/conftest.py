@@ -52,7 +52,7 @@ def mailbox(settings):
 
     from messaging.services.outbox import deliver_due
 
-    settings.EMAIL_BACKEND = "config.file_mail.EmailBackend"
+    settings.EMAIL_BACKEND = "config.local.mail_files.EmailBackend"
 
     def newest(to: str) -> str:
         deliver_due(now=timezone.now())

@@ -15,7 +15,7 @@ from accounts.roles import ROLES
 from billing.services.common import RefundRefused
 from cancellations.services.common import RequestRefused
 from cancellations.services.erasure import place_hold
-from config.permissions import PAGE, as_markdown
+from config.tools.permissions import PAGE, as_markdown
 from messaging.models import MessageState, OutgoingMessage
 from tests import cast
 

@@ -20,7 +20,7 @@ from django.urls import reverse
 from accounts.audit import faults
 from accounts.models import Deed
 from billing.services.review import approve, propose
-from config.staff import code_is_right
+from config.sign_in.factors import code_is_right
 from tests import cast
 from tests.cast import fresh
 from tests.desk.test_permissions import person

@@ -13,7 +13,7 @@ from accounts.models import Account
 from billing.crm_import.rows import ACCOUNT_COLUMNS, PAYMENT_COLUMNS, SUBSCRIPTION_COLUMNS
 from billing.models import Payment, Subscription
 from billing.services.subscriptions import end_subscription
-from config import demo
+from config.local import demo
 from tests import cast
 
 pytestmark = pytest.mark.django_db

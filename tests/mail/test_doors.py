@@ -22,7 +22,7 @@ from tests.mail.corpus import mail
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 # As config/urls.py has it where ANYMAIL is set
 urlpatterns = [path("mail-provider/", include("anymail.urls")), path("", include("config.urls"))]
-handler400 = "config.errors.bad_request"
+handler400 = "config.web.errors.bad_request"
 LATER = NOW.replace(hour=20)
 SECRET = "portal:a-long-secret"
 

@@ -422,7 +422,7 @@ class TestFiles:
         assert not Attachment.objects.exists()
 
     def test_more_than_one_form_may_send_is_refused_before_it_is_kept(self, policy, monkeypatch):
-        monkeypatch.setattr("config.uploads.MOST_AT_ONCE", 2000)
+        monkeypatch.setattr("config.web.uploads.MOST_AT_ONCE", 2000)
         request = self.cause()
         answer = self.upload(signed_in(request.account), request, ("a.pdf", PDF + 3000 * b"x"))
         assert answer.status_code == 413

@@ -20,7 +20,7 @@ from cancellations.rules.explanation import SENTENCES
 from cancellations.services.review import decline, schedule
 from cancellations.services.submission import verify, withdraw
 from cancellations.wording.explanation import sentences
-from config import catalogues
+from config.tools import catalogues
 from messaging.models import OutgoingMessage
 from messaging.wording import language_for
 from tests import cast, pseudo

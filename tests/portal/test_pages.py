@@ -242,7 +242,7 @@ def policy_is_published(version):
 def test_the_mail_of_a_local_run_can_be_followed(client, settings):
     holder = cast.account()
     cast.policy()
-    settings.EMAIL_BACKEND = "config.file_mail.EmailBackend"
+    settings.EMAIL_BACKEND = "config.local.mail_files.EmailBackend"
     cast.unverified(holder, at=timezone.now())
     deliver_due(now=timezone.now())
     (address,) = re.findall(r'href="(/local/mail/[^"]+/)"', client.get("/local/mail/").content.decode())

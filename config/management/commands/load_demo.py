@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts.models import Account
 from cancellations.models import PolicyVersion
-from config import demo
+from config.local import demo
 
 
 class Command(BaseCommand):

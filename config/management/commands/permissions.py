@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from config.permissions import PAGE, as_markdown
+from config.tools.permissions import PAGE, as_markdown
 
 
 class Command(BaseCommand):

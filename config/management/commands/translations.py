@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from config.catalogues import missing, translated_languages, update
+from config.tools.catalogues import missing, translated_languages, update
 
 
 class Command(BaseCommand):

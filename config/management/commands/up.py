@@ -13,8 +13,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from config import demo, embedded
-from config.processes import Process, Supervisor
+from config.local import demo, embedded
+from config.local.processes import Process, Supervisor
 
 
 class Command(BaseCommand):

@@ -12,7 +12,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from billing.rules.references import new_reference
-from config.style import style_url
+from config.web.style import style_url
 
 log = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
 COMMANDS_WITHOUT_SERVERS = {
     "up", "help", "--help", "--version", "version", "makemessages", "compilemessages", "collectstatic", "diffsettings",
 }  # fmt: skip

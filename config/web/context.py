@@ -4,7 +4,7 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.translation import get_language, get_language_bidi
 
 from cancellations.web.places import profile_of
-from config.style import style_url
+from config.web.style import style_url
 
 
 def portal(request: HttpRequest) -> dict[str, object]:

@@ -12,8 +12,8 @@ from pghistory.middleware import HistoryMiddleware
 
 from accounts.visitors import language_of
 from cancellations.queries.policies import NoPolicyInForce
-from config.errors import not_allowed, not_open_yet
-from config.staff import signed_out_when_idle
+from config.sign_in.sessions import signed_out_when_idle
+from config.web.errors import not_allowed, not_open_yet
 from messaging.models import PROVING_LINK
 
 # The staff interface is django-unfold's, whose scripts (Alpine.js) evaluate the attributes of its own pages.

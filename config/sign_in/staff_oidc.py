@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from accounts.audit import note_deed
 from accounts.models import User
-from config.staff import begin, complete
+from config.sign_in.sessions import begin, complete
 
 STRONG = frozenset({"mfa", "otp", "hwk", "fpt", "face", "pop", "sc"})  # RFC 8176
 

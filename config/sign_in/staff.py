@@ -1,0 +1,175 @@
+"""The pages on which staff sign in: a password or the company's identity provider, then a second factor."""
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+from allauth.mfa.models import Authenticator
+from allauth.mfa.webauthn.internal import auth as webauthn
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import authenticate
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.debug import sensitive_post_parameters
+
+from accounts.desk.proof import PROVEN_AT
+from accounts.models import User
+from config.sign_in.factors import LOCKED, Kinds, code_is_right, has_factor, note_failure, too_many_failures
+from config.sign_in.sessions import GONE, begin, complete, pending
+
+MALFORMED = (KeyError, TypeError, ValueError, AttributeError, ValidationError)
+
+
+class SignInForm(forms.Form):
+    username = forms.EmailField(
+        label="E-mail address",
+        max_length=254,
+        widget=forms.EmailInput(attrs={"autocomplete": "username", "autofocus": True}),
+        error_messages={"required": "Enter your e-mail address.", "invalid": "Enter an address like name@example.com."},
+    )
+    password = forms.CharField(
+        max_length=500,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        error_messages={"required": "Enter your password."},
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
+        self.use_required_attribute = False
+
+
+class CodeForm(forms.Form):
+    code = forms.CharField(
+        max_length=40,
+        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric", "autofocus": True}),
+        error_messages={"required": "Enter the code."},
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
+        self.use_required_attribute = False
+
+
+# Pages
+
+
+def sign_in_page(request: HttpRequest, template: str, status: int = 200, **context: Any) -> HttpResponse:
+    from django.contrib import admin
+
+    return render(
+        request, f"desk/signin/{template}.html", {**admin.site.each_context(request), **context}, status=status
+    )
+
+
+def next_page(request: HttpRequest, told: str) -> str:
+    fitting = url_has_allowed_host_and_scheme(told, {request.get_host()}, require_https=request.is_secure())
+    return told if fitting else reverse("admin:index")
+
+
+@sensitive_post_parameters("password")
+@never_cache
+@csrf_protect
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """E-mail address and password; says the same whether the address or the password is wrong."""
+    from django.contrib import admin
+
+    following = next_page(request, request.POST.get("next") or request.GET.get("next", ""))
+    if admin.site.has_permission(request):
+        return redirect(following)
+    form, now = SignInForm(request.POST if request.method == "POST" else None), timezone.now()
+    if form.is_valid():
+        email = form.cleaned_data["username"].lower()
+        if too_many_failures(email, now):
+            form.add_error(None, LOCKED)
+        else:
+            user = authenticate(request, username=email, password=form.cleaned_data["password"])
+            if isinstance(user, User) and user.is_staff:
+                return begin(request, user, following)
+            note_failure(email, "password")
+            form.add_error(None, "This address and password do not belong together. Capital letters count.")
+    idle = request.session.pop(GONE, False)
+    context = {"form": form, "next": following, "idle": settings.STAFF_IDLE_MINUTES if idle else 0, "title": "Sign in"}
+    context["oidc"] = settings.OIDC_NAME if settings.OIDC_CLIENT_ID else ""
+    return sign_in_page(request, "password", 422 if form.is_bound else 200, **context)
+
+
+@never_cache
+@csrf_protect
+def second(request: HttpRequest) -> HttpResponse:
+    """The second factor of somebody who gave the right password."""
+    known = pending(request)
+    if known is None:
+        return redirect("admin:login")
+    user, following = known
+    if not has_factor(user):
+        return redirect("admin:set_up")
+    return _ask_for_factor(request, user, following, "Second step", "sign_in")
+
+
+@never_cache
+@csrf_protect
+def confirm(request: HttpRequest) -> HttpResponse:
+    """The second factor once more, before something that moves money or ends an account."""
+    assert isinstance(request.user, User)
+    following = next_page(request, request.POST.get("next") or request.GET.get("next", ""))
+    return _ask_for_factor(request, request.user, following, "Prove once more that it is you", "confirm")
+
+
+def _ask_for_factor(request: HttpRequest, user: User, following: str, title: str, why: str) -> HttpResponse:
+    form, now = CodeForm(request.POST if request.method == "POST" else None), timezone.now()
+    if form.is_valid():
+        if too_many_failures(user.email, now):
+            form.add_error(None, LOCKED)
+        elif how := code_is_right(user, form.cleaned_data["code"]):
+            return _proven(request, user, following, how)
+        else:
+            note_failure(user.email, "second factor")
+            form.add_error("code", "This code is not right, or it was used already. Wait for the next one.")
+    kinds = set(Authenticator.objects.filter(user=user).values_list("type", flat=True))
+    context = {"form": form, "next": following, "title": title, "why": why}
+    context |= {"has_app": Kinds.TOTP in kinds, "has_passkey": Kinds.WEBAUTHN in kinds}
+    return sign_in_page(request, "second", 422 if form.is_bound else 200, **context)
+
+
+def _proven(request: HttpRequest, user: User, following: str, how: str) -> HttpResponse:
+    if request.user.is_authenticated and request.user.pk == user.pk:
+        request.session[PROVEN_AT] = timezone.now().timestamp()
+    else:
+        complete(request, user, how)
+    return redirect(next_page(request, following))
+
+
+@never_cache
+@csrf_protect
+def second_by_passkey(request: HttpRequest) -> HttpResponse:
+    """GET: what the browser asks the key; POST: the key's answer."""
+    known = pending(request)
+    if known is None and not request.user.is_authenticated:
+        return redirect("admin:login")
+    signed_in = isinstance(request.user, User) and request.user.is_staff
+    user, following = (request.user, request.POST.get("next", "")) if signed_in else known or (None, "")
+    if not isinstance(user, User):
+        raise PermissionDenied
+    if request.method != "POST":
+        return JsonResponse({"request_options": webauthn.begin_authentication(user)})
+    if too_many_failures(user.email, timezone.now()):
+        messages.error(request, LOCKED)
+        return redirect("admin:second")
+    try:
+        found = webauthn.complete_authentication(user, json.loads(request.POST.get("credential", "")))
+    except MALFORMED:
+        note_failure(user.email, "passkey")
+        messages.error(request, "This passkey was not accepted. Try again, or use a code.")
+        back = f"{reverse('admin:confirm')}?{urlencode({'next': following})}" if signed_in else reverse("admin:second")
+        return redirect(back)
+    found.record_usage()
+    return _proven(request, user, following, "passkey")
