@@ -15,7 +15,7 @@ from accounts.timeline import Told, changed_since, deed, entries, letter, staff_
 from billing.admin.refund_verbs import (
     VERBS,
 )
-from billing.gateways import MANUAL
+from billing.gateways import gateway_choices
 from billing.models import Refund
 from billing.models.states import IllegalTransition, RefundState
 from billing.queries import payments_with_returned, quote, quoted_total
@@ -59,7 +59,7 @@ class Gateway(admin.SimpleListFilter):
     title, parameter_name = "sent through", "gateway"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(MANUAL, "by hand"), ("stripe", "Stripe")]
+        return gateway_choices()
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Refund]) -> QuerySet[Refund]:
         return queryset.filter(gateway=self.value()) if self.value() else queryset

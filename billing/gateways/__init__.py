@@ -4,32 +4,37 @@ An adapter is called again until its answer is clear, always with the refund's o
 the first answer to a repeated call instead of moving the money twice.
 """
 
-from collections.abc import Sequence
-
-from django.conf import settings
+from collections.abc import Mapping, Sequence
 
 from billing.gateways.answers import Answer, Gateway, Part
 from billing.gateways.stripe_refunds import StripeGateway
 from billing.models import Refund
 
 MANUAL = "manual"  # a person makes the transfer, and settles it with its reference and date
+GATEWAYS: Mapping[str, type[Gateway]] = {gateway.name: gateway for gateway in (StripeGateway,)}
 
-__all__ = ["MANUAL", "Answer", "Gateway", "Part", "gateway_called", "gateway_name", "parts_of"]
+__all__ = ["MANUAL", "Answer", "Gateway", "Part", "gateway_called", "gateway_choices", "gateway_name", "parts_of"]
+
+
+def gateway_choices() -> list[tuple[str, str]]:
+    """Each gateway's name and its label for staff, the manual one first."""
+    return [(MANUAL, "by hand"), *((name, gateway.label) for name, gateway in GATEWAYS.items())]
 
 
 def gateway_name(refund: Refund) -> str:
-    """The gateway through which the refund goes: the one that took the payments, if it can be called; else by hand."""
-    took = set(refund.lines.values_list("payment__gateway", "payment__gateway_reference"))
-    if settings.STRIPE_API_KEY and took and all(name == StripeGateway.name and reference for name, reference in took):
-        return StripeGateway.name
-    return MANUAL
+    """The gateway that took all of the payments, if the settings allow to call it; else the manual one."""
+    paid_by = set(refund.lines.values_list("payment__gateway", "payment__gateway_reference"))
+    names = {name for name, _ in paid_by}
+    if len(names) != 1 or not all(reference for _, reference in paid_by):
+        return MANUAL
+    name = names.pop()
+    return name if gateway_called(name) else MANUAL
 
 
 def gateway_called(name: str) -> Gateway | None:
     """The adapter of that name; None for the manual gateway, and where the settings do not name it any more."""
-    if name == StripeGateway.name and settings.STRIPE_API_KEY:
-        return StripeGateway(settings.STRIPE_API_KEY, settings.STRIPE_API_BASE)
-    return None
+    gateway = GATEWAYS.get(name)
+    return gateway.from_settings() if gateway else None
 
 
 def parts_of(refund: Refund) -> Sequence[Part]:

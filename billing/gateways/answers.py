@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 from uuid import UUID
 
 from moneyed import Money
@@ -30,7 +30,15 @@ class Answer:
 
 
 class Gateway(Protocol):
-    name: str
+    """An adapter. `name` is the gateway's name in imported payments and in refunds, `label` its name for staff."""
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+
+    @classmethod
+    def from_settings(cls) -> "Gateway | None":
+        """The adapter with the keys of the settings; None where they are not set."""
+        ...
 
     def send(self, key: UUID, parts: Sequence[Part]) -> Answer:
         """Returns the money, or says what became of an earlier call with the same key. Raises nothing of its own."""

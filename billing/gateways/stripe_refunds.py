@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar, Self
 from uuid import UUID
 
 import stripe
+from django.conf import settings
 
 from billing.gateways.answers import Answer, Part
 from billing.rules.proration import minor_unit_digits
@@ -15,7 +16,12 @@ TIMEOUT_SECONDS = 20
 
 
 class StripeGateway:
-    name = "stripe"
+    name: ClassVar[str] = "stripe"
+    label: ClassVar[str] = "Stripe"
+
+    @classmethod
+    def from_settings(cls) -> Self | None:
+        return cls(settings.STRIPE_API_KEY, settings.STRIPE_API_BASE) if settings.STRIPE_API_KEY else None
 
     def __init__(self, api_key: str, api_base: str = "") -> None:
         addresses: Any = {"api": api_base} if api_base else {}
