@@ -23,6 +23,20 @@ def confirm_label(profile: Profile | str) -> str:
 
 
 @register.simple_tag
+def kind_heading(kind: str, profile: Profile) -> str:
+    """The heading of the form, by what it cancels for."""
+    if kind == "cooling_off":
+        return gettext("Withdraw from contract")
+    return gettext("Cancel for cause") if kind == "for_cause" else _words(profile, "entry_label")
+
+
+@register.simple_tag
+def confirm_kind(kind: str, profile: Profile) -> str:
+    """The words on the button that declares."""
+    return gettext("Confirm withdrawal") if kind == "cooling_off" else _words(profile, "confirm_label")
+
+
+@register.simple_tag
 def label_hint(profile: Profile, which: str) -> str:
     """What the law's own words mean, for who reads another language; outside the button, which has no other words."""
     if not profile.labels_in or profile.labels_in == active_language():

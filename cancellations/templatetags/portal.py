@@ -2,12 +2,16 @@ from datetime import date, datetime
 
 from django import template
 from django.conf import settings
+from django.contrib.messages.storage.base import Message
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.timeline import Entry
 from billing.rules.periods import local_date
 from cancellations.queries.own_data import CODES, LABELS
+from cancellations.rules.comparison import Block
 from cancellations.wording.explanation import sentences as told_in_sentences
 from messaging.wording import day_words, instant_words, long_day_words
 
@@ -92,23 +96,42 @@ def code_words(value: object, key: str) -> object:
 
 
 @register.filter
-def is_table(value: object) -> bool:
-    return isinstance(value, dict)
+def note_tone(message: Message) -> str:
+    """The colour of a note on top of a page: of a warning, of something that worked, or none."""
+    return {"warning": "wait", "success": "good"}.get(message.level_tag, "")
 
 
 @register.filter
-def is_list(value: object) -> bool:
-    return isinstance(value, list | tuple)
+def version_words(number: int) -> str:
+    """The name of a version of the policy, like «Version 3»."""
+    return gettext("Version %(number)s") % {"number": number}
 
 
 @register.filter
-def is_instant(value: object) -> bool:
-    return isinstance(value, datetime)
+def marked(block: Block) -> SafeString:
+    """The words of a paragraph, with those that were removed and added marked."""
+    tags = {"same": "{}", "removed": "<del>{}</del>", "added": "<ins>{}</ins>"}
+    return format_html_join("", "{}", ((format_html(tags[piece.kind], piece.text),) for piece in block.pieces))
 
 
 @register.filter
-def is_day(value: object) -> bool:
-    return isinstance(value, date)
+def sort_of(value: object) -> str:
+    """How a value of one's own data is shown: a table, a list, nothing, a plain value, or words."""
+    if isinstance(value, dict):
+        return "table"
+    if isinstance(value, list | tuple):
+        return "list"
+    if value is None or value == "":
+        return "nothing"
+    return "plain" if isinstance(value, bool | date) else "words"
+
+
+@register.filter
+def told_plainly(value: bool | date) -> str:
+    """Yes or no, an instant, or a day."""
+    if isinstance(value, bool):
+        return gettext("yes") if value else gettext("no")
+    return in_zone(value, "UTC") if isinstance(value, datetime) else short_day(value)
 
 
 @register.filter

@@ -1,0 +1,75 @@
+"""What the page before a cancellation says about the end date and the money."""
+
+from typing import Any
+
+from django import template
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
+
+from billing.templatetags.money import money
+from cancellations.models import Kind
+from cancellations.templatetags.standing import filled
+from messaging.wording import day_words
+
+register = template.Library()
+
+
+@register.simple_tag
+def date_remark(card: dict[str, Any], kind: str) -> dict[str, str]:
+    """What qualifies the end date of a subscription, and its tone; empty where nothing does."""
+    found = card["outcome"]
+    if kind == Kind.FOR_CAUSE:
+        return {"words": gettext("At the latest. If we accept your ground, it ends today"), "tone": ""}
+    if kind == Kind.COOLING_OFF and not found.at_once:
+        words = gettext("The cooling-off days are over, so this counts as an ordinary cancellation")
+        return {"words": words, "tone": "wait"}
+    if card["late"]:
+        days = {"billing": found.assessment.next_billing_on, "deadline": found.assessment.deadline_on}
+        words = gettext("Too late for %(billing)s: the last day for that was %(deadline)s")
+        return {"words": filled(words, **{name: day_words(day) for name, day in days.items()}), "tone": "wait"}
+    return {}
+
+
+@register.simple_tag
+def money_remark(card: dict[str, Any], kind: str, refund_reason: str) -> SafeString | str:
+    """What becomes of the money that was paid for the time after the end."""
+    found = card["outcome"]
+    if found.refund and found.refund.amount:
+        if found.at_once:
+            words = gettext("%(sum)s is what you paid. We review it, without your asking.")
+        else:
+            words = gettext("%(sum)s is prepaid past the end date. We review it, without your asking.")
+        return filled(words, sum=money(found.refund))
+    if kind != Kind.ORDINARY:
+        return gettext("We review what you paid, and tell you the result.")
+    if refund_reason:
+        return gettext(
+            "Nothing is prepaid past that date, so there is nothing to refund by itself; we decide on your reason."
+        )
+    return gettext("Nothing is prepaid past that date, so there is nothing to refund.")
+
+
+@register.simple_tag
+def date_rule(kind: str, days: int) -> SafeString:
+    """How the end date will be found, for a guest whose subscription is not known yet."""
+    if kind == Kind.COOLING_OFF:
+        words = ngettext(
+            "If the contract is within its cooling-off days, it ends at once. Otherwise it ends on the first billing "
+            "date at least %(days)s day after today.",
+            "If the contract is within its cooling-off days, it ends at once. Otherwise it ends on the first billing "
+            "date at least %(days)s days after today.",
+            days,
+        )
+    elif kind == Kind.FOR_CAUSE:
+        words = ngettext(
+            "It is the first billing date at least %(days)s day after today, or today if we accept your ground.",
+            "It is the first billing date at least %(days)s days after today, or today if we accept your ground.",
+            days,
+        )
+    else:
+        words = ngettext(
+            "It is the first billing date at least %(days)s day after today.",
+            "It is the first billing date at least %(days)s days after today.",
+            days,
+        )
+    return filled(words, days=days)

@@ -1,0 +1,125 @@
+"""What somebody declared, as the rows of a table: label, value, and the way back to change it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django import template
+from django.template.defaultfilters import truncatechars
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from billing.templatetags.money import price
+from cancellations.models import CancellationRequest, Kind
+from messaging.wording import day_words
+
+register = template.Library()
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One row; `none` stands in place of a value, `words` are the person's own, `field` can be changed."""
+
+    label: str
+    values: Sequence[object] = ()
+    css: str = ""
+    none: str = ""
+    words: str = ""
+    field: str = ""
+    named: str = ""
+
+
+@register.simple_tag
+def declared_facts(request: CancellationRequest) -> list[Fact]:
+    """What the person declared, for the pages of the request."""
+    return list(_declared(request))
+
+
+@register.simple_tag
+def declared_lines(request: CancellationRequest) -> list[tuple[str, str]]:
+    """The same as text, for a file to keep."""
+    wished = day_words(request.requested_end) if request.requested_end else _("The earliest date")
+    lines = [
+        (_("Name"), request.name_given),
+        (_("Account or contract number"), request.account_number_given),
+        (_("Username"), request.username_given),
+        (_("E-mail address"), request.email_given),
+        (_("Kind"), request.get_kind_declared_display()),
+        (_("Ground for leaving at once"), request.cause),
+        (_("Reason"), request.get_reason_display()),
+        (_("In your own words"), request.words),
+        (_("Wished end"), wished if _has_wish(request) else ""),
+        (_("Asks for a refund"), request.refund_reason),
+    ]
+    return [(label, value) for label, value in lines if value]
+
+
+@register.simple_tag
+def given_facts(form: Any, given: dict[str, Any], cards: Sequence[dict[str, Any]]) -> list[Fact]:
+    """What the person filled in, to be checked and changed before it is sent."""
+    chosen = [card["subscription"] for card in cards]
+    return [*(_chosen(chosen) if chosen else _identity(form, given)), *_answers(form, given), _recipient(given, chosen)]
+
+
+def _declared(request: CancellationRequest) -> Iterator[Fact]:
+    kind = request.kind_declared
+    if request.name_given:
+        yield Fact(_("Name"), [request.name_given])
+    if request.account_number_given:
+        yield Fact(_("Account or contract number"), [request.account_number_given], "num")
+    if kind == Kind.FOR_CAUSE:
+        yield Fact(_("Kind"), [_("You want to leave at once")], words=request.cause)
+    elif kind == Kind.COOLING_OFF:
+        yield Fact(_("Kind"), [_("You use the cooling-off days")])
+    if request.reason:
+        yield Fact(_("Reason"), [request.get_reason_display()], words=request.words)
+    elif request.words and kind != Kind.FOR_CAUSE:
+        yield Fact(_("In your own words"), [truncatechars(request.words, 1500)], "words")
+    if _has_wish(request):
+        yield _wished(request.requested_end)
+    if request.refund_wanted:
+        yield Fact(_("Refund"), [request.refund_reason], "words")
+
+
+def _has_wish(request: CancellationRequest) -> bool:
+    return request.kind_declared == Kind.ORDINARY or request.requested_end is not None
+
+
+def _wished(day: Any, field: str = "") -> Fact:
+    label = _("Wished end")
+    return Fact(label, [day_words(day)] if day else [], "num", _("The earliest date"), field=field, named=label)
+
+
+def _chosen(chosen: Sequence[Any]) -> Iterator[Fact]:
+    label = ngettext("Subscription", "Subscriptions", len(chosen))
+    plans = [format_html("{}, {}", one.plan_name, price(one)) for one in chosen]
+    yield Fact(label, plans, field="subscription_0", named=_("subscription"))
+
+
+def _identity(form: Any, given: dict[str, Any]) -> Iterator[Fact]:
+    for name, css in (("name", ""), ("account_number", "num"), ("username", "")):
+        if given.get(name):
+            label = _("Username") if name == "username" else form.fields[name].label
+            yield Fact(label, [given[name]], css, field=name, named=label)
+
+
+def _answers(form: Any, given: dict[str, Any]) -> Iterator[Fact]:
+    if form.of_kind == Kind.FOR_CAUSE:
+        yield Fact(_("Your ground"), [given["cause"]], "words", field="cause", named=_("Your ground"))
+    if "reason" in form.fields:
+        reason = dict(form.fields["reason"].choices).get(given["reason"]) if given["reason"] else None
+        told, label = [reason] if reason else [], _("Reason")
+        yield Fact(label, told, "", _("None given"), given.get("words", ""), field="reason_0", named=label)
+    if "requested_end" in form.fields:
+        yield _wished(given.get("requested_end"), "requested_end")
+    if "refund_reason" in form.fields:
+        words, label = given.get("refund_reason", ""), _("Refund")
+        asked = [_("You ask for one")] if words else []
+        yield Fact(label, asked, "", _("Not asked for"), words, field="refund_reason", named=label)
+
+
+def _recipient(given: dict[str, Any], chosen: Sequence[Any]) -> Fact:
+    if chosen:
+        return Fact(_("Receipt goes to"), [chosen[0].account.email])
+    return Fact(_("Receipt goes to"), [given["email"]], field="email", named=_("e-mail address"))
