@@ -27,7 +27,7 @@ SEALED = (
 MAY_REWRITE = frozenset({"erase", "context"})  # personal data is erased from the history, too (services of erasure)
 
 
-def note_deed(
+def record_action(
     *, verb: str, by: User | None, now: datetime, about: str = "", why: str = "", actor: str = "staff"
 ) -> Deed:
     """Keeps what somebody did that changes no row, with where from. It is noted in the audit like any change."""

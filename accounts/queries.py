@@ -19,7 +19,7 @@ def open_to_sign_in(email: str) -> QuerySet[Account]:
     return Account.objects.filter(email__iexact=email, sign_in_revoked_at__isnull=True)
 
 
-def account_given(*, account_number: str, username: str) -> Account | None:
+def find_account(*, account_number: str, username: str) -> Account | None:
     """The account with this number, and with this username where one was asked for, however they were typed."""
     found = Account.objects.filter(account_number__iexact=account_number.strip())
     return (found.filter(username__iexact=username.strip()) if username.strip() else found).first()

@@ -5,7 +5,7 @@ from datetime import datetime
 from allauth.mfa.models import Authenticator
 from django.db import transaction
 
-from accounts.audit import note_deed
+from accounts.audit import record_action
 from accounts.models import Account, User
 from accounts.permissions import permitted
 from accounts.queries import open_to_sign_in
@@ -50,5 +50,5 @@ def reset_factors(*, of: User, by: User | None, now: datetime) -> int:
     Sessions that are open stay so until they end; take «active» away to end them, too.
     """
     removed: int = Authenticator.objects.filter(user=of).delete()[0]
-    note_deed(verb="second_factor_reset", by=by, now=now, about=of.email, actor="staff" if by else "system")
+    record_action(verb="second_factor_reset", by=by, now=now, about=of.email, actor="staff" if by else "system")
     return removed

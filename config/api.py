@@ -20,7 +20,7 @@ from pydantic import create_model
 
 from accounts.desk import Verb, VerbAdmin
 from accounts.desk.paging import keys_of, page
-from accounts.desk.proof import is_proven, is_proven_lately
+from accounts.desk.proof import is_proven, is_proven_recently
 from accounts.models import User
 from billing.models import Refund
 from cancellations.models import CancellationRequest
@@ -163,7 +163,7 @@ def _verb_operation(site: VerbAdmin, verb: Verb, key_name: str) -> Callable[...,
 
     def act(request: HttpRequest, key: str, given: body) -> Any:
         user = _may(request, verb.permission)
-        if verb.grave and not is_proven_lately(request, timezone.now()):
+        if verb.sensitive and not is_proven_recently(request, timezone.now()):
             return 403, {"detail": "Prove once more that it is you, at /admin/confirm/."}
         try:
             row = site.get_queryset(request).get(**{key_name: key})
@@ -171,7 +171,7 @@ def _verb_operation(site: VerbAdmin, verb: Verb, key_name: str) -> Callable[...,
             return 404, {"detail": "There is no such row."}
         told = {one: value for one, value in given.model_dump(exclude={"seen"}).items() if value is not None}
         form = verb.form(told, row=row, user=user)
-        if not verb.open_to(user, row):
+        if not verb.is_open_to(user, row):
             return 409, {"detail": f"{row} is {row.get_state_display()}: this is not open to it now."}
         if not form.is_valid():
             return 422, {"detail": "Some fields are not right.", "errors": form.errors}

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.db import InternalError, connection, transaction
 from django.db.utils import DatabaseError
 
-from accounts.audit import faults, head, note_deed, one_moment, seal_audit
+from accounts.audit import faults, head, one_moment, record_action, seal_audit
 from accounts.models import AuditEntry, Deed, User
 from cancellations.models import CancellationRequest
 from cancellations.services.erasure import erase
@@ -152,7 +152,7 @@ def test_the_application_itself_cannot_change_it(declined):
     for change in (
         lambda: AuditEntry.objects.update(verb="x"),
         lambda: AuditEntry.objects.all().delete(),
-        lambda: Deed.objects.all().delete() if note_deed(verb="x", by=None, now=NOW) else None,
+        lambda: Deed.objects.all().delete() if record_action(verb="x", by=None, now=NOW) else None,
     ):
         with pytest.raises(DatabaseError), transaction.atomic():
             change()

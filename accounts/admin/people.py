@@ -16,7 +16,7 @@ from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from accounts.desk.proof import ask_again, is_proven_lately
+from accounts.desk.proof import ask_for_proof, is_proven_recently
 from accounts.models import User
 from accounts.services import reset_factors
 
@@ -74,8 +74,8 @@ class StaffAdmin(DjangoUserAdmin, ModelAdmin):
         assert isinstance(request.user, User)
         if person.pk == request.user.pk:
             raise PermissionDenied
-        if not is_proven_lately(request, timezone.now()):
-            return ask_again(request)
+        if not is_proven_recently(request, timezone.now()):
+            return ask_for_proof(request)
         if request.method == "POST":
             reset_factors(of=person, by=request.user, now=timezone.now())
             messages.success(request, f"{person} sets up a second factor at the next sign-in.")

@@ -18,7 +18,7 @@ from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
-from accounts.audit import note_deed
+from accounts.audit import record_action
 from accounts.desk.exports import FORMS, exported
 from accounts.desk.paging import Key, keys_of, page
 from accounts.models import SavedFilter, User
@@ -131,7 +131,9 @@ class DeskAdmin(ModelAdmin):
             raise Http404
         assert isinstance(request.user, User)
         now, query = timezone.now(), savable(request.GET)
-        note_deed(verb="export", by=request.user, now=now, about=self.list_name, why=f"{form}, {query or 'all rows'}")
+        record_action(
+            verb="export", by=request.user, now=now, about=self.list_name, why=f"{form}, {query or 'all rows'}"
+        )
         rows = self.rows_of(request, query)
         return exported(
             form,

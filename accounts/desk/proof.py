@@ -19,12 +19,12 @@ def is_proven(request: HttpRequest) -> bool:
     return isinstance(request.session.get(PROVEN_AT), int | float)
 
 
-def is_proven_lately(request: HttpRequest, now: datetime) -> bool:
+def is_proven_recently(request: HttpRequest, now: datetime) -> bool:
     at = request.session.get(PROVEN_AT) or 0
     return now - timedelta(minutes=settings.STAFF_REAUTH_MINUTES) < datetime.fromtimestamp(at, tz=now.tzinfo)
 
 
-def ask_again(request: HttpRequest) -> HttpResponse:
+def ask_for_proof(request: HttpRequest) -> HttpResponse:
     """To the page that asks for the second factor, and back; what was typed waits in the session."""
     if request.method == "POST":
         data = request.POST.copy()
@@ -34,7 +34,7 @@ def ask_again(request: HttpRequest) -> HttpResponse:
     return redirect(f"{reverse('admin:confirm')}?{urlencode({'next': request.get_full_path()})}")
 
 
-def typed_before(request: HttpRequest) -> dict[str, Any]:
+def restored_input(request: HttpRequest) -> dict[str, Any]:
     """What was typed on this page before the second factor was asked for again; once."""
     kept = request.session.get(KEPT) or {}
     if kept.get("path") != request.path:

@@ -24,7 +24,7 @@ from django.utils.html import format_html
 from accounts.desk.lists import DeskAdmin, savable
 from accounts.desk.looking import leave, look, others_at
 from accounts.desk.paging import cursor_of, keys_of, page
-from accounts.desk.proof import ask_again, is_proven_lately, typed_before
+from accounts.desk.proof import ask_for_proof, is_proven_recently, restored_input
 from accounts.models import User
 from messaging.models import CannedReply, OutgoingMessage
 from messaging.outbound.rendering import markdown_to_html
@@ -44,7 +44,7 @@ class VerbForm(forms.Form):
         self.use_required_attribute = False
 
 
-def words_field(label: str = "Message to the customer", help_text: str = "Optional.", **kwargs: Any) -> forms.CharField:
+def text_field(label: str = "Message to the customer", help_text: str = "Optional.", **kwargs: Any) -> forms.CharField:
     """A field for words; how long they may be is said before they are lost."""
     told: dict[str, Any] = {"widget": forms.Textarea(attrs={"rows": 4}), "max_length": 10_000, **kwargs}
     return forms.CharField(label=label, help_text=help_text, **told)
@@ -55,7 +55,7 @@ class Verb:
     """One thing that staff do to a row: who may, in which states, what is asked, and the service's call.
 
     `key` is its keyboard shortcut. One that `decides` leads on to the next row of the queue; one that is
-    `grave` (money, terminations) asks for the second factor again; one `at_a_click` needs no page of its own.
+    `sensitive` (money, terminations) asks for the second factor again; one `one_click` needs no page of its own.
     """
 
     name: str
@@ -69,10 +69,10 @@ class Verb:
     applies: Callable[[Any, User], bool] = lambda row, user: True
     key: str = ""
     decides: bool = False
-    grave: bool = False
-    at_a_click: bool = False
+    sensitive: bool = False
+    one_click: bool = False
 
-    def open_to(self, user: Any, row: Any) -> bool:
+    def is_open_to(self, user: Any, row: Any) -> bool:
         return user.has_perm(self.permission) and row.state in self.states and self.applies(row, user)
 
 
@@ -137,7 +137,7 @@ class VerbAdmin(DeskAdmin):
             assert isinstance(request.user, User)
             kept = list_query(request)
             context["verbs"] = [
-                (verb, self.verb_url(row, verb, kept)) for verb in self.verbs if verb.open_to(request.user, row)
+                (verb, self.verb_url(row, verb, kept)) for verb in self.verbs if verb.is_open_to(request.user, row)
             ]
             context |= self.page_context(request, row)
             context |= self._beside(request, row)
@@ -191,18 +191,18 @@ class VerbAdmin(DeskAdmin):
     def verb_view(self, request: HttpRequest, object_id: str, verb: str) -> HttpResponse:
         row, chosen = self._row_and_verb(request, object_id, verb)
         assert isinstance(request.user, User)
-        if not chosen.open_to(request.user, row):
+        if not chosen.is_open_to(request.user, row):
             since = _number(request.POST.get(SEEN, ""))
             happened = self.what_changed(row, since) if since and newest_event(row) > since else []
             closed = f"{row} is {row.get_state_display()}: {chosen.label.lower()} is not open to it now."
             messages.error(request, " ".join([closed, *happened]))
             return redirect(self.page_url(row, list_query(request)))
-        if chosen.grave and not is_proven_lately(request, timezone.now()):
-            return ask_again(request)
+        if chosen.sensitive and not is_proven_recently(request, timezone.now()):
+            return ask_for_proof(request)
         posted = request.method == "POST"
         form = chosen.form(*((request.POST, request.FILES) if posted else (None, None)), row=row, user=request.user)
         if not posted:
-            form.initial = {**form.initial, **typed_before(request)}
+            form.initial = {**form.initial, **restored_input(request)}
             return self._verb_page(request, chosen, row, form)
         step = request.POST.get(STEP, "")
         if step == REPLY:
@@ -264,7 +264,7 @@ class VerbAdmin(DeskAdmin):
         """Somebody else was here since the page was opened: nothing is overwritten, nothing typed is lost."""
         fresh = self.get_object(request, str(row.pk))
         changes = self.what_changed(fresh, since)
-        if not verb.open_to(request.user, fresh):
+        if not verb.is_open_to(request.user, fresh):
             told = " ".join(changes)
             messages.error(request, f"Nothing was changed: {fresh} is {fresh.get_state_display()} meanwhile. {told}")
             return redirect(self.page_url(fresh, list_query(request)))
@@ -305,7 +305,7 @@ class VerbAdmin(DeskAdmin):
     def preview_view(self, request: HttpRequest, object_id: str, verb: str) -> HttpResponse:
         """The preview alone, for the page's script while somebody types."""
         row, chosen = self._row_and_verb(request, object_id, verb)
-        if request.method != "POST" or not chosen.open_to(request.user, row):
+        if request.method != "POST" or not chosen.is_open_to(request.user, row):
             raise PermissionDenied
         assert isinstance(request.user, User)
         form = chosen.form(request.POST, request.FILES, row=row, user=request.user)

@@ -164,7 +164,7 @@ VERBS = (
         "approved by you.",
         applies=lambda refund, user: refund.basis != RefundBasis.NONE
         and user.pk not in (refund.proposed_by_id, refund.approved_by_id),
-        grave=True,
+        sensitive=True,
         key="a", decides=True,
     ),
     Verb(
@@ -176,14 +176,14 @@ VERBS = (
         "send", "Send", "billing.settle_refund", (S.APPROVED, S.FAILED), VerbForm, _send,
         "It goes through the gateway that took the payments. Where that is done by hand, it counts as ordered, "
         "and you mark it as paid once the money has left.", "on its way.",
-        grave=True,
+        sensitive=True,
         key="s",
     ),
     Verb(
         "settle", "Mark as paid", "billing.settle_refund", (S.APPROVED, S.SENDING, S.FAILED), SettleForm, _settle,
         "You have sent the money by hand. The customer is told with its reference and gets a credit note.", "paid.",
         applies=lambda refund, user: not _is_with_a_gateway(refund),
-        grave=True,
+        sensitive=True,
         key="m",
     ),
     Verb(
@@ -201,7 +201,7 @@ VERBS = (
     Verb(
         "void", "Void", "billing.approve_refund", (S.APPROVED,), VoidForm, _void,
         "It has lost its cause, and no money has moved. The customer reads the ground.", "void.",
-        grave=True,
+        sensitive=True,
         key="v",
     ),
 )  # fmt: skip

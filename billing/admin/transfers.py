@@ -13,9 +13,9 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from unfold.decorators import display
 
-from accounts.audit import note_deed
+from accounts.audit import record_action
 from accounts.desk import DeskAdmin
-from accounts.desk.proof import ask_again, is_proven_lately
+from accounts.desk.proof import ask_for_proof, is_proven_recently
 from accounts.models import User
 from billing.bank_files.statements import MOST_BYTES, READ_COLUMNS, UnreadableFile, read
 from billing.models import Refund, TransferBatch
@@ -84,8 +84,8 @@ class TransferBatchAdmin(DeskAdmin):
         """Chooses refunds of one currency, and orders their transfers in one file."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        if not is_proven_lately(request, timezone.now()):
-            return ask_again(request)
+        if not is_proven_recently(request, timezone.now()):
+            return ask_for_proof(request)
         assert isinstance(request.user, User)
         waiting = Refund.objects.filter(state__in=(RefundState.APPROVED, RefundState.FAILED)).exclude(payee_account="")
         currencies = sorted(set(waiting.values_list("amount_currency", flat=True)))
@@ -128,11 +128,11 @@ class TransferBatchAdmin(DeskAdmin):
         """The file for the bank; who fetched it is noted."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        if not is_proven_lately(request, timezone.now()):
-            return ask_again(request)
+        if not is_proven_recently(request, timezone.now()):
+            return ask_for_proof(request)
         assert isinstance(request.user, User)
         batch = get_object_or_404(TransferBatch, pk=key)
-        note_deed(verb="download", by=request.user, now=timezone.now(), about=batch.reference)
+        record_action(verb="download", by=request.user, now=timezone.now(), about=batch.reference)
         ending, kind = ("xml", "application/xml") if batch.form == "pain.001" else ("csv", "text/csv; charset=utf-8")
         answer = HttpResponse(bytes(batch.file), content_type=kind)
         answer["Content-Disposition"] = f'attachment; filename="{batch.reference}.{ending}"'
@@ -143,8 +143,8 @@ class TransferBatchAdmin(DeskAdmin):
         """Reads back what the bank paid, and shows what became of each line."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        if not is_proven_lately(request, timezone.now()):
-            return ask_again(request)
+        if not is_proven_recently(request, timezone.now()):
+            return ask_for_proof(request)
         assert isinstance(request.user, User)
         form = ReadBackForm(*((request.POST, request.FILES) if request.method == "POST" else (None, None)))
         results: list[Result] | None = None
@@ -153,7 +153,7 @@ class TransferBatchAdmin(DeskAdmin):
                 bookings = read(form.cleaned_data["file"].read(MOST_BYTES + 1))
                 now = timezone.now()
                 name = form.cleaned_data["file"].name
-                note_deed(verb="read_bank_file", by=request.user, now=now, about=name, why=f"{len(bookings)} lines")
+                record_action(verb="read_bank_file", by=request.user, now=now, about=name, why=f"{len(bookings)} lines")
                 results = read_back(bookings=bookings, by=request.user, now=now)
             except UnreadableFile as error:
                 form.add_error("file", str(error))

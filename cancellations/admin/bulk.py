@@ -14,8 +14,8 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from unfold.decorators import display
 
-from accounts.audit import note_deed
-from accounts.desk import DeskAdmin, words_field
+from accounts.audit import record_action
+from accounts.desk import DeskAdmin, text_field
 from accounts.desk.exports import exported
 from accounts.models import User
 from cancellations.admin.filters import who_work_on_requests
@@ -40,7 +40,7 @@ class BulkForm(forms.Form):
         super().__init__(*args, **{"label_suffix": "", **kwargs})
         self.use_required_attribute = False
         if verb == BulkVerb.SCHEDULE:
-            self.fields["words"] = words_field(required=False, help_text="Optional; it stands in each mail.")
+            self.fields["words"] = text_field(required=False, help_text="Optional; it stands in each mail.")
         if verb == BulkVerb.ASSIGN:
             self.fields["to"] = forms.ModelChoiceField(
                 label="To",
@@ -83,7 +83,7 @@ class BulkActions:
         assert isinstance(request.user, User)
         keys = list(queryset.values_list("pk", flat=True)[: MOST + 1])
         now, why = timezone.now(), f"csv, {len(keys)} selected rows"
-        note_deed(verb="export", by=request.user, now=now, about=self_.list_name, why=why)
+        record_action(verb="export", by=request.user, now=now, about=self_.list_name, why=why)
         rows = self_.each_row(self_.get_queryset(request).filter(pk__in=keys), self_.get_ordering(request))
         return exported("csv", name=f"requests-{now:%Y-%m-%d}", columns=self_.columns, rows=rows)
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.text import Truncator
 from unfold.decorators import display
 
-from accounts.desk import Verb, VerbAdmin, VerbForm, words_field
+from accounts.desk import Verb, VerbAdmin, VerbForm, text_field
 from accounts.models import User
 from accounts.timeline import changed_since, deed, entries, staff_names
 from billing.models.states import IllegalTransition
@@ -40,7 +40,7 @@ NOT_OURS = (Todo.NOT_INFORMED, Todo.ASKED)  # nobody wrote
 
 class AnswerForm(VerbForm):
     replies_to = "words"
-    words = words_field("Answer", "It goes out below the mail that it answers.")
+    words = text_field("Answer", "It goes out below the mail that it answers.")
     close = forms.BooleanField(label="Nothing more is to be done: close it", required=False)
 
 
@@ -67,7 +67,7 @@ class FileForm(VerbForm):
 
 
 class CloseForm(VerbForm):
-    words = words_field(
+    words = text_field(
         "How it ended",
         "For staff only. Where a message did not arrive: how the customer was informed instead.",
         required=False,
@@ -170,13 +170,13 @@ class ConversationAdmin(VerbAdmin):
             "claim", "Claim", PERMISSION, (S.OPEN, S.WAITING), VerbForm, _claim, "It is in your hands.",
             "in your hands.",
             applies=lambda row, user: row.assigned_to_id is None,
-            key="c", at_a_click=True,
+            key="c", one_click=True,
         ),
         Verb(
             "release", "Release", PERMISSION, (S.OPEN, S.WAITING), VerbForm, _release, "Nobody has it in hand.",
             "back in the queue.",
             applies=lambda row, user: row.assigned_to_id is not None,
-            key="r", at_a_click=True,
+            key="r", one_click=True,
         ),
         Verb(
             "assign", "Assign", PERMISSION, (S.OPEN, S.WAITING), HandForm, _hand,

@@ -15,7 +15,7 @@ from django.utils import timezone
 from unfold.decorators import display
 
 from accounts.desk import DeskAdmin, Verb, VerbAdmin, VerbForm
-from accounts.desk.proof import ask_again, is_proven_lately, typed_before
+from accounts.desk.proof import ask_for_proof, is_proven_recently, restored_input
 from accounts.models import Account, User
 from cancellations.models import Erasure, Hold
 from cancellations.queries.personal_data import holds_on
@@ -53,7 +53,7 @@ class ByForm(DeskAdmin):
     consequence: ClassVar[str]
     done: ClassVar[str]
     service: ClassVar[Callable[..., Model]]
-    grave: ClassVar[bool] = False
+    sensitive: ClassVar[bool] = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm(self.permission))  # type: ignore[union-attr]
@@ -65,9 +65,9 @@ class ByForm(DeskAdmin):
         if not self.has_add_permission(request):
             raise PermissionDenied
         now = timezone.now()
-        if self.grave and not is_proven_lately(request, now):
-            return ask_again(request)
-        initial = {"account_number": request.GET.get("account", "")} | typed_before(request)
+        if self.sensitive and not is_proven_recently(request, now):
+            return ask_for_proof(request)
+        initial = {"account_number": request.GET.get("account", "")} | restored_input(request)
         form = AccountForm(request.POST if request.method == "POST" else None, initial=initial)
         if form.is_valid():
             account = form.cleaned_data["account_number"]
@@ -138,7 +138,7 @@ class ErasureAdmin(ByForm):
     list_display = ["account", "erased_at", "erased_by", "ground"]
     search_fields = ["account__account_number"]
     permission = "cancellations.erase_data"
-    grave = True
+    sensitive = True
     title = "Erase an account’s personal data"
     consequence = (
         "Names, addresses, what the customer wrote, files, messages and receipts are erased for good, also from the "

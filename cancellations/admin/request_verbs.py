@@ -5,9 +5,9 @@ from typing import Any
 
 from django import forms
 
-from accounts.desk import Verb, VerbForm, words_field
+from accounts.desk import Verb, VerbForm, text_field
 from accounts.models import User
-from accounts.queries import account_given
+from accounts.queries import find_account
 from billing.models import Subscription
 from cancellations.admin.files import AddFilesForm
 from cancellations.admin.filters import who_work_on_requests
@@ -29,7 +29,7 @@ class ScheduleForm(VerbForm):
         empty_label="Choose the subscription that the customer means",
         help_text="We could not match this request by itself.",
     )
-    words = words_field(help_text="Optional; it stands in the mail above the working.", required=False)
+    words = text_field(help_text="Optional; it stands in the mail above the working.", required=False)
     field_order = ["subscription", "words"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -50,7 +50,7 @@ class DeclineForm(VerbForm):
         widget=forms.RadioSelect,
         error_messages={"required": "Choose the ground: a request is declined on one of these and on no other."},
     )
-    words = words_field(help_text="Optional; it follows the ground.", required=False)
+    words = text_field(help_text="Optional; it follows the ground.", required=False)
 
 
 class WaiveForm(VerbForm):
@@ -104,15 +104,15 @@ class AssignForm(VerbForm):
 
 class AskForm(VerbForm):
     replies_to = "words"
-    words = words_field("Question", "The customer answers by mail.", error_messages={"required": "Write the question."})
+    words = text_field("Question", "The customer answers by mail.", error_messages={"required": "Write the question."})
 
 
 class NoteForm(VerbForm):
-    words = words_field("Note", "For staff only; it is kept as it is.", error_messages={"required": "Write the note."})
+    words = text_field("Note", "For staff only; it is kept as it is.", error_messages={"required": "Write the note."})
 
 
 def _named_account(request: CancellationRequest) -> Any:
-    return account_given(account_number=request.account_number_given, username=request.username_given)
+    return find_account(account_number=request.account_number_given, username=request.username_given)
 
 
 def _schedule(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
@@ -222,12 +222,12 @@ VERBS = (
     Verb(
         "claim", "Claim", PERMISSION, OPEN, VerbForm, _claim, "It is in your hands.", "in your hands.",
         applies=lambda request, user: request.assigned_to_id is None,
-        key="c", at_a_click=True,
+        key="c", one_click=True,
     ),
     Verb(
         "release", "Release", PERMISSION, OPEN, VerbForm, _release, "Nobody has it in hand.", "back in the queue.",
         applies=lambda request, user: request.assigned_to_id is not None,
-        key="r", at_a_click=True,
+        key="r", one_click=True,
     ),
     Verb(
         "assign", "Assign", PERMISSION, OPEN, AssignForm, _assign,

@@ -14,7 +14,7 @@ from django.utils import timezone
 from unfold.decorators import display
 
 from accounts.desk import Verb, VerbAdmin, VerbForm
-from accounts.desk.proof import ask_again, is_proven_lately, typed_before
+from accounts.desk.proof import ask_for_proof, is_proven_recently, restored_input
 from accounts.models import Account, User
 from accounts.timeline import changed_since
 from billing.models import EndedBy, RefundBasis
@@ -120,7 +120,7 @@ class TerminationAdmin(FilesAdmin, VerbAdmin):
             "confirm", "Confirm", "cancellations.terminate_account", (S.PROPOSED,), VerbForm, _confirm,
             "It takes effect at once: subscriptions end, open requests are settled, the letter goes out.", "confirmed.",
             applies=lambda termination, user: user.pk != termination.proposed_by_id,
-            grave=True,
+            sensitive=True,
         ),
         Verb(
             "discard", "Discard", "cancellations.terminate_account", (S.PROPOSED,), GroundForm, _discard,
@@ -130,7 +130,7 @@ class TerminationAdmin(FilesAdmin, VerbAdmin):
             "reverse", "Reverse on appeal", "cancellations.terminate_account", (S.EFFECTIVE,), GroundForm, _reverse,
             "Its subscriptions go on, requests that it settled are in review again, refunds that nobody sent yet are "
             "void, and the customer is told. Money that is under way stays so.", "reversed.",
-            grave=True,
+            sensitive=True,
         ),
         Verb(
             "add-files", "Add evidence", "cancellations.terminate_account", tuple(S), AddFilesForm, _add_files,
@@ -154,9 +154,9 @@ class TerminationAdmin(FilesAdmin, VerbAdmin):
             raise PermissionDenied
         assert isinstance(request.user, User)
         now = timezone.now()
-        if not is_proven_lately(request, now):
-            return ask_again(request)
-        initial = self._initial(request, now) | typed_before(request)
+        if not is_proven_recently(request, now):
+            return ask_for_proof(request)
+        initial = self._initial(request, now) | restored_input(request)
         form = TerminateForm(request.POST if request.method == "POST" else None, initial=initial)
         rehearsal = None
         if form.is_valid() and request.POST.get("step") != "edit":

@@ -16,7 +16,7 @@ from django.utils import timezone
 from unfold.decorators import display
 
 from accounts.desk import Verb, VerbAdmin, VerbForm
-from accounts.desk.proof import ask_again, is_proven_lately, typed_before
+from accounts.desk.proof import ask_for_proof, is_proven_recently, restored_input
 from accounts.models import User
 from cancellations.services import endpoints
 from cancellations.services.common import RequestRefused
@@ -95,7 +95,7 @@ class WebhookEndpointAdmin(VerbAdmin):
             "rotate", "Change the secret", CHANGE, tuple(S), VerbForm, _rotate,
             "A new secret signs from now on. For a day the one before signs as well, so that the receiver can be "
             "changed meanwhile.", "it has a new secret.",
-            grave=True,
+            sensitive=True,
         ),
         Verb(
             "disable", "Disable", CHANGE, (S.ACTIVE,), DisableForm, _disable,
@@ -121,9 +121,9 @@ class WebhookEndpointAdmin(VerbAdmin):
             raise PermissionDenied
         assert isinstance(request.user, User)
         now = timezone.now()
-        if not is_proven_lately(request, now):
-            return ask_again(request)
-        form = EndpointForm(request.POST if request.method == "POST" else None, initial=typed_before(request))
+        if not is_proven_recently(request, now):
+            return ask_for_proof(request)
+        form = EndpointForm(request.POST if request.method == "POST" else None, initial=restored_input(request))
         if form.is_valid():
             try:
                 made = endpoints.add(**form.cleaned_data, by=request.user, now=now)
@@ -145,7 +145,7 @@ class WebhookEndpointAdmin(VerbAdmin):
     def page_context(self, request: HttpRequest, row: WebhookEndpoint) -> dict[str, Any]:
         now = timezone.now()
         secret = ""
-        if request.user.has_perm(CHANGE) and is_proven_lately(request, now):  # type: ignore[union-attr]
+        if request.user.has_perm(CHANGE) and is_proven_recently(request, now):  # type: ignore[union-attr]
             try:
                 secret = secrets_of(row, now)[0]
             except InvalidToken:

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_noop
 
 from accounts.history import recorded
 from accounts.models import Account, User
-from accounts.queries import account_given
+from accounts.queries import find_account
 from billing.models import Subscription
 from billing.models.states import IllegalTransition
 from cancellations.models import CancellationRequest, Channel, Conversation, PolicyVersion, Todo
@@ -47,7 +47,7 @@ def matching_account(request: CancellationRequest) -> Account | None:
     if request.channel == Channel.EMAIL and not number.strip():
         held = _accounts_of_sender(request)
         return held[0] if len(held) == 1 else None
-    account = account_given(account_number=number, username=username) if number.strip() else None
+    account = find_account(account_number=number, username=username) if number.strip() else None
     if account is None and not username.strip():
         contract = Subscription.objects.filter(reference=number.strip().upper()).select_related("account").first()
         account = contract.account if contract else None

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
-from accounts.audit import note_deed
+from accounts.audit import record_action
 from accounts.models import User
 from accounts.permissions import permitted
 from cancellations.services.common import RequestRefused
@@ -22,7 +22,7 @@ def add(*, name: str, url: str, event_types: Sequence[str], by: User, now: datet
     try:
         with transaction.atomic():
             made = webhooks.add_endpoint(name=name, url=url, event_types=event_types, now=now)
-            note_deed(verb="webhook_add", by=by, now=now, about=made.name, why=_told(url, event_types))
+            record_action(verb="webhook_add", by=by, now=now, about=made.name, why=_told(url, event_types))
     except webhooks.EndpointRefused as error:
         raise RequestRefused(str(error)) from error
     except IntegrityError as error:
@@ -39,7 +39,7 @@ def change(
     try:
         with transaction.atomic():
             webhooks.change_endpoint(endpoint=endpoint, name=name, url=url, event_types=event_types)
-            note_deed(verb="webhook_change", by=by, now=now, about=about, why=f"{name}: {_told(url, event_types)}")
+            record_action(verb="webhook_change", by=by, now=now, about=about, why=f"{name}: {_told(url, event_types)}")
     except webhooks.EndpointRefused as error:
         raise RequestRefused(str(error)) from error
     except IntegrityError as error:
@@ -54,7 +54,7 @@ def rotate(*, endpoint: WebhookEndpoint, by: User, now: datetime) -> None:
         webhooks.rotate_secret(endpoint=endpoint, now=now)
     except webhooks.EndpointRefused as error:
         raise RequestRefused(str(error)) from error
-    note_deed(verb="webhook_rotate", by=by, now=now, about=endpoint.name)
+    record_action(verb="webhook_rotate", by=by, now=now, about=endpoint.name)
 
 
 @permitted(CHANGE)
@@ -64,7 +64,7 @@ def disable(*, endpoint: WebhookEndpoint, why: str, by: User, now: datetime) -> 
     if not why.strip():
         raise RequestRefused("Say why: others read it.")
     webhooks.disable(endpoint=endpoint, why=why.strip())
-    note_deed(verb="webhook_disable", by=by, now=now, about=endpoint.name, why=why)
+    record_action(verb="webhook_disable", by=by, now=now, about=endpoint.name, why=why)
 
 
 @permitted(CHANGE)
@@ -72,7 +72,7 @@ def disable(*, endpoint: WebhookEndpoint, why: str, by: User, now: datetime) -> 
 def enable(*, endpoint: WebhookEndpoint, by: User, now: datetime) -> None:
     """What waited goes out, in its order."""
     webhooks.enable(endpoint=endpoint, now=now)
-    note_deed(verb="webhook_enable", by=by, now=now, about=endpoint.name)
+    record_action(verb="webhook_enable", by=by, now=now, about=endpoint.name)
 
 
 @permitted("messaging.send_webhook_again")
@@ -80,7 +80,7 @@ def enable(*, endpoint: WebhookEndpoint, by: User, now: datetime) -> None:
 def send_again(*, delivery: WebhookDelivery, by: User, now: datetime) -> None:
     """Sends what was delivered or given up once more, under the same id."""
     webhooks.send_again(delivery=delivery, now=now)
-    note_deed(verb="webhook_again", by=by, now=now, about=str(delivery.event_id))
+    record_action(verb="webhook_again", by=by, now=now, about=str(delivery.event_id))
 
 
 def _told(url: str, event_types: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 
-from accounts.audit import note_deed
+from accounts.audit import record_action
 from accounts.desk.exports import exported
 from accounts.models import User
 from cancellations.figures.overdue import overdue
@@ -52,7 +52,7 @@ def as_csv(request: HttpRequest) -> HttpResponseBase:
     if not (requests or refunds):
         raise PermissionDenied
     assert isinstance(request.user, User)
-    note_deed(verb="export", by=request.user, now=now, about="dashboard", why=f"csv, {span.first} to {span.last}")
+    record_action(verb="export", by=request.user, now=now, about="dashboard", why=f"csv, {span.first} to {span.last}")
     groups = [*(requests_figures(span, now) if requests else []), *(refunds_figures(span) if refunds else [])]
     rows = [(group.title, figure) for group in groups for figure in group.figures]
     return exported("csv", name=f"dashboard-{span.first}-{span.last}", columns=COLUMNS, rows=rows)

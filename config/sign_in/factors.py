@@ -15,7 +15,7 @@ from cryptography.fernet import InvalidToken, MultiFernet
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.audit import note_deed
+from accounts.audit import record_action
 from accounts.models import Deed, User
 from messaging.sealing import box
 
@@ -76,7 +76,7 @@ def too_many_failures(email: str, now: datetime) -> bool:
 
 def note_failure(email: str, why: str) -> None:
     known = User.objects.filter(email=email.lower(), is_staff=True).first()
-    note_deed(verb="sign_in_failed", by=known, now=timezone.now(), about=email.lower(), why=why, actor="")
+    record_action(verb="sign_in_failed", by=known, now=timezone.now(), about=email.lower(), why=why, actor="")
 
 
 LOCKED = "Too many attempts. Wait a quarter of an hour, then try again."

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 
-from accounts.audit import note_deed
+from accounts.audit import record_action
 from accounts.desk.proof import PROVEN_AT
 from accounts.models import User
 from config.sign_in.factors import has_factor
@@ -48,7 +48,7 @@ def complete(request: HttpRequest, user: User, how: str) -> None:
     request.session.pop(PENDING, None)
     request.session[PROVEN_AT] = request.session[SEEN] = now.timestamp()
     request.session.set_expiry(settings.STAFF_SESSION_HOURS * 3600)
-    note_deed(verb="sign_in", by=user, now=now, about=user.email, why=how)
+    record_action(verb="sign_in", by=user, now=now, about=user.email, why=how)
 
 
 def signed_out_when_idle(request: HttpRequest) -> None:

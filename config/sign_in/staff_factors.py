@@ -18,7 +18,7 @@ from django.utils.safestring import mark_safe
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 
-from accounts.audit import note_deed
+from accounts.audit import record_action
 from accounts.desk.proof import is_proven
 from accounts.models import User
 from config.sign_in.factors import Kinds, has_factor
@@ -75,7 +75,7 @@ def _who_sets_up(request: HttpRequest) -> tuple[User, str]:
 
 
 def _set_up_done(request: HttpRequest, user: User, following: str, what: str) -> HttpResponse:
-    note_deed(verb="second_factor_added", by=user, now=timezone.now(), about=user.email, why=what)
+    record_action(verb="second_factor_added", by=user, now=timezone.now(), about=user.email, why=what)
     RecoveryCodes.activate(user)
     if not request.user.is_authenticated:
         complete(request, user, what)
@@ -92,7 +92,7 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         Authenticator.objects.filter(user=request.user, type=Kinds.RECOVERY_CODES).delete()
         RecoveryCodes.activate(request.user)
-        note_deed(verb="recovery_codes_renewed", by=request.user, now=timezone.now(), about=request.user.email)
+        record_action(verb="recovery_codes_renewed", by=request.user, now=timezone.now(), about=request.user.email)
         request.session["show_codes"] = True
         return redirect("admin:recovery_codes")
     if not request.session.pop("show_codes", False):
@@ -123,6 +123,6 @@ def remove_factor(request: HttpRequest, key: int) -> HttpResponse:
     else:
         found.delete()
         now = timezone.now()
-        note_deed(verb="second_factor_removed", by=request.user, now=now, about=request.user.email, why=found.type)
+        record_action(verb="second_factor_removed", by=request.user, now=now, about=request.user.email, why=found.type)
         messages.success(request, "It is removed.")
     return redirect("admin:security")

@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 
-from accounts.audit import note_deed
+from accounts.audit import record_action
 from accounts.models import User
 from config.sign_in.sessions import begin, complete
 
@@ -58,7 +58,7 @@ def _enter(request: HttpRequest, sociallogin: SocialLogin) -> HttpResponse:
 
 
 def _refused(request: HttpRequest, email: str, why: str) -> HttpResponse:
-    note_deed(
+    record_action(
         verb="sign_in_failed", by=None, now=timezone.now(), about=email, why=f"identity provider: {why}", actor=""
     )
     messages.error(request, "You could not be signed in that way. Ask an administrator whether you are known here.")
