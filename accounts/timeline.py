@@ -1,4 +1,4 @@
-"""What happened to a row, as the database recorded it: the entries of its history, and their words for staff."""
+"""The timeline of a row: the entries of its history, as the database recorded them, and how they read for staff."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,24 +22,24 @@ STAFF_VERBS: Mapping[str, str] = {
     "confirm": "Termination confirmed",
     "discard": "Termination discarded",
     "reverse": "Termination reversed",
-    "answer": "Told why",
+    "answer": "Reason given",
     "withdraw": "Withdrawn",
     "take_effect": "Taken into effect",
     "expire": "Expired",
     "supersede": "Superseded",
     "set_aside": "Set aside",
     "reopen": "Reopened",
-    "try_again": "Given back to the worker",
+    "try_again": "Tried again",
     "claim": "Claimed",
     "assign": "Assigned",
     "release": "Released",
-    "redate": "Refund moved with the end date",
+    "redate": "Refund adjusted to the new end date",
     "propose": "Refund proposed",
     "approve": "Refund approved",
     "send": "Refund sent",
     "settle": "Refund paid",
     "fail": "Transfer failed",
-    "void": "Refund void",
+    "void": "Refund voided",
     "bank_details": "Bank details entered",
     "gateway_paid": "Paid by the gateway",
     "gateway_failed": "Refused by the gateway",
@@ -53,9 +53,9 @@ STAFF_VERBS: Mapping[str, str] = {
     "reply": "Answered",
     "ask": "Asked",
     "file": "Filed under a request",
-    "declare": "Made a request of it",
+    "declare": "Turned into a request",
     "close": "Closed",
-    "take_up": "Opened again",
+    "take_up": "Reopened",
     "send_again": "Sent again",
     "undelivered": "A message did not arrive",
 }
@@ -71,7 +71,7 @@ STATES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of a row's history, told by verb; `actor` is customer, staff or system."""
+    """One change in a row's history, named by its verb; `actor` is customer, staff or system."""
 
     at: datetime
     verb: str
@@ -82,11 +82,11 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Told:
-    """One line of a story; `sort` is deed, message, note or file, and `trouble` says that somebody has to look."""
+class TimelineItem:
+    """One item of a timeline; `kind` is action, message, note or file, `trouble` marks one that needs attention."""
 
     at: datetime
-    sort: str
+    kind: str
     what: str
     who: str = ""
     words: str = ""
@@ -95,7 +95,7 @@ class Told:
 
 
 def entries(row: Any, *, after: int = 0) -> list[Entry]:
-    """The row's history, oldest first; `after` the event with that key. The row has `state` and `state_changed_at`."""
+    """The row's history, oldest first; `after` the event with that key. Needs `state` and `state_changed_at`."""
     return list(_entries(row, after))
 
 
@@ -103,47 +103,48 @@ def _entries(row: Any, after: int) -> Iterable[Entry]:
     events = row.events.select_related("pgh_context").order_by("pgh_id")
     before: Any = events.filter(pgh_id__lte=after).last() if after else None
     for event in events.filter(pgh_id__gt=after):
-        told = event.pgh_context.metadata if event.pgh_context else {}
-        verb = told.get("verb", "changed outside the portal")
-        one_deed = before is not None and event.pgh_context_id and event.pgh_context_id == before.pgh_context_id
-        if not one_deed:  # one deed may touch the row more than once
-            moved = before is None or event.state != before.state
-            at = event.state_changed_at if moved else event.pgh_created_at
+        metadata = event.pgh_context.metadata if event.pgh_context else {}
+        verb = metadata.get("verb", "changed outside the portal")
+        is_same_action = before is not None and event.pgh_context_id and event.pgh_context_id == before.pgh_context_id
+        if not is_same_action:  # one action may change the row more than once
+            has_new_state = before is None or event.state != before.state
+            at = event.state_changed_at if has_new_state else event.pgh_created_at
             at = event.received_at if verb == "submit" and hasattr(event, "received_at") else at
-            yield Entry(at, verb, event.state, told.get("actor", ""), told.get("by"), told.get("why", ""))
+            yield Entry(at, verb, event.state, metadata.get("actor", ""), metadata.get("by"), metadata.get("why", ""))
         before = event
 
 
 def staff_names() -> Mapping[int, str]:
+    """The names of staff by the key of their user."""
     return {person.pk: str(person) for person in User.objects.filter(is_staff=True)}
 
 
-def deed(entry: Entry, names: Mapping[int, str]) -> Told:
+def action_item(entry: Entry, names: Mapping[int, str]) -> TimelineItem:
     who = names.get(entry.by or 0, {"customer": "the customer", "system": "the system"}.get(entry.actor, entry.actor))
-    what, outside = STAFF_VERBS.get(entry.verb, entry.verb), entry.verb not in STAFF_VERBS
-    return Told(entry.at, "deed", what, who or "somebody unknown", entry.words, trouble=outside)
+    what, is_unknown = STAFF_VERBS.get(entry.verb, entry.verb), entry.verb not in STAFF_VERBS
+    return TimelineItem(entry.at, "action", what, who or "somebody unknown", entry.words, trouble=is_unknown)
 
 
-def letter(one: OutgoingMessage) -> Told:
-    url = reverse("admin:messaging_outgoingmessage_change", args=[one.pk])
-    who = f"to {one.recipient}, " + STATES[one.state]
-    return Told(one.created_at, "message", one.subject, who, url=url, trouble=one.has_failed)
+def outgoing_item(message: OutgoingMessage) -> TimelineItem:
+    url = reverse("admin:messaging_outgoingmessage_change", args=[message.pk])
+    who = f"to {message.recipient}, " + STATES[message.state]
+    return TimelineItem(message.created_at, "message", message.subject, who, url=url, trouble=message.has_failed)
 
 
-def arrived(one: IncomingMessage) -> Told:
-    url = reverse("admin:messaging_incomingmessage_change", args=[one.pk])
-    who = f"from {one.sender or 'somebody unknown'}, {one.get_checked_display()}"
-    return Told(one.arrived_at, "message", one.subject or "(no subject)", who, url=url)
+def incoming_item(message: IncomingMessage) -> TimelineItem:
+    url = reverse("admin:messaging_incomingmessage_change", args=[message.pk])
+    who = f"from {message.sender or 'somebody unknown'}, {message.get_checked_display()}"
+    return TimelineItem(message.arrived_at, "message", message.subject or "(no subject)", who, url=url)
 
 
 def changed_since(row: Any, since: int) -> list[str]:
     """What happened to the row after the event with this key, a sentence each."""
-    names, told = staff_names(), []
+    names, sentences = staff_names(), []
     for entry in entries(row, after=since):
-        line = deed(entry, names)
-        words = f": {line.words}" if line.words else ""
-        told.append(f"{line.what} by {line.who}, {short_instant(line.at)}{words}.")
-    return told or ["It was changed."]
+        item = action_item(entry, names)
+        words = f": {item.words}" if item.words else ""
+        sentences.append(f"{item.what} by {item.who}, {short_instant(item.at)}{words}.")
+    return sentences or ["It was changed."]
 
 
 def short_instant(moment: datetime) -> str:

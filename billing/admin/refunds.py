@@ -11,7 +11,7 @@ from unfold.decorators import display
 
 from accounts.desk import VerbAdmin
 from accounts.models import Account, User
-from accounts.timeline import Told, changed_since, deed, entries, letter, staff_names
+from accounts.timeline import TimelineItem, action_item, changed_since, entries, outgoing_item, staff_names
 from billing.admin.refund_verbs import (
     VERBS,
 )
@@ -159,17 +159,17 @@ class RefundAdmin(VerbAdmin):
             "payments": payments_with_returned(row.subscription)[:12],
             "today": timezone.localdate(),
             "earlier": Refund.objects.filter(subscription=row.subscription).exclude(pk=row.pk),
-            "story": self._story(row),
+            "timeline": self._timeline(row),
             "due_words": due_words(row),
             "transfers": row.transfers.select_related("batch"),
         }
 
-    def _story(self, row: Refund) -> list[Told]:
+    def _timeline(self, row: Refund) -> list[TimelineItem]:
         names = staff_names()
         about = Q(about=row.reference) | Q(about=row.about) & ~Q(about="")
-        letters = OutgoingMessage.objects.filter(about, kind__startswith="refund_")
-        lines = [*(deed(entry, names) for entry in entries(row)), *map(letter, letters)]
-        return sorted(lines, key=lambda line: line.at)
+        messages = OutgoingMessage.objects.filter(about, kind__startswith="refund_")
+        items = [*(action_item(entry, names) for entry in entries(row)), *map(outgoing_item, messages)]
+        return sorted(items, key=lambda item: item.at)
 
     @display(description="amount", ordering="amount")
     def shown_amount(self, refund: Refund) -> str:

@@ -13,7 +13,7 @@ from unfold.decorators import display
 
 from accounts.desk import Verb, VerbAdmin, VerbForm, text_field
 from accounts.models import User
-from accounts.timeline import changed_since, deed, entries, staff_names
+from accounts.timeline import action_item, changed_since, entries, staff_names
 from billing.models.states import IllegalTransition
 from cancellations.admin.filters import Assigned, who_answer_mail
 from cancellations.models import Conversation, Kind, Todo
@@ -153,7 +153,7 @@ class ConversationAdmin(VerbAdmin):
         ),
         Verb(
             "file", "File under a request", PERMISSION, tuple(S), FileForm, _file,
-            "Its mail stands in the story of that request.", "filed.",
+            "Its mail is shown in the timeline of that request.", "filed.",
             key="f",
         ),
         Verb(
@@ -210,7 +210,7 @@ class ConversationAdmin(VerbAdmin):
             "row": row,
             "mails": sorted(told, key=lambda one: one[0]),
             "failed": [one for one in letters if one.has_failed],
-            "story": [deed(entry, names) for entry in entries(row)],
+            "timeline": [action_item(entry, names) for entry in entries(row)],
         }
 
     def facts(self, row: Conversation) -> dict[str, str]:

@@ -236,7 +236,7 @@ VERBS = (
     ),
     Verb(
         "note", "Write a note", PERMISSION, tuple(RequestState), NoteForm, _note,
-        "Staff read it in the story of the request; the customer never does.", "note written.",
+        "Staff read it in the timeline of the request; the customer never does.", "note written.",
         key="m",
     ),
     Verb(

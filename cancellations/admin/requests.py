@@ -32,7 +32,7 @@ from cancellations.admin.request_verbs import (
     VERBS,
     _named_account,
 )
-from cancellations.admin.story import story
+from cancellations.admin.timeline import request_timeline
 from cancellations.models import CancellationRequest
 from cancellations.models.states import RequestState
 from cancellations.queries.outcomes import difference_since
@@ -132,7 +132,7 @@ class CancellationRequestAdmin(BulkActions, FilesAdmin, VerbAdmin):
             "difference": difference_since(row) if row.is_open else None,
             "payments": payments_with_returned(row.subscription)[:6] if row.subscription else [],
             "others": self._others(row),
-            "story": story(row),
+            "timeline": request_timeline(row),
             "uninformed": failed_letters(row),
             "siblings": declared(row.reference).exclude(pk=row.pk).select_related("subscription"),
             "due_words": self.falls_due(row),

@@ -20,7 +20,7 @@ from accounts.timeline import changed_since
 from billing.models import EndedBy, RefundBasis
 from billing.models.states import IllegalTransition
 from cancellations.admin.files import AddFilesForm, FilesAdmin
-from cancellations.admin.story import story_of_termination
+from cancellations.admin.timeline import termination_timeline
 from cancellations.models import Attachment, Termination, TerminationGround
 from cancellations.models.states import TerminationState
 from cancellations.queries.policies import policy_in_force
@@ -200,7 +200,7 @@ class TerminationAdmin(FilesAdmin, VerbAdmin):
             "done": row.subscriptions.select_related("subscription", "refund").order_by("subscription__reference"),
             "requests": row.superseded_requests.select_related("subscription").order_by("reference"),
             "files": self.files_of(row).defer("content"),
-            "story": story_of_termination(row),
+            "timeline": termination_timeline(row),
         }
 
     def facts(self, row: Termination) -> dict[str, str]:

@@ -5,8 +5,7 @@ from typing import Any
 from django import template
 
 from accounts.models import Account
-from accounts.timeline import deed as told_deed
-from accounts.timeline import entries, staff_names
+from accounts.timeline import action_item, entries, staff_names
 from billing.models import Refund
 from cancellations.models import CancellationRequest, TerminatedSubscription
 
@@ -27,7 +26,7 @@ def case_behind(refund: Refund) -> dict[str, Any]:
     return {
         "request": request,
         "termination": done.termination if done else None,
-        "story": [told_deed(entry, names) for entry in entries(case)] if case else [],
+        "timeline": [action_item(entry, names) for entry in entries(case)] if case else [],
         "policy_version": case.policy_version if case else None,
     }
 
