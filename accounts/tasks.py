@@ -2,7 +2,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from accounts.audit import seal_audit
-from accounts.desk.looking import forget_old
+from accounts.desk.presence import delete_old_presences
 
 
 @shared_task(name="accounts.seal_audit")
@@ -12,4 +12,4 @@ def seal() -> None:
 
 @shared_task(name="accounts.tidy")
 def tidy() -> None:
-    forget_old(now=timezone.now())
+    delete_old_presences(now=timezone.now())

@@ -22,8 +22,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from accounts.desk.lists import DeskAdmin, savable
-from accounts.desk.looking import leave, look, others_at
 from accounts.desk.paging import cursor_of, keys_of, page
+from accounts.desk.presence import end_presence, others_viewing, record_presence
 from accounts.desk.proof import ask_for_proof, is_proven_recently, restored_input
 from accounts.models import User
 from messaging.models import CannedReply, OutgoingMessage
@@ -100,7 +100,7 @@ class VerbAdmin(DeskAdmin):
         return [
             path("<path:object_id>/do/<slug:verb>/", view(self.verb_view), name=f"{name}_verb"),
             path("<path:object_id>/preview/<slug:verb>/", view(self.preview_view), name=f"{name}_preview"),
-            path("<path:object_id>/looking/", view(self.looking_view), name=f"{name}_looking"),
+            path("<path:object_id>/looking/", view(self.presence_view), name=f"{name}_looking"),
             *super().get_urls(),
         ]
 
@@ -148,8 +148,8 @@ class VerbAdmin(DeskAdmin):
         kept = list_query(request)
         now = timezone.now()
         return {
-            "others_here": look(page=self._page_name(row), person=request.user, now=now),
-            "looking_url": reverse(self._url("looking"), args=[row.pk]),
+            "others_here": record_presence(page=self._page_name(row), person=request.user, now=now),
+            "presence_url": reverse(self._url("looking"), args=[row.pk]),
             "seen": newest_event(row),
             "list_query": kept,
             "next_url": self._next_url(request, row),
@@ -171,16 +171,16 @@ class VerbAdmin(DeskAdmin):
         return f"{address}?{filters(kept)}" if kept else address
 
     @csrf_protect_m
-    def looking_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Asked by the page's script every some seconds: who else is here, and did the row change."""
+    def presence_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """For the page's script, every few seconds: who else has the page open, and whether the row has changed."""
         row = self.get_object(request, object_id)
         if row is None or request.method != "POST" or not self.has_view_permission(request, row):
             raise PermissionDenied
         assert isinstance(request.user, User)
         if request.POST.get("leave"):
-            leave(page=self._page_name(row), person=request.user)
+            end_presence(page=self._page_name(row), person=request.user)
             return HttpResponse(status=204)
-        others = look(page=self._page_name(row), person=request.user, now=timezone.now())
+        others = record_presence(page=self._page_name(row), person=request.user, now=timezone.now())
         since = _number(request.POST.get(SEEN, ""))
         changed = self.what_changed(row, since) if newest_event(row) > since else []
         return JsonResponse({"others": others, "changed": changed})
@@ -292,7 +292,7 @@ class VerbAdmin(DeskAdmin):
             "list_query": kept,
             "changed": changed,
             "seen": newest_event(row),
-            "others_here": others_at(page=self._page_name(row), person=request.user, now=timezone.now()),
+            "others_here": others_viewing(page=self._page_name(row), person=request.user, now=timezone.now()),
             "preview": self._preview(verb, row, request.user, form),
             "preview_url": reverse(self._url("preview"), args=[row.pk, verb.name]),
             "replies": self._replies(row) if form.replies_to else [],

@@ -1,4 +1,4 @@
-"""What the verbs of a refund share: locking with a check of the state, saving under the guards, the letters."""
+"""What the verbs of a refund share: locking the row, saving it under the database's guards, notifying the customer."""
 
 from datetime import datetime
 
@@ -12,15 +12,15 @@ from messaging.wording import day_words, money_words, reading
 
 
 class RefundRefused(Exception):
-    """The verb is refused for a reason that the person can act on. Nothing was changed."""
+    """The verb is refused for a reason that the person can resolve. Nothing has changed."""
 
 
 def locked(refund: Refund, verb: str, *allowed: RefundState) -> Refund:
-    """The row, locked and read anew. Raises IllegalTransition where its state does not allow the verb."""
-    found = Refund.objects.select_for_update().get(pk=refund.pk)
-    if found.state not in allowed:
-        raise IllegalTransition(reference=found.reference, state=found.state, verb=verb)
-    return found
+    """Locks the row and reads it again. Raises IllegalTransition if its state does not allow the verb."""
+    row = Refund.objects.select_for_update().get(pk=refund.pk)
+    if row.state not in allowed:
+        raise IllegalTransition(reference=row.reference, state=row.state, verb=verb)
+    return row
 
 
 def move(refund: Refund, state: RefundState, now: datetime) -> None:
@@ -28,17 +28,17 @@ def move(refund: Refund, state: RefundState, now: datetime) -> None:
 
 
 def refuse_disputed(refund: Refund) -> None:
-    """Raises RefundRefused where a payment that it returns is under dispute or charged back."""
+    """Raises RefundRefused if a payment that it returns is disputed or charged back."""
     for line in refund.lines.select_related("payment"):
         if line.payment.is_disputed:
             raise RefundRefused(
                 f"{line.payment.reference} is {line.payment.get_dispute_display()}: that money is not ours to return. "
-                "Propose anew without it, or wait until the dispute is settled."
+                "Propose the refund again without it, or wait until the dispute is settled."
             )
 
 
 def save_guarded(refund: Refund) -> None:
-    """Saves it; what the database refuses becomes a sentence."""
+    """Saves the refund. Raises RefundRefused with the database's message if a constraint or trigger refuses it."""
     try:
         with transaction.atomic():
             refund.save()
@@ -46,13 +46,13 @@ def save_guarded(refund: Refund) -> None:
         raise RefundRefused(f"The database refuses this: {str(error).splitlines()[0]}.") from error
 
 
-def tell(refund: Refund, kind: str, now: datetime) -> None:
-    """Queues the message of this kind to the customer, with the sum and how it arose."""
+def notify_customer(refund: Refund, kind: str, now: datetime) -> None:
+    """Queues the message of this kind to the customer, with the amount and its breakdown."""
     with reading(refund.language):
-        _tell(refund, kind, now)
+        _queue(refund, kind, now)
 
 
-def _tell(refund: Refund, kind: str, now: datetime) -> None:
+def _queue(refund: Refund, kind: str, now: datetime) -> None:
     context = {
         "reference": refund.reference,
         "about": refund.about,

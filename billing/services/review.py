@@ -18,8 +18,8 @@ from billing.queries import QuotedLine, approvals_needed, quote, quoted_total
 from billing.rules.periods import local_date
 from billing.rules.proration import minor_unit_digits
 from billing.rules.working_days import add_working_days
-from billing.services.common import RefundRefused, locked, move, refuse_disputed, save_guarded, tell
-from billing.webhooks import tell_systems
+from billing.services.common import RefundRefused, locked, move, notify_customer, refuse_disputed, save_guarded
+from billing.webhooks import emit_refund_event
 from messaging.models import EventType
 from messaging.wording import money_words
 
@@ -101,7 +101,7 @@ def propose(
         move(refund, RefundState.PROPOSED, now)
         refund.save()
         if total.amount > 0:
-            tell(refund, "refund_proposed", now)
+            notify_customer(refund, "refund_proposed", now)
     return refund
 
 
@@ -132,8 +132,8 @@ def approve(*, refund: Refund, by: User, now: datetime, ground: str = "") -> Ref
         refund.decision_ground = ground
         save_guarded(refund)
         if refund.state == RefundState.APPROVED:
-            tell(refund, "refund_approved", now)
-            tell_systems(EventType.REFUND_APPROVED, refund, now)
+            notify_customer(refund, "refund_approved", now)
+            emit_refund_event(EventType.REFUND_APPROVED, refund, now)
     return refund
 
 
@@ -148,7 +148,7 @@ def decline(*, refund: Refund, by: User, ground: str, now: datetime) -> Refund:
         refund.declined_by, refund.decision_ground = by, ground.strip()
         move(refund, RefundState.DECLINED, now)
         refund.save()
-        tell(refund, "refund_declined", now)
+        notify_customer(refund, "refund_declined", now)
     return refund
 
 
@@ -188,7 +188,7 @@ def void(*, refund: Refund, ground: str, now: datetime, by: User | None = None) 
         refund.decision_ground = ground
         move(refund, RefundState.VOID, now)
         refund.save()
-        tell(refund, "refund_void", now)
+        notify_customer(refund, "refund_void", now)
     return refund
 
 

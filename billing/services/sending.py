@@ -13,8 +13,8 @@ from billing.gateways import MANUAL, Answer, gateway_called, gateway_name, parts
 from billing.models import Refund
 from billing.models.states import RefundState
 from billing.rules.periods import local_date
-from billing.services.common import RefundRefused, locked, move, refuse_disputed, save_guarded, tell
-from billing.webhooks import tell_systems
+from billing.services.common import RefundRefused, locked, move, notify_customer, refuse_disputed, save_guarded
+from billing.webhooks import emit_refund_event
 from messaging.models import EventType
 from messaging.waking import wake
 
@@ -149,12 +149,12 @@ def _paid(refund: Refund, reference: str, paid_on: date, now: datetime, by: User
     move(refund, RefundState.PAID, now)
     save_guarded(refund)
     refund.refresh_from_db(fields=["credit_note_number"])
-    tell(refund, "refund_paid", now)
-    tell_systems(EventType.REFUND_PAID, refund, now)
+    notify_customer(refund, "refund_paid", now)
+    emit_refund_event(EventType.REFUND_PAID, refund, now)
 
 
 def _failed(refund: Refund, why: str, now: datetime) -> None:
     refund.failure, refund.attempt_due_at = why, None
     move(refund, RefundState.FAILED, now)
     save_guarded(refund)
-    tell(refund, "refund_failed", now)
+    notify_customer(refund, "refund_failed", now)

@@ -93,7 +93,7 @@
   });
 
   function watch() {
-    const page = $(".desk-page[data-looking]");
+    const page = $(".desk-page[data-presence]");
     if (!page) return;
     const others = $("[data-others]", page), changed = $("[data-changed]", page);
     const ask = async () => {
@@ -101,7 +101,7 @@
       const data = new FormData();
       data.set("seen", page.dataset.seen);
       try {
-        const answer = await post(page.dataset.looking, data);
+        const answer = await post(page.dataset.presence, data);
         if (!answer.ok) return;
         const told = await answer.json();
         const words = told.others.length ? `${told.others.join(", ")} ${told.others.length === 1 ? "is" : "are"} looking at this, too.` : "";
@@ -123,7 +123,7 @@
     addEventListener("pagehide", () => {
       const data = new FormData();
       data.set("leave", "1"); data.set("csrfmiddlewaretoken", token());
-      navigator.sendBeacon?.(page.dataset.looking, data);
+      navigator.sendBeacon?.(page.dataset.presence, data);
     });
   }
 
