@@ -11,15 +11,15 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from messaging.models import OutgoingMessage
-from messaging.services.outbox import queue_message
+from messaging.services.outbox import deliver_due, queue_message
 from tests.cast import NOW
-from tests.workers import killed_somewhere, started
+from tests.workers import ended, killed_somewhere, started
 
-MESSAGES = 200
-WORKER = (
-    "import django, sys; from datetime import datetime; django.setup(); "
-    "from messaging.services.outbox import deliver_due; deliver_due(now=datetime.fromisoformat(sys.argv[1]))"
-)
+MESSAGES = 120
+
+
+def deliver(now):
+    deliver_due(now=now)
 
 
 class Moody:
@@ -55,17 +55,21 @@ def test_each_message_arrives_and_a_repeat_has_its_message_id():
     for number in range(MESSAGES):
         context = {"reference": "CR-1", "parts": [{"plan": "Team"}]}
         queue_message(kind="withdrawn", recipient=f"c{number}@customer.example", context=context, now=NOW)
+    mail = {
+        "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "EMAIL_HOST": "127.0.0.1",
+        "EMAIL_PORT": port,
+    }
     kills = 0
     try:
         for attempt in range(40):
             moment = NOW + timedelta(minutes=30 * attempt)  # leases run out, pauses are over
-            mail = {"EMAIL_URL": f"smtp://127.0.0.1:{port}", "DJANGO_SETTINGS_MODULE": "config.settings"}
-            workers = [started("-c", WORKER, moment.isoformat(), **mail) for _ in range(2)]
+            workers = [started(deliver, moment, **mail) for _ in range(2)]
             for one in workers:
                 if attempt < 5:
                     kills += killed_somewhere(one, lambda: sum(moody.arrived.values()))
                 else:
-                    one.wait()
+                    ended(one)
             if not OutgoingMessage.objects.exclude(state="sent").exists():
                 break
     finally:
