@@ -1,4 +1,4 @@
-"""The staff interface's common ground: lists and pages that show, and verbs that act, each on a page of its own."""
+"""What all pages of the staff interface share: lists, row pages, and verbs with a page each."""
 
 from accounts.desk.lists import DeskAdmin
 from accounts.desk.verbs import Verb, VerbAdmin, VerbForm, text_field

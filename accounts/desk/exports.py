@@ -1,4 +1,4 @@
-"""Lists as files: CSV that no spreadsheet takes for formulas, and XLSX; both made row by row."""
+"""Exports of lists as CSV and XLSX, written row by row and safe against formula injection."""
 
 import csv
 import tempfile
@@ -12,20 +12,20 @@ from django.http import FileResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils import timezone
 
 FORMS = ("csv", "xlsx")
-# What makes a spreadsheet calculate, and with that act (OWASP, «CSV Injection»)
+# A cell that starts with one of these is read as a formula by spreadsheets (OWASP, «CSV Injection»)
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 Columns = Sequence[tuple[str, Callable[[Any], Any]]]
 
 
 class _Echo:
-    """A file that gives back what is written to it."""
+    """A file object whose `write` returns the text, so that csv.writer can be streamed."""
 
     def write(self, text: str) -> str:
         return text
 
 
 def exported(form: str, *, name: str, columns: Columns, rows: Iterable[Any]) -> HttpResponseBase:
-    """The rows as a file to be saved; `form` is one of FORMS."""
+    """The rows as a response that the browser saves as a file; `form` is one of FORMS."""
     if form == "xlsx":
         return _xlsx(name, columns, rows)
     response = StreamingHttpResponse(csv_lines(columns, rows), content_type="text/csv; charset=utf-8")
@@ -34,7 +34,7 @@ def exported(form: str, *, name: str, columns: Columns, rows: Iterable[Any]) -> 
 
 
 def csv_lines(columns: Columns, rows: Iterable[Any]) -> Iterator[str]:
-    """RFC 4180, UTF-8 with a mark at the front, so that spreadsheets read the letters right."""
+    """The lines of a CSV file (RFC 4180) in UTF-8, with a byte order mark so that spreadsheets detect the encoding."""
     writer = csv.writer(_Echo())
     yield "\ufeff" + writer.writerow([title for title, _ in columns])
     for row in rows:
@@ -42,7 +42,7 @@ def csv_lines(columns: Columns, rows: Iterable[Any]) -> Iterator[str]:
 
 
 def plain(value: Any) -> Any:
-    """A cell's value: instants in the company's zone and ISO 8601, nothing as an empty text."""
+    """The value of a cell: dates and times in ISO 8601 and the company's time zone, None as an empty text."""
     if value is None:
         return ""
     if isinstance(value, datetime):
@@ -55,7 +55,7 @@ def plain(value: Any) -> Any:
 
 
 def safe(cell: Any) -> Any:
-    """Numbers stay numbers; a text that a spreadsheet would take for a formula gets an apostrophe before it."""
+    """The cell, with an apostrophe in front if a spreadsheet would read it as a formula. Numbers stay numbers."""
     if isinstance(cell, str) and cell.lstrip(" ").startswith(FORMULA):
         return f"'{cell}"
     return cell
@@ -67,14 +67,14 @@ def _xlsx(name: str, columns: Columns, rows: Iterable[Any]) -> HttpResponseBase:
     with xlsxwriter.Workbook(file, options) as book:
         sheet, bold = book.add_worksheet(), book.add_format({"bold": True})
         sheet.freeze_panes(1, 0)
-        for at, (title, _) in enumerate(columns):
-            sheet.write_string(0, at, title, bold)
-        for line, row in enumerate(rows, 1):
-            for at, (_, value) in enumerate(columns):
+        for column, (title, _) in enumerate(columns):
+            sheet.write_string(0, column, title, bold)
+        for number, row in enumerate(rows, 1):
+            for column, (_, value) in enumerate(columns):
                 cell = plain(value(row))
                 if isinstance(cell, str):
-                    sheet.write_string(line, at, cell[:32_767])  # the most that a cell holds
+                    sheet.write_string(number, column, cell[:32_767])  # Excel's limit for a cell
                 else:
-                    sheet.write_number(line, at, cell)
+                    sheet.write_number(number, column, cell)
     file.seek(0)
     return FileResponse(file, as_attachment=True, filename=f"{name}.xlsx")

@@ -1,4 +1,4 @@
-"""Lists of the staff interface: paged by key, with filters that can be saved and shared."""
+"""Lists of the staff interface: paged by key (keyset pagination), with filters that can be saved and shared."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
@@ -25,12 +25,12 @@ from accounts.models import SavedFilter, User
 
 AFTER, BEFORE = "after", "before"
 NOT_SAVED = (AFTER, BEFORE, PAGE_VAR, ERROR_FLAG)
-MOST_SAVED = 30
-EXPORTED_AT_ONCE = 1000
+MAX_SAVED = 30
+EXPORT_PAGE_SIZE = 1000
 
 
 class Keyset(Paginator):
-    """Stands where the admin expects a paginator; the list itself knows its pages."""
+    """A placeholder where the admin expects a paginator; KeysetList does the paging."""
 
     template_name = "desk/pagination.html"
 
@@ -39,7 +39,7 @@ class Keyset(Paginator):
 
 
 class KeysetList(ChangeList):
-    """Django's list of rows, without counting and without OFFSET."""
+    """Django's change list without COUNT and without OFFSET."""
 
     keys: list[Key]
     next_url = previous_url = first_url = ""
@@ -49,31 +49,32 @@ class KeysetList(ChangeList):
         super().__init__(request, *args, **kwargs)
 
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
-        found = super().get_filters_params(params)
+        filter_params = super().get_filters_params(params)
         for name in (AFTER, BEFORE):
-            found.pop(name, None)
-        return found
+            filter_params.pop(name, None)
+        return filter_params
 
     def get_results(self, request: HttpRequest) -> None:
         for name in (AFTER, BEFORE):
             self.params.pop(name, None)
             self.filter_params.pop(name, None)
         self.keys = keys_of(self.model, self.get_ordering(request, self.root_queryset))
-        found = page(self.queryset, self.keys, size=self.list_per_page, after=self._after, before=self._before)
+        current = page(self.queryset, self.keys, size=self.list_per_page, after=self._after, before=self._before)
         self.paginator = Keyset()
-        self.result_list = self.model_admin.prepare(found.rows)
-        self.result_count = len(found.rows) + bool(found.next or found.previous)  # enough to tell «this page» from all
+        self.result_list = self.model_admin.prepare(current.rows)
+        # Not the real count: only enough for the admin to tell whether there are more rows than on this page
+        self.result_count = len(current.rows) + bool(current.next or current.previous)
         self.full_result_count, self.show_full_result_count, self.show_admin_actions = self.result_count, False, True
         self.can_show_all = self.multi_page = False
-        self.next_url = self.get_query_string({AFTER: found.next}) if found.next else ""
-        self.previous_url = self.get_query_string({BEFORE: found.previous}) if found.previous else ""
-        self.first_url = self.get_query_string() if found.previous else ""
+        self.next_url = self.get_query_string({AFTER: current.next}) if current.next else ""
+        self.previous_url = self.get_query_string({BEFORE: current.previous}) if current.previous else ""
+        self.first_url = self.get_query_string() if current.previous else ""
 
 
 class DeskAdmin(ModelAdmin):
-    """Read-only: rows come and change by import and by verbs alone.
+    """A read-only list: only the import and verbs create and change rows.
 
-    `columns` are what an export holds, title by title; without `export_permission` there is none.
+    `columns` are the columns of an export, by title; without `export_permission` there is no export.
     """
 
     export_permission: ClassVar[str] = ""
@@ -85,9 +86,9 @@ class DeskAdmin(ModelAdmin):
     actions: Any = None
     list_filter_submit = False
     list_fullwidth = True
-    show_facets = ShowFacets.NEVER  # they count the whole table, once for each choice
+    show_facets = ShowFacets.NEVER  # facets count the whole table, once for each choice
     list_before_template = "desk/saved_filters.html"
-    sortable: ClassVar[tuple[str, ...]] = ()  # columns that an index answers
+    sortable: ClassVar[tuple[str, ...]] = ()  # columns that an index can sort by
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return KeysetList
@@ -120,11 +121,11 @@ class DeskAdmin(ModelAdmin):
         ]
 
     def prepare(self, rows: list[Any]) -> list[Any]:
-        """Whatever a page of rows needs beside them, fetched at once."""
+        """Fetches what a page of rows needs besides them, in bulk, and returns the rows."""
         return rows
 
     def export_view(self, request: HttpRequest, form: str) -> HttpResponseBase:
-        """All rows of the list as it is filtered, as CSV or XLSX, in its order, however many; noted in the audit."""
+        """Exports all rows of the filtered list, in its order, as CSV or XLSX. Recorded in the audit log."""
         if not self.export_permission or not request.user.has_perm(self.export_permission):  # type: ignore[union-attr]
             raise PermissionDenied
         if form not in FORMS:
@@ -143,24 +144,24 @@ class DeskAdmin(ModelAdmin):
         )
 
     def each_row(self, rows: QuerySet[Any], ordering: Sequence[Any]) -> Iterator[Any]:
-        """Every row, a page at a time: no list of all of them is ever held."""
+        """Every row, read a page at a time so that they are never all in memory."""
         keys, after = keys_of(self.model, ordering), ""
         while True:
-            found = page(rows, keys, size=EXPORTED_AT_ONCE, after=after)
-            yield from self.prepare(found.rows)
-            after = found.next
+            current = page(rows, keys, size=EXPORT_PAGE_SIZE, after=after)
+            yield from self.prepare(current.rows)
+            after = current.next
             if not after:
                 return
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        if any("\x00" in value for values in request.GET.lists() for value in values[1]):  # no text of a database
-            messages.error(request, "That address was not understood. This is the whole list.")
+        if any("\x00" in value for _, values in request.GET.lists() for value in values):  # PostgreSQL has no NUL
+            messages.error(request, "The filters in that address are not valid. This is the whole list.")
             return redirect(self._list_url())
         query = savable(request.GET)
         saved = SavedFilter.objects.filter(list_name=self.list_name).select_related("owner")
-        mine_or_shared = saved.filter(Q(owner=request.user.pk) | Q(shared=True))[:MOST_SAVED]
+        mine_or_shared = saved.filter(Q(owner=request.user.pk) | Q(shared=True))[:MAX_SAVED]
         context = {
-            "saved_filters": [(one, one.query == query) for one in mine_or_shared],
+            "saved_filters": [(saved_filter, saved_filter.query == query) for saved_filter in mine_or_shared],
             "savable": query,
             "save_url": reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_save_filter"),
             "drop_url": f"admin:{self.opts.app_label}_{self.opts.model_name}_drop_filter",
@@ -170,7 +171,7 @@ class DeskAdmin(ModelAdmin):
 
     @csrf_protect_m
     def save_filter(self, request: HttpRequest) -> HttpResponse:
-        """Keeps the filters, the search and the order of the list as it is shown, under a name."""
+        """Saves the filters, the search and the order of the list under a name."""
         if request.method != "POST" or not self.has_view_permission(request):
             raise PermissionDenied
         assert isinstance(request.user, User)
@@ -182,24 +183,24 @@ class DeskAdmin(ModelAdmin):
                 request, "Choose filters first, then give them a name." if name else "Give the filter a name."
             )
             return back
-        kept: dict[str, Any] = {"query": query[:1000], "shared": request.POST.get("shared") == "on"}
+        values: dict[str, Any] = {"query": query[:1000], "shared": request.POST.get("shared") == "on"}
         try:
             with transaction.atomic():
                 SavedFilter.objects.update_or_create(
-                    owner=request.user, list_name=self.list_name, name=name, defaults=kept
+                    owner=request.user, list_name=self.list_name, name=name, defaults=values
                 )
-        except IntegrityError:  # the same name in the same moment: it is there now
+        except IntegrityError:  # saved under the same name at the same moment: it exists now
             pass
-        messages.success(request, f"Kept as «{name}».")
+        messages.success(request, f"Saved as «{name}».")
         return back
 
     @csrf_protect_m
     def remove_filter(self, request: HttpRequest, key: int) -> HttpResponse:
         if request.method != "POST" or not self.has_view_permission(request):
             raise PermissionDenied
-        kept = get_object_or_404(SavedFilter, pk=key, list_name=self.list_name, owner=request.user.pk)
-        kept.delete()
-        messages.success(request, f"«{kept.name}» is gone.")
+        saved_filter = get_object_or_404(SavedFilter, pk=key, list_name=self.list_name, owner=request.user.pk)
+        saved_filter.delete()
+        messages.success(request, f"«{saved_filter.name}» was removed.")
         return redirect(self._list_url())
 
     def _export_urls(self, request: HttpRequest, query: str) -> list[tuple[str, str]]:
@@ -212,18 +213,19 @@ class DeskAdmin(ModelAdmin):
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
 
     def rows_of(self, request: HttpRequest, query: str) -> QuerySet[Any]:
-        """The rows that the list shows with this query, in its order; for what acts on all of them."""
+        """The rows that the list shows with this query, in its order."""
         get, request.GET = request.GET, QueryDict(savable(QueryDict(query)))  # type: ignore[assignment]
         try:
-            shown: Any = self.get_changelist_instance(request)
+            change_list: Any = self.get_changelist_instance(request)
         finally:
             request.GET = get
-        rows: QuerySet[Any] = shown.queryset
+        rows: QuerySet[Any] = change_list.queryset
         return rows
 
 
-def savable(given: QueryDict) -> str:
-    kept = given.copy()
+def savable(params: QueryDict) -> str:
+    """The query string without the position in the list."""
+    saved = params.copy()
     for name in NOT_SAVED:
-        kept.pop(name, None)
-    return kept.urlencode()
+        saved.pop(name, None)
+    return saved.urlencode()

@@ -1,4 +1,4 @@
-"""Pages of a long list by key: each costs the same, however far down it lies and however long the list is."""
+"""Keyset pagination: each page costs the same, however long the list is and wherever the page lies."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from django.db.models.expressions import OrderBy
 
 @dataclass(frozen=True)
 class Key:
-    """A field that the list is ordered by. What is empty comes last; only the first key may be empty."""
+    """A field that the list is ordered by. NULL comes last; only the first key may be nullable."""
 
     name: str
     descending: bool = False
@@ -35,19 +35,20 @@ class Page:
 
 
 def keys_of(model: type[Model], ordering: Sequence[Any]) -> list[Key]:
-    """The keys of an ordering of Django; the primary key is appended, so that the order is total."""
+    """The keys of a Django ordering, with the primary key appended so that the order is total."""
     keys: list[Key] = []
     for term in ordering:
         if isinstance(term, OrderBy):
-            field_named: Any = term.expression
-            name, descending = field_named.name, term.descending
+            expression: Any = term.expression
+            name, descending = expression.name, term.descending
         else:
             name, descending = term.lstrip("-"), term.startswith("-")
         name = model._meta.pk.name if name == "pk" else name  # type: ignore[union-attr]  # every model has one
         try:
-            found = model._meta.get_field(name)
-            name = getattr(found, "attname", name)
-            nullable = bool(getattr(getattr(found, "output_field", found), "null", False))  # a generated field's own
+            model_field = model._meta.get_field(name)
+            name = getattr(model_field, "attname", name)
+            # A generated field says through its output field whether it is nullable
+            nullable = bool(getattr(getattr(model_field, "output_field", model_field), "null", False))
         except FieldDoesNotExist:
             nullable = False
         keys.append(Key(name, descending, nullable))
@@ -57,56 +58,54 @@ def keys_of(model: type[Model], ordering: Sequence[Any]) -> list[Key]:
 
 
 def page(rows: QuerySet[Any], keys: Sequence[Key], *, size: int, after: str = "", before: str = "") -> Page:
-    """The page after a cursor, or before one; a cursor that cannot be read gives the first page."""
+    """The page after or before a cursor; the first page if the cursor is not valid."""
     backwards = bool(before)
     cursor = before or after
     values = _values(cursor, keys, rows.model) if cursor else None
     backwards = backwards and values is not None
-    found: list[Any] = []
+    page_rows: list[Any] = []
     ordered = rows.order_by(*(key.order(backwards) for key in keys))
     for part in _parts(keys, values, backwards):
-        if len(found) <= size:
-            found += ordered.filter(part)[: size + 1 - len(found)]
-    more, found = len(found) > size, found[:size]
+        if len(page_rows) <= size:
+            page_rows += ordered.filter(part)[: size + 1 - len(page_rows)]
+    has_more, page_rows = len(page_rows) > size, page_rows[:size]
     if backwards:
-        found.reverse()
-    if not found:
+        page_rows.reverse()
+    if not page_rows:
         return Page([], keys=keys)
-    first, last = _cursor(found[0], keys), _cursor(found[-1], keys)
+    first, last = _cursor(page_rows[0], keys), _cursor(page_rows[-1], keys)
     if backwards:
-        return Page(found, next=last, previous=first if more else "", keys=keys)
-    return Page(found, next=last if more else "", previous=first if values is not None else "", keys=keys)
+        return Page(page_rows, next=last, previous=first if has_more else "", keys=keys)
+    return Page(page_rows, next=last if has_more else "", previous=first if values is not None else "", keys=keys)
 
 
 def cursor_of(row: Any, keys: Sequence[Key]) -> str:
-    """Where the row stands in the list, to go on from there."""
+    """The cursor of the row's position in the list."""
     return _cursor(row, keys)
 
 
 def _parts(keys: Sequence[Key], values: list[Any] | None, backwards: bool) -> list[Q]:
-    """The list in at most two ranges, each of which an index answers: rows with a first key, and those without."""
+    """The list as at most two ranges that an index can serve: rows with a value in the first key, and those without."""
     first = keys[0]
     if not first.nullable:
-        return [_beyond(keys, values, backwards) if values else Q()]
-    given, missing = Q(**{f"{first.name}__isnull": False}), Q(**{f"{first.name}__isnull": True})
+        return [_past(keys, values, backwards) if values else Q()]
+    present, missing = Q(**{f"{first.name}__isnull": False}), Q(**{f"{first.name}__isnull": True})
     if values is None:
-        return [given, missing]
+        return [present, missing]
     if values[0] is None:
-        rest = missing & _beyond(keys[1:], values[1:], backwards)
-        return [rest, given] if backwards else [rest]
-    rest = given & _beyond(keys, values, backwards)
+        rest = missing & _past(keys[1:], values[1:], backwards)
+        return [rest, present] if backwards else [rest]
+    rest = present & _past(keys, values, backwards)
     return [rest] if backwards else [rest, missing]
 
 
-def _beyond(keys: Sequence[Key], values: Sequence[Any], backwards: bool) -> Q:
+def _past(keys: Sequence[Key], values: Sequence[Any], backwards: bool) -> Q:
     key, value = keys[0], values[0]
     less = key.descending != backwards
     strictly = Q(**{f"{key.name}__{'lt' if less else 'gt'}": value})
     if len(keys) == 1:
         return strictly
-    return Q(**{f"{key.name}__{'lte' if less else 'gte'}": value}) & (
-        strictly | _beyond(keys[1:], values[1:], backwards)
-    )
+    return Q(**{f"{key.name}__{'lte' if less else 'gte'}": value}) & (strictly | _past(keys[1:], values[1:], backwards))
 
 
 def _cursor(row: Any, keys: Sequence[Key]) -> str:
@@ -114,7 +113,7 @@ def _cursor(row: Any, keys: Sequence[Key]) -> str:
 
 
 class _Exact(DjangoJSONEncoder):
-    """Django's encoder cuts microseconds off, and a cursor would then miss its row."""
+    """Keeps microseconds, which Django's encoder cuts off: the cursor would then miss its row."""
 
     def default(self, o: Any) -> Any:
         return o.isoformat() if isinstance(o, datetime | date) else super().default(o)
@@ -122,11 +121,14 @@ class _Exact(DjangoJSONEncoder):
 
 def _values(cursor: str, keys: Sequence[Key], model: type[Model]) -> list[Any] | None:
     try:
-        told = json.loads(cursor)
-        if not isinstance(told, list) or len(told) != len(keys):
+        parsed = json.loads(cursor)
+        if not isinstance(parsed, list) or len(parsed) != len(keys):
             return None
         fields: list[Any] = [model._meta.get_field(key.name) for key in keys]
-        values = [one if one is None else each.to_python(one) for each, one in zip(fields, told, strict=True)]
-    except Exception:  # whatever was typed into the address: then it is the first page
+        values = [
+            value if value is None else model_field.to_python(value)
+            for model_field, value in zip(fields, parsed, strict=True)
+        ]
+    except Exception:  # the cursor comes from the address and can be anything: show the first page
         return None
     return None if any(value is None for value in values[1:]) else values

@@ -1,7 +1,7 @@
-"""Verbs: what staff may do to a row, each with its permission, its form, a preview and its confirmation.
+"""Verbs: what staff can do to a row, each with its permission, its form, a preview and its confirmation.
 
-Rows are never edited in a form here. The service behind a verb decides; the page before it shows what will
-happen by letting it happen in a transaction that is undone.
+Staff never edit rows directly. The service behind a verb decides; its page previews the effect by running the
+service in a transaction that is rolled back.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,9 +34,9 @@ SEEN, STEP, LIST, REPLY = "seen", "step", "list", "reply"
 
 
 class VerbForm(forms.Form):
-    """The form of a verb. It may look at the row (`row`) and at who acts (`user`) to offer the right choices."""
+    """The form of a verb. It can use the row (`row`) and the user (`user`) to offer the right choices."""
 
-    replies_to: ClassVar[str] = ""  # the field into which a canned reply goes
+    replies_to: ClassVar[str] = ""  # the field into which a saved reply is inserted
 
     def __init__(self, *args: Any, row: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **{"label_suffix": "", **kwargs})
@@ -45,17 +45,17 @@ class VerbForm(forms.Form):
 
 
 def text_field(label: str = "Message to the customer", help_text: str = "Optional.", **kwargs: Any) -> forms.CharField:
-    """A field for words; how long they may be is said before they are lost."""
-    told: dict[str, Any] = {"widget": forms.Textarea(attrs={"rows": 4}), "max_length": 10_000, **kwargs}
-    return forms.CharField(label=label, help_text=help_text, **told)
+    """A text area of at most 10,000 characters, by default optional in its help text."""
+    options: dict[str, Any] = {"widget": forms.Textarea(attrs={"rows": 4}), "max_length": 10_000, **kwargs}
+    return forms.CharField(label=label, help_text=help_text, **options)
 
 
 @dataclass(frozen=True)
 class Verb:
-    """One thing that staff do to a row: who may, in which states, what is asked, and the service's call.
+    """An action on a row: its permission, the states that allow it, its form, and the service that it calls.
 
-    `key` is its keyboard shortcut. One that `decides` leads on to the next row of the queue; one that is
-    `sensitive` (money, terminations) asks for the second factor again; one `one_click` needs no page of its own.
+    `key` is its keyboard shortcut. A verb that `decides` leads on to the next row of the queue, a `sensitive` one
+    (money, terminations) asks for the second factor again, a `one_click` verb has no page of its own.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Verb:
 
 @dataclass
 class Preview:
-    """What a verb would do: the facts that change, the mails that go out, or why it would be refused."""
+    """What a verb would do: the facts that change and the mails that go out, or why it would be refused."""
 
     changes: list[tuple[str, str, str]] = field(default_factory=list)
     letters: list[tuple[OutgoingMessage, str]] = field(default_factory=list)
@@ -86,12 +86,12 @@ class Preview:
 
 
 class VerbAdmin(DeskAdmin):
-    """A read-only page with the row's verbs as buttons, shown only where they are legal and permitted."""
+    """A read-only page with the row's verbs as buttons: only those that its state and the user's permissions allow."""
 
     verbs: ClassVar[tuple[Verb, ...]] = ()
-    refusals: ClassVar[tuple[type[Exception], ...]] = ()  # what a person can mend in the form
-    illegal: ClassVar[tuple[type[Exception], ...]] = ()  # the row moved on meanwhile
-    replies_for: ClassVar[str] = ""  # which canned replies fit
+    refusals: ClassVar[tuple[type[Exception], ...]] = ()  # errors that a person can correct in the form
+    illegal: ClassVar[tuple[type[Exception], ...]] = ()  # errors because the row has changed state
+    replies_for: ClassVar[str] = ""  # which saved replies are offered, by CannedReply.used_for
     change_form_template = "desk/page.html"
 
     def get_urls(self) -> list[URLPattern]:
@@ -104,18 +104,18 @@ class VerbAdmin(DeskAdmin):
             *super().get_urls(),
         ]
 
-    # What an admin says about its rows
+    # What a subclass defines for its rows
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
-        """What the page shows beside the row itself."""
+        """The template context of the row's page and of the pages of its verbs."""
         return {"row": row}
 
     def facts(self, row: Any) -> dict[str, str]:
-        """What a verb may change, in words; the preview shows what differs afterwards."""
+        """What a verb can change, by label and as text; the preview shows those that differ afterwards."""
         return {"State": str(row.get_state_display())}
 
     def variables(self, row: Any) -> tuple[str, dict[str, str]]:
-        """The customer's language, and the values for canned replies in it."""
+        """The customer's language, and the variables of saved replies in that language."""
         return "en", {}
 
     def what_changed(self, row: Any, since: int) -> list[str]:
@@ -123,7 +123,7 @@ class VerbAdmin(DeskAdmin):
         return ["It was changed."]
 
     def waiting(self, rows: QuerySet[Any], user: User) -> QuerySet[Any]:
-        """Those of a list's rows that wait for this person, to go on with after a decision."""
+        """The rows of the list that wait for this user; the next one opens after a decision."""
         return rows.none()
 
     # The page of a row
@@ -135,40 +135,40 @@ class VerbAdmin(DeskAdmin):
         context = dict(extra_context or {})
         if row is not None and self.has_view_permission(request, row):
             assert isinstance(request.user, User)
-            kept = list_query(request)
+            query = list_query(request)
             context["verbs"] = [
-                (verb, self.verb_url(row, verb, kept)) for verb in self.verbs if verb.is_open_to(request.user, row)
+                (verb, self.verb_url(row, verb, query)) for verb in self.verbs if verb.is_open_to(request.user, row)
             ]
             context |= self.page_context(request, row)
-            context |= self._beside(request, row)
+            context |= self._navigation(request, row)
         return super().change_view(request, object_id, form_url, context)
 
-    def _beside(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+    def _navigation(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         assert isinstance(request.user, User)
-        kept = list_query(request)
+        query = list_query(request)
         now = timezone.now()
         return {
             "others_here": record_presence(page=self._page_name(row), person=request.user, now=now),
-            "presence_url": reverse(self._url("looking"), args=[row.pk]),
+            "presence_url": reverse(self._url_name("looking"), args=[row.pk]),
             "seen": newest_event(row),
-            "list_query": kept,
+            "list_query": query,
             "next_url": self._next_url(request, row),
-            "back_to_list": f"{self._list_url()}?{kept}" if kept else self._list_url(),
+            "back_to_list": f"{self._list_url()}?{query}" if query else self._list_url(),
         }
 
     def _page_name(self, row: Any) -> str:
         return f"{self.list_name}:{row.pk}"
 
-    def _url(self, what: str) -> str:
-        return f"admin:{self.opts.app_label}_{self.opts.model_name}_{what}"
+    def _url_name(self, view: str) -> str:
+        return f"admin:{self.opts.app_label}_{self.opts.model_name}_{view}"
 
-    def verb_url(self, row: Model, verb: Verb, kept: str = "") -> str:
-        address = reverse(self._url("verb"), args=[row.pk, verb.name])
-        return f"{address}?{filters(kept)}" if kept else address
+    def verb_url(self, row: Model, verb: Verb, query: str = "") -> str:
+        url = reverse(self._url_name("verb"), args=[row.pk, verb.name])
+        return f"{url}?{filters(query)}" if query else url
 
-    def page_url(self, row: Model, kept: str = "") -> str:
-        address = reverse(self._url("change"), args=[row.pk])
-        return f"{address}?{filters(kept)}" if kept else address
+    def page_url(self, row: Model, query: str = "") -> str:
+        url = reverse(self._url_name("change"), args=[row.pk])
+        return f"{url}?{filters(query)}" if query else url
 
     @csrf_protect_m
     def presence_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -193,30 +193,30 @@ class VerbAdmin(DeskAdmin):
         assert isinstance(request.user, User)
         if not chosen.is_open_to(request.user, row):
             since = _number(request.POST.get(SEEN, ""))
-            happened = self.what_changed(row, since) if since and newest_event(row) > since else []
-            closed = f"{row} is {row.get_state_display()}: {chosen.label.lower()} is not open to it now."
-            messages.error(request, " ".join([closed, *happened]))
+            changes = self.what_changed(row, since) if since and newest_event(row) > since else []
+            refusal = f"{row} is {row.get_state_display()}: {chosen.label.lower()} is not open to it now."
+            messages.error(request, " ".join([refusal, *changes]))
             return redirect(self.page_url(row, list_query(request)))
         if chosen.sensitive and not is_proven_recently(request, timezone.now()):
             return ask_for_proof(request)
-        posted = request.method == "POST"
-        form = chosen.form(*((request.POST, request.FILES) if posted else (None, None)), row=row, user=request.user)
-        if not posted:
+        is_post = request.method == "POST"
+        form = chosen.form(*((request.POST, request.FILES) if is_post else (None, None)), row=row, user=request.user)
+        if not is_post:
             form.initial = {**form.initial, **restored_input(request)}
             return self._verb_page(request, chosen, row, form)
         step = request.POST.get(STEP, "")
         if step == REPLY:
             form = self._with_reply(request, chosen, row)
             return self._verb_page(request, chosen, row, form, status=200)
-        valid = form.is_valid()
+        is_valid = form.is_valid()
         if step == "preview":
-            return self._verb_page(request, chosen, row, form, status=200 if valid else 422)
-        answer = self._run(request, chosen, row, form) if valid else None
-        return answer or self._verb_page(request, chosen, row, form, status=422)
+            return self._verb_page(request, chosen, row, form, status=200 if is_valid else 422)
+        response = self._run(request, chosen, row, form) if is_valid else None
+        return response or self._verb_page(request, chosen, row, form, status=422)
 
     def _row_and_verb(self, request: HttpRequest, object_id: str, verb: str) -> tuple[Any, Verb]:
         row: Any = self.get_object(request, object_id)
-        chosen = next((one for one in self.verbs if one.name == verb), None)
+        chosen = next((candidate for candidate in self.verbs if candidate.name == verb), None)
         if row is None or chosen is None:
             raise Http404
         assert isinstance(request.user, User)
@@ -226,47 +226,47 @@ class VerbAdmin(DeskAdmin):
 
     def _run(self, request: HttpRequest, verb: Verb, row: Any, form: VerbForm) -> HttpResponse | None:
         assert isinstance(request.user, User)
-        kept = list_query(request)
-        onward = self._next_url(request, row) if verb.decides else ""
+        query = list_query(request)
+        next_url = self._next_url(request, row) if verb.decides else ""
         try:
             since = _number(request.POST.get(SEEN, "")) if SEEN in request.POST else None
             if not self.perform(verb, row, request.user, form.cleaned_data, since):
                 return self._changed_meanwhile(request, verb, row, form, since or 0)
         except self.illegal as error:
-            messages.error(request, f"Nothing was changed: somebody was faster. {error}")
-            return redirect(self.page_url(row, kept))
+            messages.error(request, f"Nothing was changed: somebody else was faster. {error}")
+            return redirect(self.page_url(row, query))
         except self.refusals as error:
             form.add_error(None, str(error))
             return None
-        if onward:
-            told = '{}: {} This is the next in the queue. <a class="desk-link" href="{}">Back to {}</a>'
-            messages.success(request, format_html(told, str(row), verb.done, self.page_url(row, kept), str(row)))
-            return redirect(onward)
+        if next_url:
+            message = '{}: {} This is the next in the queue. <a class="desk-link" href="{}">Back to {}</a>'
+            messages.success(request, format_html(message, str(row), verb.done, self.page_url(row, query), str(row)))
+            return redirect(next_url)
         messages.success(request, f"{row}: {verb.done}")
-        return redirect(self.page_url(row, kept))
+        return redirect(self.page_url(row, query))
 
-    def perform(self, verb: Verb, row: Any, user: User, given: dict[str, Any], since: int | None) -> bool:
-        """Does it, on the locked row; False, and nothing was done, where the row changed after the event `since`."""
+    def perform(self, verb: Verb, row: Any, user: User, data: dict[str, Any], since: int | None) -> bool:
+        """Runs the verb on the locked row. Returns False, and does nothing, if the row changed after event `since`."""
         with transaction.atomic():
             type(row).objects.select_for_update(of=("self",)).filter(pk=row.pk).first()
             if since is not None and newest_event(row) > since:
                 return False
-            verb.run(row, user, given, timezone.now())
+            verb.run(row, user, data, timezone.now())
         return True
 
     def seen(self, row: Any) -> int:
-        """What to say as `since` of a row as it is now."""
+        """The value of `since` that stands for the row in its present state."""
         return newest_event(row)
 
     def _changed_meanwhile(
         self, request: HttpRequest, verb: Verb, row: Any, form: VerbForm, since: int
     ) -> HttpResponse:
-        """Somebody else was here since the page was opened: nothing is overwritten, nothing typed is lost."""
+        """The response when the row changed after the page was opened: nothing is overwritten, the input is kept."""
         fresh = self.get_object(request, str(row.pk))
         changes = self.what_changed(fresh, since)
         if not verb.is_open_to(request.user, fresh):
-            told = " ".join(changes)
-            messages.error(request, f"Nothing was changed: {fresh} is {fresh.get_state_display()} meanwhile. {told}")
+            what = " ".join(changes)
+            messages.error(request, f"Nothing was changed: {fresh} is {fresh.get_state_display()} meanwhile. {what}")
             return redirect(self.page_url(fresh, list_query(request)))
         return self._verb_page(request, verb, fresh, form, status=409, changed=changes)
 
@@ -280,7 +280,7 @@ class VerbAdmin(DeskAdmin):
         changed: Sequence[str] = (),
     ) -> HttpResponse:
         assert isinstance(request.user, User)
-        kept = list_query(request)
+        query = list_query(request)
         context = {
             **self.admin_site.each_context(request),
             **self.page_context(request, row),
@@ -288,22 +288,22 @@ class VerbAdmin(DeskAdmin):
             "opts": self.opts,
             "verb": verb,
             "form": form,
-            "back": self.page_url(row, kept),
-            "list_query": kept,
+            "back": self.page_url(row, query),
+            "list_query": query,
             "changed": changed,
             "seen": newest_event(row),
             "others_here": others_viewing(page=self._page_name(row), person=request.user, now=timezone.now()),
             "preview": self._preview(verb, row, request.user, form),
-            "preview_url": reverse(self._url("preview"), args=[row.pk, verb.name]),
+            "preview_url": reverse(self._url_name("preview"), args=[row.pk, verb.name]),
             "replies": self._replies(row) if form.replies_to else [],
         }
         return render(request, "desk/verb.html", context, status=status)
 
-    # What it would do
+    # Preview
 
     @csrf_protect_m
     def preview_view(self, request: HttpRequest, object_id: str, verb: str) -> HttpResponse:
-        """The preview alone, for the page's script while somebody types."""
+        """The preview alone, for the page's script while the user types."""
         row, chosen = self._row_and_verb(request, object_id, verb)
         if request.method != "POST" or not chosen.is_open_to(request.user, row):
             raise PermissionDenied
@@ -313,79 +313,80 @@ class VerbAdmin(DeskAdmin):
         return render(request, "desk/preview.html", {"preview": self._preview(chosen, row, request.user, form)})
 
     def _preview(self, verb: Verb, row: Any, user: User, form: VerbForm) -> Preview | None:
-        """None where what is typed is not enough to say."""
+        """The preview, or None if the form is not valid or takes a file."""
         if form.is_multipart():
             return None
         if not form.is_bound:
-            initial = {name: form.get_initial_for_field(each, name) for name, each in form.fields.items()}
+            initial = {name: form.get_initial_for_field(field, name) for name, field in form.fields.items()}
             form = verb.form({name: value for name, value in initial.items() if value is not None}, row=row, user=user)
-        return self._rehearsed(verb, row, user, form.cleaned_data) if form.is_valid() else None
+        return self._dry_run(verb, row, user, form.cleaned_data) if form.is_valid() else None
 
-    def _rehearsed(self, verb: Verb, row: Any, user: User, given: dict[str, Any]) -> Preview:
-        now, found = timezone.now(), Preview()
+    def _dry_run(self, verb: Verb, row: Any, user: User, data: dict[str, Any]) -> Preview:
+        """Runs the verb in a transaction that is rolled back, and returns what it did."""
+        now, preview = timezone.now(), Preview()
         before = self.facts(row)
         with transaction.atomic():
             try:
                 with transaction.atomic():
-                    verb.run(row, user, given, now)
+                    verb.run(row, user, data, now)
             except (*self.refusals, *self.illegal) as error:
-                found.refusal = str(error)
+                preview.refusal = str(error)
             else:
                 after = self.facts(type(row).objects.get(pk=row.pk))
-                found.changes = [(name, before.get(name, ""), told) for name, told in after.items()]
-                found.changes = [one for one in found.changes if one[1] != one[2]]
+                changes = [(label, before.get(label, ""), value) for label, value in after.items()]
+                preview.changes = [change for change in changes if change[1] != change[2]]
                 letters = OutgoingMessage.objects.filter(created_at=now)
-                found.letters = [(one, markdown_to_html(one.shown_text)) for one in letters]
+                preview.letters = [(letter, markdown_to_html(letter.shown_text)) for letter in letters]
             transaction.set_rollback(True)
-        return found
+        return preview
 
-    # Canned replies
+    # Saved replies
 
     def _replies(self, row: Any) -> list[tuple[CannedReply, str]]:
         language, values = self.variables(row)
-        fitting = CannedReply.objects.filter(used_for__in=("any", self.replies_for))
-        return [(one, one.told(language_for(language).partition("-")[0], values)) for one in fitting]
+        replies = CannedReply.objects.filter(used_for__in=("any", self.replies_for))
+        return [(reply, reply.told(language_for(language).partition("-")[0], values)) for reply in replies]
 
     def _with_reply(self, request: HttpRequest, verb: Verb, row: Any) -> VerbForm:
-        """The form with a canned reply below what was typed; for pages without the script."""
+        """The form with the chosen reply added below the text; for browsers without JavaScript."""
         data = request.POST.copy()
-        told = {str(reply.pk): text for reply, text in self._replies(row)}.get(data.get(REPLY, ""), "")
+        chosen = {str(reply.pk): text for reply, text in self._replies(row)}.get(data.get(REPLY, ""), "")
         name = verb.form.replies_to
-        data[name] = "\n\n".join(filter(None, (data.get(name, "").strip(), told)))
+        data[name] = "\n\n".join(filter(None, (data.get(name, "").strip(), chosen)))
         assert isinstance(request.user, User)
         return verb.form(data, row=row, user=request.user)
 
-    # The next one
+    # The next row of the queue
 
     def _next_url(self, request: HttpRequest, row: Any) -> str:
-        """The row of the same list that waits after this one, or else the first that waits; empty where none does."""
+        """The page of the next waiting row of the list, or of the first one; empty if no row waits."""
         assert isinstance(request.user, User)
-        kept = list_query(request)
-        rows = self.waiting(self.rows_of(request, kept), request.user).exclude(pk=row.pk)
+        query = list_query(request)
+        rows = self.waiting(self.rows_of(request, query), request.user).exclude(pk=row.pk)
         keys = keys_of(self.model, self.get_ordering(request))
         for after in (cursor_of(row, keys), ""):
-            if found := page(rows, keys, size=1, after=after).rows:
-                return self.page_url(found[0], kept)
+            if next_rows := page(rows, keys, size=1, after=after).rows:
+                return self.page_url(next_rows[0], query)
         return ""
 
 
 def list_query(request: HttpRequest) -> str:
-    """The filters of the list from which somebody came, carried from page to page."""
+    """The filters of the list from which the user came, passed on from page to page."""
     return savable(QueryDict(request.POST.get(LIST, "") or request.GET.get("_changelist_filters", "")))
 
 
-def filters(kept: str) -> str:
-    """As the admin itself names the list's filters in an address."""
-    told = QueryDict(mutable=True)
-    told["_changelist_filters"] = kept
-    return told.urlencode()
+def filters(query: str) -> str:
+    """The list's filters as a query string, under the parameter that Django's admin uses for them."""
+    params = QueryDict(mutable=True)
+    params["_changelist_filters"] = query
+    return params.urlencode()
 
 
 def newest_event(row: Any) -> int:
-    """The key of the newest line in the row's history; 0 where none is kept."""
+    """The key of the newest event in the row's history; 0 if it has no history."""
     events = getattr(row, "events", None)
     return (events.aggregate(newest=Max("pgh_id"))["newest"] or 0) if events is not None else 0
 
 
-def _number(told: str) -> int:
-    return int(told) if told.isdecimal() and len(told) < 19 else 0
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 19 else 0

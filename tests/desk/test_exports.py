@@ -43,7 +43,7 @@ def test_numbers_and_harmless_texts_stay_as_they_are():
 
 
 def test_every_row_of_the_filtered_list_and_no_other(monkeypatch):
-    monkeypatch.setattr(lists, "EXPORTED_AT_ONCE", 2)
+    monkeypatch.setattr(lists, "EXPORT_PAGE_SIZE", 2)
     rows = [cast.in_review(words="=HYPERLINK(1)") for _ in range(5)]
     gone = decline(request=cast.in_review(), by=cast.staff("support"), ground="duplicate", now=NOW)
     answer = at_desk(cast.staff("support")).get(reverse(EXPORT, args=["csv"]) + "?state__exact=in_review")
