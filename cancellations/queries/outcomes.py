@@ -1,7 +1,7 @@
 """What a request means for a subscription: its end date and its refund, by one function."""
 
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from moneyed import Money
 
@@ -13,7 +13,7 @@ from cancellations.models import (
     Kind,
     PolicyVersion,
 )
-from cancellations.rules.cooling_off import assess_cooling_off, cooling_off_is_over
+from cancellations.rules.cooling_off import assess_cooling_off, cooling_off_days, cooling_off_is_over, last_day
 from cancellations.rules.notice import NoticeAssessment, assess, assess_for_cause, assess_trial
 
 
@@ -128,7 +128,8 @@ def _cooling_off(subscription: Subscription, received_on: date, policy: PolicyVe
     return assess_cooling_off(
         received_on=received_on,
         started_on=subscription.started_on,
-        cooling_off_days=policy.cooling_off_days,
+        cooling_off_days=cooling_off_days(policy.cooling_off_days, subscription.account.country),
+        country=subscription.account.country,
         anchor=subscription.billing_anchor,
         interval=subscription.interval,
     )
@@ -137,7 +138,9 @@ def _cooling_off(subscription: Subscription, received_on: date, policy: PolicyVe
 def _too_late_to_cool_off(
     ordinary: NoticeAssessment, subscription: Subscription, policy: PolicyVersion
 ) -> NoticeAssessment:
-    last = subscription.started_on + timedelta(days=policy.cooling_off_days - 1)
+    country = subscription.account.country
+    days = cooling_off_days(policy.cooling_off_days, country)
+    last = last_day(started_on=subscription.started_on, days=days, country=country)
     received, *working = ordinary.steps
     return replace(ordinary, steps=(received, cooling_off_is_over(last), *working))
 

@@ -2,28 +2,62 @@
 
 from datetime import date
 
+import holidays
+
 from billing.rules.periods import Interval, next_billing_date
 from cancellations.rules.explanation import Step, step
+from cancellations.rules.jurisdictions import COOLING_OFF, EU
 from cancellations.rules.notice import NoticeAssessment, require_days, shifted
 
 
+def last_day(*, started_on: date, days: int, country: str) -> date:
+    """The last day on which a cooling-off cancellation counts, the whole day counting.
+
+    The day of the conclusion is not counted (Regulation (EEC, Euratom) 1182/71, article 3(1); Directive 2011/83/EU,
+    article 9(2)). In the EU and the EEA, a last day that is a Saturday, a Sunday or a public holiday of the country
+    moves to the next working day (article 3(4)); elsewhere, and where no country is known (""), it does not move.
+    `country` is ISO 3166-1 alpha-2. Raises ValueError for negative days and where the calendar ends.
+    """
+    require_days(days)
+    last = shifted(started_on, days)
+    if country.upper() not in EU:
+        return last
+    closed = _public_holidays(country.upper())
+    while last.weekday() >= 5 or last in closed:
+        last = shifted(last, 1)
+    return last
+
+
+def _public_holidays(country: str) -> holidays.HolidayBase | dict[date, str]:
+    try:
+        return holidays.country_holidays(country)
+    except NotImplementedError:  # no calendar of that country: weekends only
+        return {}
+
+
+def cooling_off_days(policy_days: int, country: str) -> int:
+    """The greater of the policy's days and those that the law of the country gives to consumers."""
+    statutory = COOLING_OFF.days if country.upper() in COOLING_OFF.countries | {"GB"} else 0
+    return max(policy_days, statutory)
+
+
 def assess_cooling_off(
-    *, received_on: date, started_on: date, cooling_off_days: int, anchor: date, interval: Interval
+    *, received_on: date, started_on: date, cooling_off_days: int, country: str, anchor: date, interval: Interval
 ) -> NoticeAssessment | None:
     """The assessment within the cooling-off days, or None once they are over: the subscription ends at once.
 
-    `deadline_on` is the last cooling-off day, which counts wholly. `effective_on` is the day of receipt.
+    `deadline_on` is the last cooling-off day, which counts wholly. `effective_on` is the day of receipt. With zero
+    days there is no such right.
     """
-    require_days(cooling_off_days)
-    last = shifted(started_on, cooling_off_days - 1)
-    if received_on > last:
+    last = last_day(started_on=started_on, days=cooling_off_days, country=country)
+    if cooling_off_days == 0 or received_on > last:
         return None
-    told = (
+    steps = (
         step("received", received_on=received_on),
         step("cooling_off", started_on=started_on, days=cooling_off_days, last=last),
         step("cooling_off_at_once"),
     )
-    return NoticeAssessment(next_billing_date(anchor, interval, received_on), last, True, received_on, told)
+    return NoticeAssessment(next_billing_date(anchor, interval, received_on), last, True, received_on, steps)
 
 
 def cooling_off_is_over(last: date) -> Step:

@@ -148,6 +148,7 @@ class CoolingOffRight:
     entry_label: str
     confirm_label: str
     identity: tuple[str, ...]
+    days: int  # counted from the day after the conclusion
     refund_days: int  # calendar days from the receipt of the declaration to the money's return
     summary: tuple[str, ...]
     sources: tuple[Source, ...]
@@ -158,6 +159,7 @@ COOLING_OFF = CoolingOffRight(
     entry_label="Withdraw from contract here",
     confirm_label="Confirm withdrawal",
     identity=("name", "account_number", "email"),
+    days=14,
     refund_days=14,
     summary=(
         "Within the cooling-off days you withdraw in two steps; we ask for name, contract and address only, and for "

@@ -38,12 +38,13 @@ def assess(
 ) -> NoticeAssessment:
     """Next billing date, notice deadline, whether it is met, and the effective date.
 
-    `notice_days` are whole days, the deadline day counting wholly. Raises ValueError for negative
+    `notice_days` are whole days, the deadline day counting wholly. Without notice the deadline is the day before the
+    next billing date, because what arrives on that date counts for the one after it. Raises ValueError for negative
     notice and where the calendar ends, TypeError for instants instead of dates.
     """
     require_days(notice_days)
     upcoming = next_billing_date(anchor, interval, received_on)
-    deadline = shifted(upcoming, -notice_days)
+    deadline = shifted(upcoming, -max(notice_days, 1))
     earliest = max(shifted(received_on, notice_days), shifted(received_on, 1), requested_end or date.min)
     effective = next_billing_date(anchor, interval, earliest - timedelta(days=1))
     on_time = received_on <= deadline
@@ -64,7 +65,7 @@ def assess_trial(
     That is so when the trial is over, when its notice is missed, or when a later end is wished for.
     """
     require_days(trial_notice_days)
-    deadline = shifted(trial_ends_on, -trial_notice_days)
+    deadline = shifted(trial_ends_on, -max(trial_notice_days, 1))
     wishes_later = requested_end is not None and requested_end > trial_ends_on
     if trial_ends_on <= received_on or received_on > deadline or wishes_later:
         return None

@@ -21,8 +21,8 @@ START = date(2026, 2, 1)
     ("received", "days", "within"),
     [
         (date(2026, 2, 1), 14, True),
-        (date(2026, 2, 14), 14, True),  # the last day counts wholly
-        (date(2026, 2, 15), 14, False),
+        (date(2026, 2, 15), 14, True),  # the first day is not counted, the last day counts wholly
+        (date(2026, 2, 16), 14, False),
         (date(2026, 1, 20), 14, True),  # before it starts
         (date(2026, 2, 1), 1, True),
         (date(2026, 2, 1), 0, False),
@@ -30,21 +30,21 @@ START = date(2026, 2, 1)
 )
 def test_the_cooling_off_days_run_from_the_start_and_the_last_counts(received, days, within):
     found = assess_cooling_off(
-        received_on=received, started_on=START, cooling_off_days=days, anchor=START, interval=MONTH
+        received_on=received, started_on=START, cooling_off_days=days, country="", anchor=START, interval=MONTH
     )
     assert (found is not None) == within
     if found is not None:
         assert (found.effective_on, found.on_time) == (received, True)
-        assert found.deadline_on == START + timedelta(days=days - 1)
+        assert found.deadline_on == START + timedelta(days=days)
 
 
 @given(st.integers(-30, 60), st.integers(0, 40))
 def test_cooling_off_is_open_just_where_the_rule_says(offset, days):
     received = START + timedelta(days=offset)
     found = assess_cooling_off(
-        received_on=received, started_on=START, cooling_off_days=days, anchor=START, interval=MONTH
+        received_on=received, started_on=START, cooling_off_days=days, country="", anchor=START, interval=MONTH
     )
-    assert (found is not None) == (received < START + timedelta(days=days))
+    assert (found is not None) == (days > 0 and received <= START + timedelta(days=days))
 
 
 def test_an_accepted_ground_ends_it_on_the_day_of_receipt():
@@ -72,7 +72,7 @@ class TestOutcomes:
         found = outcome(of, received_at=self.received_at, policy=policy, kind=Kind.COOLING_OFF)
         ordinary = outcome(of, received_at=self.received_at, policy=policy)
         assert (found.kind, found.at_once, found.effective_at) == (Kind.ORDINARY, False, ordinary.effective_at)
-        assert "The cooling-off days ended on 13 February 2025" in " ".join(found.assessment.explanation)
+        assert "The cooling-off days ended on 14 February 2025" in " ".join(found.assessment.explanation)
 
     def test_a_ground_that_nobody_accepted_gives_the_ordinary_date(self):
         of, policy = cast.subscription(), cast.policy()
