@@ -1,4 +1,4 @@
-"""Our own addresses: who we are on the way out, and how a reply finds its way back to what it answers."""
+"""Our own addresses: the senders we use, and signed reply addresses that link a reply to a reference."""
 
 import re
 from email.utils import parseaddr
@@ -8,16 +8,16 @@ from django.conf import settings
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 SALT = "messaging.reply"
-MARKS = 16  # of 5 bits each; nobody guesses 80 bits by mail
+SIGNATURE_CHARACTERS = 16  # of 5 bits each: 80 bits cannot be guessed by mail
 TOKEN = re.compile(r"([a-z]{2})([a-z0-9]{8})-([a-z0-9]{16})")
 OUR_ID = re.compile(r"<?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})@([^>\s]+)>?", re.IGNORECASE)
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 
 
 def reply_address(reference: str) -> str:
-    """The address to which a reply about the reference goes; empty where the settings name none.
+    """Returns the reply address for the reference; empty if REPLY_ADDRESS is not set.
 
-    It is signed: a reference alone, which stands in subjects and on paper, does not make one.
+    It is signed, because references appear in subjects and on paper: knowing one must not be enough.
     """
     parts = re.fullmatch(r"([A-Z]{2})-(\w{4})-(\w{4})", reference)
     if not settings.REPLY_ADDRESS or parts is None:
@@ -27,30 +27,30 @@ def reply_address(reference: str) -> str:
 
 
 def reference_in(address: str) -> str:
-    """The reference of a reply address of ours; empty for any other address, and for one whose sign is wrong."""
-    before, _, behind = str(settings.REPLY_ADDRESS).lower().partition("{token}")
-    told = address.strip().lower()
-    if not behind or not (told.startswith(before) and told.endswith(behind)):
+    """Returns the reference in a reply address of ours; empty for other addresses and wrong signatures."""
+    prefix, _, suffix = str(settings.REPLY_ADDRESS).lower().partition("{token}")
+    address = address.strip().lower()
+    if not suffix or not (address.startswith(prefix) and address.endswith(suffix)):
         return ""
-    found = TOKEN.fullmatch(told[len(before) : len(told) - len(behind)])
-    if found is None:
+    match = TOKEN.fullmatch(address[len(prefix) : len(address) - len(suffix)])
+    if match is None:
         return ""
-    kind, rest, sign = found.groups()
-    genuine = constant_time_compare(sign, _sign(kind + rest))
-    return f"{kind}-{rest[:4]}-{rest[4:]}".upper() if genuine else ""
+    kind, rest, signature = match.groups()
+    is_genuine = constant_time_compare(signature, _sign(kind + rest))
+    return f"{kind}-{rest[:4]}-{rest[4:]}".upper() if is_genuine else ""
 
 
 def our_message(message_id: str) -> UUID | None:
-    """The key of the message of ours with this Message-ID, whose 122 random bits nobody guesses; None otherwise."""
-    found = OUR_ID.fullmatch(message_id.strip())
-    return UUID(found[1]) if found and found[2].lower() == _domain(settings.DEFAULT_FROM_EMAIL) else None
+    """Returns the primary key of our message with this Message-ID; None if the ID is not one of ours."""
+    match = OUR_ID.fullmatch(message_id.strip())
+    return UUID(match[1]) if match and match[2].lower() == _domain(settings.DEFAULT_FROM_EMAIL) else None
 
 
 def is_ours(address: str) -> bool:
-    """Whether it is an address from which the portal writes, or at which it reads."""
-    told = address.strip().lower()
-    own = {parseaddr(one)[1].lower() for one in (settings.DEFAULT_FROM_EMAIL, settings.SUPPORT_EMAIL)}
-    return told in own or bool(reference_in(told))
+    """Whether the portal sends from this address, or reads mail at it."""
+    address = address.strip().lower()
+    own = {parseaddr(setting)[1].lower() for setting in (settings.DEFAULT_FROM_EMAIL, settings.SUPPORT_EMAIL)}
+    return address in own or bool(reference_in(address))
 
 
 def _domain(address: str) -> str:
@@ -59,4 +59,4 @@ def _domain(address: str) -> str:
 
 def _sign(plain: str) -> str:
     digest = salted_hmac(SALT, plain, algorithm="sha256").digest()
-    return "".join(ALPHABET[byte % 32] for byte in digest[:MARKS])
+    return "".join(ALPHABET[byte % 32] for byte in digest[:SIGNATURE_CHARACTERS])

@@ -1,18 +1,18 @@
-"""How long a worker's run has lasted: the time that it has come to, and whether another should go on."""
+"""A worker's run: the current time within it, and whether its time is up."""
 
 import time
 from datetime import datetime, timedelta
 
 
 class Run:
-    """A run that began at `now`, and ends by itself, so that the workers' time limit cuts none off in the middle."""
+    """A run that began at `now` and should end after `seconds`, well before the workers' time limit kills it."""
 
     def __init__(self, now: datetime, *, seconds: int) -> None:
         self._began, self._seconds, self._started = now, seconds, time.monotonic()
 
     @property
     def now(self) -> datetime:
-        """The time that it has come to, in whole seconds."""
+        """The current time, counted from `now` in whole seconds."""
         return self._began + timedelta(seconds=int(time.monotonic() - self._started))
 
     @property

@@ -1,4 +1,4 @@
-"""Secrets that lie in the database: encrypted with a key that is not in it, so that a copy of it alone opens none."""
+"""Encryption of secrets in the database. The key is not stored there, so a copy of the database reveals none."""
 
 from base64 import urlsafe_b64encode
 from hashlib import sha256
@@ -11,7 +11,7 @@ __all__ = ["InvalidToken", "box"]
 
 
 def box(use: str) -> MultiFernet:
-    """What encrypts and decrypts for this use: by SECRET_KEY, and decrypts by its fallbacks."""
+    """Returns the cipher for this use. Encrypts with SECRET_KEY; decrypts with it and with its fallbacks."""
     keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
     digests = (sha256(use.encode() + force_bytes(key)).digest() for key in keys)
     return MultiFernet([Fernet(urlsafe_b64encode(digest)) for digest in digests])

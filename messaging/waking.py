@@ -1,4 +1,4 @@
-"""Telling the workers that there is something due. Only ever a hint: they look by themselves as well."""
+"""Notifies workers that rows are due. Only a hint: workers also check on a schedule."""
 
 import logging
 import time
@@ -14,10 +14,10 @@ _silent_until = 0.0
 
 
 def wake(task: str) -> None:
-    """Wakes a worker once the current transaction is committed.
+    """Sends the task to a worker once the current transaction is committed.
 
-    A broker that is down delays nobody: the failure is logged, and for some seconds no further attempt
-    is made by this process.
+    If the broker is down, the failure is logged and this process does not try again for PAUSE_SECONDS, so that
+    requests are not delayed.
     """
     transaction.on_commit(lambda: _send(task), robust=True)
 
@@ -27,9 +27,9 @@ def _send(task: str) -> None:
     if time.monotonic() < _silent_until:
         return
     try:
-        connection = current_app.connection_for_write(transport_options=PATIENCE)  # equal ones share a pool
+        connection = current_app.connection_for_write(transport_options=PATIENCE)  # equal connections share a pool
         with producers[connection].acquire(block=True, timeout=1) as producer:
             current_app.send_task(task, producer=producer, retry=False, ignore_result=True, expires=30)
-    except Exception as error:  # whatever the broker's client raises: the next tick of beat finds the row
+    except Exception as error:  # whatever the client raises: the row is picked up at the next scheduled run
         _silent_until = time.monotonic() + PAUSE_SECONDS
-        log.warning("The broker cannot be reached (%s); %s waits for the next tick.", error, task)
+        log.warning("The broker cannot be reached (%s); %s waits for the next scheduled run.", error, task)

@@ -1,4 +1,4 @@
-"""Days, instants and sums in the reader's manner: that of the language which is active."""
+"""Dates, times, amounts and country names as text in the active language."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,46 +14,46 @@ from moneyed import Money
 
 
 def language_for(tag: str) -> str:
-    """The portal's language nearest to a language tag (BCP 47) such as «de-AT»; its own language where none is."""
+    """Returns the portal's language for a tag (BCP 47) such as «de-AT»; the default language if there is none."""
     base = tag.replace("_", "-").lower().partition("-")[0]
     return next((code for code, _ in settings.LANGUAGES if code.partition("-")[0] == base), settings.LANGUAGE_CODE)
 
 
 @contextmanager
-def reading(tag: str) -> Iterator[None]:
-    """Speaks the language of somebody who reads later: of a mail, of a receipt."""
+def use_language(tag: str) -> Iterator[None]:
+    """Activates the language of the reader of a mail or receipt, who is not the current visitor."""
     with translation.override(language_for(tag)):
         yield
 
 
 def active_language() -> str:
-    """The active language as a tag without a region, such as «de»: the name of the folder that holds its mails."""
+    """Returns the active language without a region, such as «de»; mail templates lie in a folder of this name."""
     return (translation.get_language() or settings.LANGUAGE_CODE).partition("-")[0]
 
 
 def day_words(day: date | None) -> str:
-    """Like «28 February 2026»; empty for none."""
+    """Returns, for example, «28 February 2026»; empty for None."""
     return format_date(day, "long", _locale()) if day else ""
 
 
 def long_day_words(day: date | None) -> str:
-    """Like «Saturday, 28 February 2026»; empty for none."""
+    """Returns, for example, «Saturday, 28 February 2026»; empty for None."""
     return format_date(day, "full", _locale()) if day else ""
 
 
 def instant_words(instant: datetime, zone: str) -> str:
-    """Like «12 February 2026, 14:07:31 (Europe/Berlin)», told in the named zone."""
+    """Returns, for example, «12 February 2026, 14:07:31 (Europe/Berlin)», the local time of the zone."""
     local = instant.astimezone(ZoneInfo(zone))
     return f"{day_words(local.date())}, {local:%H:%M:%S} ({zone.replace('_', ' ')})"
 
 
 def money_words(money: Money | None) -> str:
-    """The sum with its currency, in as many decimals as the currency has; empty for none."""
+    """Returns the amount with its currency and the currency's number of decimals; empty for None."""
     return format_currency(money.amount, money.currency.code, locale=_locale()) if money is not None else ""
 
 
 def country_names(codes: Iterable[str]) -> dict[str, str]:
-    """The names of countries by their codes (ISO 3166-1)."""
+    """Maps country codes (ISO 3166-1) to names."""
     return {code: _locale().territories.get(code, code) for code in codes}
 
 
@@ -61,5 +61,5 @@ def _locale() -> Locale:
     tag = translation.get_language() or settings.LANGUAGE_CODE
     try:
         return Locale.parse(translation.to_locale(tag))
-    except UnknownLocaleError:  # a region that only pseudo-locales have
+    except UnknownLocaleError:  # a pseudo-locale's region, as in tests
         return Locale.parse(tag.partition("-")[0])

@@ -345,7 +345,7 @@ class VerbAdmin(DeskAdmin):
     def _replies(self, row: Any) -> list[tuple[CannedReply, str]]:
         language, values = self.variables(row)
         replies = CannedReply.objects.filter(used_for__in=("any", self.replies_for))
-        return [(reply, reply.told(language_for(language).partition("-")[0], values)) for reply in replies]
+        return [(reply, reply.text_for(language_for(language).partition("-")[0], values)) for reply in replies]
 
     def _with_reply(self, request: HttpRequest, verb: Verb, row: Any) -> VerbForm:
         """The form with the chosen reply added below the text; for browsers without JavaScript."""

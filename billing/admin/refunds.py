@@ -22,7 +22,7 @@ from billing.queries import payments_with_returned, quote, quoted_total
 from billing.rules.periods import local_date
 from billing.services.common import RefundRefused
 from messaging.models import OutgoingMessage
-from messaging.wording import day_words, money_words, reading
+from messaging.wording import day_words, money_words, use_language
 
 S = RefundState
 
@@ -127,7 +127,7 @@ class RefundAdmin(VerbAdmin):
         }
 
     def variables(self, row: Refund) -> tuple[str, dict[str, str]]:
-        with reading(row.language):
+        with use_language(row.language):
             return row.language, {
                 "name": row.account.name,
                 "reference": row.about or row.reference,

@@ -8,7 +8,7 @@ from django.utils.translation import gettext
 from billing.models import Refund, RefundLine
 from billing.models.states import IllegalTransition, RefundState
 from messaging.services.outbox import queue_message
-from messaging.wording import day_words, money_words, reading
+from messaging.wording import day_words, money_words, use_language
 
 
 class RefundRefused(Exception):
@@ -48,7 +48,7 @@ def save_guarded(refund: Refund) -> None:
 
 def notify_customer(refund: Refund, kind: str, now: datetime) -> None:
     """Queues the message of this kind to the customer, with the amount and its breakdown."""
-    with reading(refund.language):
+    with use_language(refund.language):
         _queue(refund, kind, now)
 
 

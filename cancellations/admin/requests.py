@@ -39,7 +39,7 @@ from cancellations.queries.outcomes import difference_since
 from cancellations.queries.requests import declared, failed_letters
 from cancellations.rules.date_line import points
 from cancellations.services.common import RequestRefused
-from messaging.wording import day_words, reading
+from messaging.wording import day_words, use_language
 
 S = RequestState
 
@@ -169,7 +169,7 @@ class CancellationRequestAdmin(BulkActions, FilesAdmin, VerbAdmin):
         return told
 
     def variables(self, row: CancellationRequest) -> tuple[str, dict[str, str]]:
-        with reading(row.language):
+        with use_language(row.language):
             return row.language, {
                 "name": row.account.name if row.account else row.name_given,
                 "reference": row.declaration,

@@ -13,14 +13,14 @@ from messaging.inbound.quoting import own_words
 from messaging.models import IncomingMessage
 from messaging.outbound.rendering import Value
 from messaging.services.outbox import queue_message
-from messaging.wording import instant_words, reading
+from messaging.wording import instant_words, use_language
 
 QUOTED_LINES = 40
 
 
 def send_too_large(mail: IncomingMessage, conversation: Conversation, *, now: datetime) -> None:
     """Answers a mail of which we kept only the beginning."""
-    with reading(conversation.language):
+    with use_language(conversation.language):
         context: dict[str, Value] = {
             "subject_told": mail.subject,
             "size": _megabytes(mail.size),
@@ -43,7 +43,7 @@ def send_written(
     kind: str, conversation: Conversation, words: str, *, now: datetime, answers: IncomingMessage | None = None
 ) -> None:
     """Queues what somebody of staff wrote: an answer to a mail, or a question about a request."""
-    with reading(conversation.language):
+    with use_language(conversation.language):
         quoted = own_words(answers.text)[0].split("\n")[:QUOTED_LINES] if answers else []
         context: dict[str, Value] = {
             "words": words,

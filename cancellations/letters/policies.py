@@ -12,12 +12,12 @@ from cancellations.models import (
 from cancellations.queries.policies import published_versions
 from messaging.outbound.rendering import Value
 from messaging.services.outbox import queue_message
-from messaging.wording import instant_words, reading
+from messaging.wording import instant_words, use_language
 
 
 def send_policy_letter(version: PolicyVersion, account: Account, *, now: datetime) -> None:
     """Queues the announcement of a new policy version to an account holder."""
-    with reading(account.language):
+    with use_language(account.language):
         _send_policy_letter(version, account, now)
 
 

@@ -20,7 +20,7 @@ from cancellations.wording.explanation import sentences
 from messaging.models import IncomingMessage
 from messaging.outbound.rendering import Value
 from messaging.services.outbox import queue_message
-from messaging.wording import day_words, instant_words, reading
+from messaging.wording import day_words, instant_words, use_language
 
 PROVING = {"prove_address", "follow_link"}  # whoever reads these proves the address: wiped once sent
 
@@ -37,7 +37,7 @@ def send_letter(
 
     `answers` is the mail to which it replies.
     """
-    with reading(request.language):
+    with use_language(request.language):
         context = _context(request, parts or [request])
         if kind == "follow_link":
             context |= {"code": follow_code(request.declaration, request.email_given, now)}

@@ -11,12 +11,12 @@ from cancellations.models import (
 )
 from messaging.outbound.rendering import Value
 from messaging.services.outbox import queue_message
-from messaging.wording import day_words, instant_words, reading
+from messaging.wording import day_words, instant_words, use_language
 
 
 def send_termination_letter(kind: str, termination: Termination, *, now: datetime) -> None:
     """Queues the letter of a termination, or of its reversal, with ground and appeal address."""
-    with reading(termination.account.language):
+    with use_language(termination.account.language):
         _send_termination_letter(kind, termination, now)
 
 

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from messaging.wording import reading
+from messaging.wording import use_language
 
 TEMPLATE = Path(__file__).with_name("receipt.typ")
 FONTS = Path(__file__).with_name("fonts")
@@ -77,7 +77,7 @@ def receipt_pdf(content: str, *, number: int, seal: str, issued: datetime) -> by
 
 
 def _compile(content: str, number: int, seal: str, issued: datetime, standards: Any) -> bytes:
-    with reading(json.loads(content).get("language", "en")):
+    with use_language(json.loads(content).get("language", "en")):
         labels = {name: str(words) for name, words in LABELS.items()}
     told = {
         "content": content,

@@ -26,8 +26,8 @@ from messaging.inbound.quoting import own_words
 from messaging.inbound.sorting import report_of
 from messaging.models import IncomingMessage, OutgoingMessage, ReadState, Sort
 from messaging.runs import Run
-from messaging.services.inbox import MOST_ATTEMPTS, claim_waiting, earlier_twin, take_apart
-from messaging.services.outbox import note_bounce
+from messaging.services.inbox import MOST_ATTEMPTS, claim_waiting, earlier_copy, parse_into_row
+from messaging.services.outbox import record_bounce
 from messaging.waking import wake
 from messaging.wording import language_for
 
@@ -58,7 +58,7 @@ def _read(message: IncomingMessage, now: datetime) -> None:
             row = IncomingMessage.objects.select_for_update().get(pk=message.pk)
             if row.state == ReadState.WAITING:
                 row.state = ReadState.READ
-                _take_in(row, take_apart(row), now)
+                _take_in(row, parse_into_row(row), now)
                 row.save()
     except OperationalError:
         raise  # the database's trouble, not the mail's: it is read later
@@ -71,10 +71,10 @@ def _read(message: IncomingMessage, now: datetime) -> None:
 
 
 def _take_in(row: IncomingMessage, mail: Mail, now: datetime) -> None:
-    twin = earlier_twin(row)
-    if twin is not None:
-        row.state, row.duplicate_of = ReadState.DUPLICATE, twin
-        row.about, row.thread, row.outcome = twin.about, twin.thread, "It had come before."
+    original = earlier_copy(row)
+    if original is not None:
+        row.state, row.duplicate_of = ReadState.DUPLICATE, original
+        row.about, row.thread, row.outcome = original.about, original.thread, "It had come before."
     elif row.sort == Sort.BOUNCE:
         _take_report(row, mail, now)
     elif row.sort == Sort.OWN:
@@ -88,7 +88,7 @@ def _take_report(row: IncomingMessage, mail: Mail, now: datetime) -> None:
     if report is None or not report.failed:
         row.outcome = "A report that changes nothing, such as of a delay."
         return
-    message = note_bounce(message_id=report.message_id, recipient=report.recipient, words=report.words, now=now)
+    message = record_bounce(message_id=report.message_id, recipient=report.recipient, words=report.words, now=now)
     if message is None:
         row.outcome = "It is about no message of ours."
         return
@@ -232,7 +232,7 @@ def _keep_aside(message: IncomingMessage, error: Exception, now: datetime, *, wi
         if row.state != ReadState.WAITING:
             return
         if with_words:
-            take_apart(row)
+            parse_into_row(row)
         row.state, row.last_error = ReadState.SET_ASIDE, f"{type(error).__name__}: {error}".replace("\x00", "")[:2000]
         row.outcome = "It could not be read. A person has to look at it."
         _converse(row, Todo.NOT_UNDERSTOOD, None, now)

@@ -11,12 +11,12 @@ from cancellations.models import CancellationRequest, Receipt
 from cancellations.receipts.pdf import receipt_pdf
 from cancellations.receipts.seal import FIRST, canonical, seal_of
 from cancellations.wording.explanation import sentences
-from messaging.wording import active_language, day_words, instant_words, reading
+from messaging.wording import active_language, day_words, instant_words, use_language
 
 
 def issue_receipt(request: CancellationRequest, parts: Sequence[CancellationRequest], now: datetime) -> Receipt:
     """Seals what was declared, when it was received, and the end dates with their working. Once a declaration."""
-    with reading(request.language):
+    with use_language(request.language):
         content = canonical(_content(request, parts))
     receipt = Receipt.objects.create(request=request, declaration=request.declaration, issued_at=now, content=content)
     receipt.refresh_from_db(fields=["number", "previous_seal", "seal"])

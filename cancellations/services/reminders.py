@@ -21,8 +21,8 @@ from cancellations.queries.requests import overdue_requests
 from messaging.models import NOT_ARRIVED, Mailbox, OutgoingMessage
 from messaging.outbound.rendering import Value
 from messaging.services.outbox import queue_message
-from messaging.services.webhooks import disable, failing_endpoints, warned
-from messaging.wording import day_words, instant_words, reading
+from messaging.services.webhooks import disable, failing_endpoints, record_warning
+from messaging.wording import day_words, instant_words, use_language
 
 REQUESTS, REFUNDS = "schedule_request", "approve_refund"
 MOST = 50
@@ -32,7 +32,7 @@ Item = tuple[str, str, str]  # what it is and since when, what is to be done, it
 
 def remind(*, now: datetime) -> int:
     """Writes what is due of digests and of overdue items; returns how many messages. Nothing is written twice."""
-    with reading(settings.LANGUAGE_CODE):
+    with use_language(settings.LANGUAGE_CODE):
         return _digest(now) + _overdue(now) + _webhooks(now)
 
 
@@ -149,7 +149,7 @@ def _webhook(key: UUID, now: datetime) -> int:
         elif endpoint.warned_at is not None or now < since + WARNED_AFTER:
             return 0
         else:
-            warned(endpoint=endpoint, now=now)
+            record_warning(endpoint=endpoint, now=now)
         last = endpoint.deliveries.exclude(last_error="").order_by("-last_tried_at").first()
         context: dict[str, Value] = {
             "name": endpoint.name,

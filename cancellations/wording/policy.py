@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from cancellations.models import PolicyVersion
 from messaging.outbound.rendering import markdown_to_html
-from messaging.wording import reading
+from messaging.wording import use_language
 
 FIRST_TEXT = Path(__file__).with_name("first_policy.md")  # what a new version starts from
 DAY_FIGURES = {
@@ -42,7 +42,7 @@ def plain(version: PolicyVersion) -> str:
     A policy is binding in one language, the portal's own, and so are its figures in whatever frame it stands.
     """
     text = version.text.replace("{brand}", settings.BRAND_NAME).replace("{support_email}", settings.SUPPORT_EMAIL)
-    with reading(settings.LANGUAGE_CODE):
+    with use_language(settings.LANGUAGE_CODE):
         for name, words in figures(version).items():
             text = text.replace("{" + name + "}", words)
     return text

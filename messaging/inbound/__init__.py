@@ -1,1 +1,1 @@
-"""Mail that comes in: reading mailboxes, taking mail apart, and who or what sent it."""
+"""Incoming mail: reads mailboxes, parses mail, and sorts it by sender."""

@@ -1,4 +1,4 @@
-"""Reading a folder of a mail server by IMAP (RFC 9051): what is new, with the server's time of arrival."""
+"""Reads new messages from a folder over IMAP (RFC 9051), with the server's time of arrival."""
 
 import imaplib
 import re
@@ -24,7 +24,7 @@ ARRIVED = re.compile(rb'\bINTERNALDATE "([^"]+)"')
 
 @dataclass(frozen=True)
 class Source:
-    """Where to read. `name` says so without the password."""
+    """A mailbox to read: server, user, folder and credentials. `name` identifies it without the password."""
 
     host: str
     port: int
@@ -42,7 +42,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Listed:
-    """A message of the folder, before it is fetched."""
+    """Size and time of arrival of a message that is not fetched yet."""
 
     uid: int
     size: int
@@ -50,71 +50,71 @@ class Listed:
 
 
 def source_of(url: str) -> Source:
-    """Reads `imaps://user:password@host:993/INBOX`, or `imap://…` with STARTTLS. Raises ValueError.
+    """Parses `imaps://user:password@host:993/INBOX`, or `imap://…` for STARTTLS. Raises ValueError.
 
-    On this machine itself (localhost), and with `?tls=off`, `imap://` is not encrypted. With `?token_file=…` the
-    file's content is an OAuth 2.0 access token (XOAUTH2), read anew each time.
+    `imap://` is not encrypted on localhost and with `?tls=off`. `?token_file=…` names a file with an OAuth 2.0
+    access token (XOAUTH2), which is read at each connection.
     """
-    told = urlsplit(url)
-    options = {name: values[-1] for name, values in parse_qs(told.query).items()}
-    if told.scheme not in ("imap", "imaps") or not told.hostname or not told.username:
-        raise ValueError("A mailbox looks like imaps://user:password@host/INBOX, each part percent-encoded.")
-    plain = told.scheme == "imap" and (told.hostname in LOOPBACK or options.get("tls") == "off")
+    parts = urlsplit(url)
+    options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    if parts.scheme not in ("imap", "imaps") or not parts.hostname or not parts.username:
+        raise ValueError("Write a mailbox as imaps://user:password@host/INBOX, with each part percent-encoded.")
+    is_plain = parts.scheme == "imap" and (parts.hostname in LOOPBACK or options.get("tls") == "off")
     return Source(
-        host=told.hostname,
-        port=told.port or (993 if told.scheme == "imaps" else 143),
-        user=unquote(told.username),
-        password=unquote(told.password or ""),
-        folder=unquote(told.path.strip("/")) or "INBOX",
-        encryption="none" if plain else "tls" if told.scheme == "imaps" else "starttls",
+        host=parts.hostname,
+        port=parts.port or (993 if parts.scheme == "imaps" else 143),
+        user=unquote(parts.username),
+        password=unquote(parts.password or ""),
+        folder=unquote(parts.path.strip("/")) or "INBOX",
+        encryption="none" if is_plain else "tls" if parts.scheme == "imaps" else "starttls",
         token_file=options.get("token_file", ""),
     )
 
 
 class Folder:
-    """An open folder, read only: nothing is marked as seen, moved or removed."""
+    """An open folder, read-only: no message is marked as seen, moved or removed."""
 
     def __init__(self, box: BaseMailBox, name: str) -> None:
         self._box = box
         box.folder.set(name, readonly=True)
-        told = box.client.response("UIDVALIDITY")[1]
-        self.uid_validity = int(told[0]) if told and told[0] else 0
+        values = box.client.response("UIDVALIDITY")[1]
+        self.uid_validity = int(values[0]) if values and values[0] else 0
 
     def after(self, uid: int) -> list[int]:
-        """The UIDs of what is newer, in order."""
-        found = [int(one) for one in self._box.uids(f"UID {uid + 1}:*")]
-        return sorted(one for one in found if one > uid)  # «n:*» always names the last message
+        """Returns the UIDs greater than `uid`, in order."""
+        matches = [int(match) for match in self._box.uids(f"UID {uid + 1}:*")]
+        return sorted(match for match in matches if match > uid)  # «n:*» always includes the last message
 
     def listed(self, uids: list[int]) -> Iterator[Listed]:
-        """Size and time of arrival of each that is still there."""
+        """Yields size and time of arrival of each message that is still there."""
         for start in range(0, len(uids), AT_ONCE):
-            wanted = ",".join(str(uid) for uid in uids[start : start + AT_ONCE])
-            for line in self._fetch(wanted, "(UID INTERNALDATE RFC822.SIZE)"):
-                told = b" ".join(line) if isinstance(line, tuple) else line or b""
-                uid, size, arrived = UID.search(told), SIZE.search(told), ARRIVED.search(told)
+            batch = ",".join(str(uid) for uid in uids[start : start + AT_ONCE])
+            for line in self._fetch(batch, "(UID INTERNALDATE RFC822.SIZE)"):
+                data = b" ".join(line) if isinstance(line, tuple) else line or b""
+                uid, size, arrived = UID.search(data), SIZE.search(data), ARRIVED.search(data)
                 if uid and size and arrived:
                     at = datetime.strptime(arrived[1].decode().strip(), "%d-%b-%Y %H:%M:%S %z")
                     yield Listed(int(uid[1]), int(size[1]), at)
 
     def content(self, uid: int, most: int | None = None) -> bytes | None:
-        """The message as it came, or its first bytes; None where it is gone."""
+        """Returns the raw message, or its first `most` bytes; None if it is gone."""
         part = "BODY.PEEK[]" if most is None else f"BODY.PEEK[]<0.{most}>"
         for line in self._fetch(str(uid), f"({part})"):
             if isinstance(line, tuple) and len(line) > 1:
                 return bytes(line[1])
         return None
 
-    def _fetch(self, uids: str, what: str) -> list[bytes | tuple[bytes, bytes] | None]:
-        status, lines = self._box.client.uid("FETCH", uids, what)
+    def _fetch(self, uids: str, items: str) -> list[bytes | tuple[bytes, bytes] | None]:
+        status, lines = self._box.client.uid("FETCH", uids, items)
         if status != "OK":
             raise imaplib.IMAP4.error(f"FETCH of {uids}: {lines!r}"[:500])
         return list(lines)
 
 
 @contextmanager
-def opened(source: Source) -> Iterator[Folder]:
-    """Signs in and opens the folder. Raises what TROUBLE names."""
-    box = _connected(source)
+def open_folder(source: Source) -> Iterator[Folder]:
+    """Signs in and opens the folder. Raises the errors listed in TROUBLE."""
+    box = _connect(source)
     try:
         if source.token_file:
             box.xoauth2(source.user, Path(source.token_file).read_text().strip(), initial_folder=None)
@@ -130,9 +130,9 @@ def opened(source: Source) -> Iterator[Folder]:
             box.client.shutdown()
 
 
-def _connected(source: Source) -> BaseMailBox:
+def _connect(source: Source) -> BaseMailBox:
     if source.encryption == "none":
         return MailBoxUnencrypted(source.host, source.port, timeout=SECONDS)
     context = ssl.create_default_context()
-    kind = MailBox if source.encryption == "tls" else MailBoxStartTls
-    return kind(source.host, source.port, timeout=SECONDS, ssl_context=context)
+    mailbox_class = MailBox if source.encryption == "tls" else MailBoxStartTls
+    return mailbox_class(source.host, source.port, timeout=SECONDS, ssl_context=context)

@@ -1,7 +1,7 @@
-"""Reading a mail as it came, however it is made: broken MIME, wrong charsets, HTML only, winmail.dat.
+"""Parses raw mail, including broken MIME, wrong charsets, HTML without text, and winmail.dat.
 
-Nothing here fails on a mail: what cannot be read is left out, and said among the remarks. Only `parse` raises
-Unreadable, where there is no mail at all in the bytes.
+A part that cannot be read is left out, and a remark says so. Only `parse` raises Unreadable, if the bytes hold no
+mail at all.
 """
 
 import binascii
@@ -28,7 +28,7 @@ MOST_HTML = 500_000
 SINGLE_BYTE = {"iso-8859-1", "iso8859-1", "latin-1", "latin1", "windows-1252", "cp1252", "us-ascii", "ascii", ""}
 UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069]")
 ADDRESS = re.compile(r"[^\s<>@,;:\"()\[\]]{1,64}@[^\s<>@,;:\"()]{1,255}")
-MARK_ID = re.compile(r"<[^<>\s]{1,248}>")
+MESSAGE_ID = re.compile(r"<[^<>\s]{1,248}>")
 TAGS = {
     "a", "b", "blockquote", "br", "code", "dd", "del", "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6",
     "hr", "i", "li", "ol", "p", "pre", "s", "span", "strong", "sub", "sup", "table", "tbody", "td", "th", "thead",
@@ -37,7 +37,7 @@ TAGS = {
 
 
 class Unreadable(Exception):
-    """The bytes hold no mail that can be read."""
+    """The bytes hold no mail that can be parsed."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class File:
 
 @dataclass(frozen=True)
 class Mail:
-    """What a mail says. `text` is its plain text, or that of its HTML; `html` is as it came, not sanitised."""
+    """A parsed mail. `text` is its plain text, or the text of its HTML; `html` is not sanitised."""
 
     message: Message
     message_id: str
@@ -68,52 +68,52 @@ class Mail:
         return _header(self.message, name)
 
     def ordered(self, *names: str) -> list[tuple[str, str]]:
-        """The headers of these names in their order, the newest first (RFC 5322, 3.6.7)."""
+        """Returns the headers with these names in the mail's order, newest first (RFC 5322, 3.6.7)."""
         wanted = {name.lower() for name in names}
-        return [(key.lower(), _words(value)) for key, value in self.message.raw_items() if key.lower() in wanted]
+        return [(key.lower(), _header_text(value)) for key, value in self.message.raw_items() if key.lower() in wanted]
 
     @property
     def digest(self) -> str:
-        """SHA-256 over what the sender wrote, whatever the way that it took (RFC 5322's trace fields)."""
-        told = [self.sender.lower(), self.subject, self.text, self.html]
-        told += [f"{one.name}:{sha256(one.content).hexdigest()}" for one in self.files]
-        return sha256("\x00".join(told).encode()).hexdigest()
+        """SHA-256 of what the sender wrote, without the trace headers, which differ from copy to copy."""
+        parts = [self.sender.lower(), self.subject, self.text, self.html]
+        parts += [f"{file.name}:{sha256(file.content).hexdigest()}" for file in self.files]
+        return sha256("\x00".join(parts).encode()).hexdigest()
 
 
 @dataclass
-class _Found:
+class _Content:
     plain: list[str] = field(default_factory=list)
     html: list[str] = field(default_factory=list)
     files: list[File] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     parts: int = 0
 
-    def remark(self, words: str) -> None:
-        if words not in self.remarks:
-            self.remarks.append(words)
+    def remark(self, text: str) -> None:
+        if text not in self.remarks:
+            self.remarks.append(text)
 
 
 def parse(raw: bytes, *, whole: bool = True) -> Mail:
-    """Reads a mail; with `whole` False, `raw` is the beginning of one. Raises Unreadable."""
+    """Parses a mail. If `whole` is False, `raw` is only its beginning. Raises Unreadable."""
     try:
         message = BytesParser(policy=compat32).parsebytes(raw)
-        found = _Found()
+        content = _Content()
         if not whole:
-            found.remark("Too large: only its beginning was kept.")
-        _walk(message, found, 0)
+            content.remark("Too large: only its beginning was stored.")
+        _walk(message, content, 0)
     except (RecursionError, LookupError, ValueError, TypeError, AttributeError) as error:
         raise Unreadable(f"{type(error).__name__}: {error}"[:500]) from error
     if not message.keys():
         raise Unreadable("It has no headers.")
-    html = "\n".join(found.html)[:MOST_HTML]
-    text = "\n".join(one.strip("\n") for one in found.plain if one.strip())
+    html = "\n".join(content.html)[:MOST_HTML]
+    text = "\n".join(part.strip("\n") for part in content.plain if part.strip())
     if not text.strip() and html:
         text = text_of(html)
     if len(text) > MOST_TEXT:
-        found.remark(f"Its text is long: {len(text):,} characters, of which the first {MOST_TEXT:,} are shown.")
+        content.remark(f"The text is long: {len(text):,} characters, of which the first {MOST_TEXT:,} are shown.")
     name, sender = next(iter(_addresses(message, "From")), ("", ""))
     if not sender:
-        found.remark("It does not say who sent it.")
+        content.remark("It names no sender.")
     return Mail(
         message=message,
         message_id=next(iter(_ids(message, "Message-ID")), ""),
@@ -129,13 +129,13 @@ def parse(raw: bytes, *, whole: bool = True) -> Mail:
         subject=" ".join(_header(message, "Subject").split())[:250],
         text=text[:MOST_TEXT].strip(),
         html=html,
-        files=tuple(found.files),
-        remarks=tuple(found.remarks),
+        files=tuple(content.files),
+        remarks=tuple(content.remarks),
     )
 
 
 def safe_html(html: str) -> str:
-    """HTML that shows what was written and nothing else: no script, no style, no picture, nothing from elsewhere."""
+    """Sanitises HTML: no scripts, styles or images, and nothing loaded from other servers."""
     return nh3.clean(
         html,
         tags=TAGS,
@@ -147,85 +147,86 @@ def safe_html(html: str) -> str:
 
 
 def text_of(html: str) -> str:
-    """The text of HTML as a reader would see it, line by line."""
-    kept = nh3.clean(html[:MOST_HTML], tags=TAGS, attributes={}, clean_content_tags={"script", "style", "title"})
+    """Returns the text of HTML with line breaks where a browser would show them."""
+    cleaned = nh3.clean(html[:MOST_HTML], tags=TAGS, attributes={}, clean_content_tags={"script", "style", "title"})
     try:
-        return _tidy(get_text(kept)) if kept.strip() else ""
+        return _tidy(get_text(cleaned)) if cleaned.strip() else ""
     except (LxmlError, RecursionError, ValueError, AssertionError):
-        return _tidy(nh3.clean(kept, tags=set()))
+        return _tidy(nh3.clean(cleaned, tags=set()))
 
 
-def _walk(part: Message, found: _Found, depth: int) -> None:
-    found.parts += 1
-    if found.parts > MOST_PARTS or depth > MOST_DEPTH:
-        found.remark("It has too many parts, or they are nested too deep: some were not looked at.")
+def _walk(part: Message, content: _Content, depth: int) -> None:
+    content.parts += 1
+    if content.parts > MOST_PARTS or depth > MOST_DEPTH:
+        content.remark("It has too many parts, or they are nested too deeply: some were not read.")
         return
     if part.defects:
-        found.remark("It is not well made: " + ", ".join(sorted({type(one).__name__ for one in part.defects})) + ".")
+        defects = ", ".join(sorted({type(defect).__name__ for defect in part.defects}))
+        content.remark(f"It is not well-formed: {defects}.")
     kind = part.get_content_type()
     if part.is_multipart() and kind.startswith("multipart/"):
-        children = [one for one in part.get_payload() if isinstance(one, Message)]
-        if kind == "multipart/report":  # what it reports of is not what the sender wrote
+        children = [child for child in part.get_payload() if isinstance(child, Message)]
+        if kind == "multipart/report":  # the later parts quote the reported message; the sender did not write them
             children = children[:1]
         for child in children:
-            _walk(child, found, depth + 1)
+            _walk(child, content, depth + 1)
         return
     name = _file_name(part)
-    attached = "attachment" in str(part.get("Content-Disposition", "")).lower()
-    if kind in ("text/plain", "text/html") and not attached and not (name and found.plain):
-        words = _tidy(_decoded(_content(part), _charset(part)))
-        (found.html if kind == "text/html" else found.plain).append(words)
+    is_attachment = "attachment" in str(part.get("Content-Disposition", "")).lower()
+    if kind in ("text/plain", "text/html") and not is_attachment and not (name and content.plain):
+        text = _tidy(_decoded(_payload(part), _charset(part)))
+        (content.html if kind == "text/html" else content.plain).append(text)
         return
-    content = _content(part)
+    payload = _payload(part)
     if kind in ("application/ms-tnef", "application/vnd.ms-tnef") or name.lower() == "winmail.dat":
-        _open_tnef(content, found)
-    elif kind == "message/rfc822" or content or name:
-        _keep(File(name or _made_name(kind, len(found.files)), kind, content), found)
+        _open_tnef(payload, content)
+    elif kind == "message/rfc822" or payload or name:
+        _add_file(File(name or _default_name(kind, len(content.files)), kind, payload), content)
 
 
-def _keep(file: File, found: _Found) -> None:
-    if len(found.files) >= MOST_FILES:
-        found.remark(f"It has more than {MOST_FILES} files: the others are in the raw mail alone.")
+def _add_file(file: File, content: _Content) -> None:
+    if len(content.files) >= MOST_FILES:
+        content.remark(f"It has more than {MOST_FILES} files: the others are only in the raw mail.")
         return
-    found.files.append(file)
+    content.files.append(file)
 
 
-def _open_tnef(content: bytes, found: _Found) -> None:
-    """Outlook's own wrapping (MS-OXTNEF): its text and files, where they can be read."""
+def _open_tnef(payload: bytes, content: _Content) -> None:
+    """Adds text and files from winmail.dat, Outlook's own format (MS-OXTNEF)."""
     try:
-        opened = TNEF(content)
-        body, html = opened.body or "", opened.htmlbody or ""
-        rich = opened.rtfbody if not (body or html) else b""
-        files = [(one.long_filename() or one.name or "file", one.data or b"") for one in opened.attachments]
-    except Exception:  # an old library on hostile bytes: whatever it raises, the mail itself is read on
-        found.remark("Its winmail.dat could not be opened; it is kept as a file.")
-        _keep(File("winmail.dat", "application/ms-tnef", content), found)
+        tnef = TNEF(payload)
+        body, html = tnef.body or "", tnef.htmlbody or ""
+        rtf = tnef.rtfbody if not (body or html) else b""
+        files = [(file.long_filename() or file.name or "file", file.data or b"") for file in tnef.attachments]
+    except Exception:  # the bytes may be hostile: whatever the library raises, go on with the rest of the mail
+        content.remark("Its winmail.dat could not be opened; it is stored as a file.")
+        _add_file(File("winmail.dat", "application/ms-tnef", payload), content)
         return
-    if not any(one.strip() for one in found.plain):
-        if words := _as_text(body) or _rich_text(rich or b""):
-            found.plain.append(words)
+    if not any(text.strip() for text in content.plain):
+        if text := _as_text(body) or _rtf_text(rtf or b""):
+            content.plain.append(text)
         if html:
-            found.html.append(_as_text(html))
+            content.html.append(_as_text(html))
     for name, data in files:
-        _keep(File(_plain_name(str(name)), "application/octet-stream", bytes(data)), found)
+        _add_file(File(_plain_name(str(name)), "application/octet-stream", bytes(data)), content)
 
 
-def _rich_text(rich: bytes) -> str:
-    """The words of RTF, without its commands; enough to read a body that Outlook wrapped."""
-    told = re.sub(
-        rb"\{\\(?:fonttbl|colortbl|stylesheet|\*)[^{}]{0,5000}(?:\{[^{}]{0,5000}\})*[^{}]{0,5000}\}", b"", rich
+def _rtf_text(rtf: bytes) -> str:
+    """Returns the text of RTF without its commands; good enough for the body of a mail from Outlook."""
+    text = re.sub(
+        rb"\{\\(?:fonttbl|colortbl|stylesheet|\*)[^{}]{0,5000}(?:\{[^{}]{0,5000}\})*[^{}]{0,5000}\}", b"", rtf
     )
-    told = re.sub(rb"\\(?:par|line)\b ?", b"\n", told)
-    told = re.sub(rb"\\'([0-9a-fA-F]{2})", lambda mark: bytes([int(mark[1], 16)]), told)
-    told = re.sub(rb"\\[a-zA-Z]{1,32}-?\d{0,10} ?|[{}]", b"", told)
-    return _tidy(told.decode("cp1252", "replace")).strip()
+    text = re.sub(rb"\\(?:par|line)\b ?", b"\n", text)
+    text = re.sub(rb"\\'([0-9a-fA-F]{2})", lambda match: bytes([int(match[1], 16)]), text)
+    text = re.sub(rb"\\[a-zA-Z]{1,32}-?\d{0,10} ?|[{}]", b"", text)
+    return _tidy(text.decode("cp1252", "replace")).strip()
 
 
 def _as_text(value: object) -> str:
     return _tidy(_decoded(value, "") if isinstance(value, bytes) else str(value or ""))
 
 
-def _content(part: Message) -> bytes:
+def _payload(part: Message) -> bytes:
     try:
         if part.get_content_type() == "message/rfc822":
             inner = part.get_payload()
@@ -245,10 +246,13 @@ def _charset(part: Message) -> str:
 
 
 def _decoded(content: bytes, charset: str) -> str:
-    """The text, also where the charset is missing, unknown or wrong: bytes that are UTF-8 are hardly ever chance."""
-    plain = charset in SINGLE_BYTE or charset.startswith(("utf-16", "utf-32"))
-    tried = ["utf-8", charset] if plain else [charset, "utf-8"]
-    for name in filter(None, (*tried, "cp1252")):
+    """Decodes text, also if the charset is missing, unknown or wrong.
+
+    UTF-8 is tried before single-byte charsets: bytes that happen to be valid UTF-8 nearly always are.
+    """
+    prefers_utf8 = charset in SINGLE_BYTE or charset.startswith(("utf-16", "utf-32"))
+    charsets = ["utf-8", charset] if prefers_utf8 else [charset, "utf-8"]
+    for name in filter(None, (*charsets, "cp1252")):
         try:
             return content.decode(name)
         except (LookupError, ValueError):
@@ -257,17 +261,17 @@ def _decoded(content: bytes, charset: str) -> str:
 
 
 def _tidy(text: str) -> str:
-    """Without marks that nobody sees, that hide words, or that no database takes."""
+    """Removes invisible characters, characters that hide text, and those that the database rejects."""
     plain = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
     return UNSEEN.sub("", plain).encode("utf-8", "replace").decode()
 
 
 def _header(message: Message, name: str) -> str:
     raw = next((value for key, value in message.raw_items() if key.lower() == name.lower()), "")
-    return _words(raw)
+    return _header_text(raw)
 
 
-def _words(raw: object) -> str:
+def _header_text(raw: object) -> str:
     value = _readable(str(raw))
     if "=?" in value:
         try:
@@ -286,44 +290,44 @@ def _words(raw: object) -> str:
 
 
 def _addresses(message: Message, name: str) -> list[tuple[str, str]]:
-    """(name, address) of each; a header that is not well made gives the addresses that can be seen in it."""
+    """Returns (name, address) pairs; from a malformed header, any addresses that can be recognised."""
     values = [str(value) for key, value in message.raw_items() if key.lower() == name.lower()][:10]
     if not values:
         return []
-    found = []
-    for told, address in getaddresses([_readable(value)[:5000] for value in values]):
+    pairs = []
+    for display_name, address in getaddresses([_readable(value)[:5000] for value in values]):
         if ADDRESS.fullmatch(plain := _tidy(address)):
-            found.append((_words(told).strip("\"' "), plain))
-    return found or [("", one) for value in values for one in ADDRESS.findall(_words(value)[:5000])]
+            pairs.append((_header_text(display_name).strip("\"' "), plain))
+    return pairs or [("", address) for value in values for address in ADDRESS.findall(_header_text(value)[:5000])]
 
 
 def _readable(value: str) -> str:
-    """Bytes beyond ASCII, as they came in a header, as the text that they are."""
-    if any("\udc80" <= mark <= "\udcff" for mark in value):
+    """Decodes raw non-ASCII bytes in a header."""
+    if any("\udc80" <= character <= "\udcff" for character in value):
         return _decoded(value.encode("utf-8", "surrogateescape"), "")
     return value
 
 
 def _ids(message: Message, name: str) -> list[str]:
-    """Message-IDs in angle brackets; one without them, as some programs write it, gets them."""
+    """Returns Message-IDs in angle brackets, and adds the brackets if a mail program left them out."""
     value = " ".join(_header(message, name)[:20_000].split())
-    found = MARK_ID.findall(value)
-    if not found and value and " " not in value and "<" not in value:
-        found = [f"<{value.strip('<>')[:248]}>"]
-    return found
+    ids = MESSAGE_ID.findall(value)
+    if not ids and value and " " not in value and "<" not in value:
+        ids = [f"<{value.strip('<>')[:248]}>"]
+    return ids
 
 
 def _file_name(part: Message) -> str:
     try:
-        return _plain_name(_words(part.get_filename() or ""))
+        return _plain_name(_header_text(part.get_filename() or ""))
     except (ValueError, LookupError, TypeError):
         return "file"
 
 
 def _plain_name(name: str) -> str:
-    """A name without a path and without tricks of direction."""
+    """Removes the path and invisible characters, such as those that reverse the reading direction."""
     return " ".join(_tidy(name).replace("\\", "/").rpartition("/")[2].split())[:150]
 
 
-def _made_name(kind: str, count: int) -> str:
+def _default_name(kind: str, count: int) -> str:
     return "message.eml" if kind == "message/rfc822" else f"part-{count + 1}.{kind.partition('/')[2][:10] or 'bin'}"

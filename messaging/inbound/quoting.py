@@ -1,4 +1,4 @@
-"""What a sender wrote, without what is quoted or forwarded below it: as the well-known mail programs do that."""
+"""Finds what a sender wrote: the text without quoted and forwarded mail, as common mail programs mark it."""
 
 import re
 from collections.abc import Iterator
@@ -26,37 +26,37 @@ RULE = re.compile(r"^\s*[_-]{20,}\s*$")
 
 
 def own_words(text: str) -> tuple[str, bool]:
-    """(what the sender wrote, whether something is forwarded below it), without quoted mail and signature.
+    """Returns (the sender's text without quoted mail and signature, whether a mail is forwarded below it).
 
-    Line by line, in time that grows with the length: an expression that looks back and forth over the whole text,
-    as libraries for this have it, could be held for hours by a mail made to do so.
+    Works line by line, in linear time: the regular expressions over the whole text that libraries use could be kept
+    busy for hours by a hostile mail.
     """
     lines = [line[:2000] for line in text.split("\n")]
-    kept: list[str] = []
-    forwarded, skipped_to = False, 0
+    own_lines: list[str] = []
+    is_forward, skipped_to = False, 0
     for number, line in enumerate(lines):
         if number < skipped_to:
             continue
         if _quote_starts(lines, number):
-            if marked := _first_marked(lines, number):  # the answer may stand below, or between
+            if marked := _first_marked(lines, number):  # the sender may have written below or between the quotations
                 skipped_to = marked
                 continue
-            told = "\n".join(lines[number : number + 2])
-            forwarded = bool(QUOTE_STARTS.match(line) and FORWARD_STARTS.search(told))
+            heading = "\n".join(lines[number : number + 2])
+            is_forward = bool(QUOTE_STARTS.match(line) and FORWARD_STARTS.search(heading))
             break
         if line.rstrip() == "--" or (line == "-- "):
             break
         if not line.lstrip().startswith(">"):
-            kept.append(line.rstrip())
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip(), forwarded
+            own_lines.append(line.rstrip())
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(own_lines)).strip(), is_forward
 
 
 def _first_marked(lines: list[str], number: int) -> int:
-    """The line with which a quotation marked by «>» begins, if one follows the line that announces it; else 0."""
-    for behind in range(number + 1, min(number + 6, len(lines))):
-        line = lines[behind].strip()
+    """Returns the number of the first line marked with «>» after a line that announces a quotation; 0 if none is."""
+    for following in range(number + 1, min(number + 6, len(lines))):
+        line = lines[following].strip()
         if line.startswith(">"):
-            return behind
+            return following
         if line and not line.endswith(":") and not line.startswith("<"):
             return 0
     return 0
@@ -69,15 +69,15 @@ def _quote_starts(lines: list[str], number: int) -> bool:
         return True
     if WROTE_BEGINS.match(line) and not line.rstrip().endswith((".", "!", "?")):  # broken over two or three lines
         joined = line
-        for more in following[:2]:
-            joined = f"{joined} {more}"
-            if more.rstrip().endswith(":"):
+        for next_line in following[:2]:
+            joined = f"{joined} {next_line}"
+            if next_line.rstrip().endswith(":"):
                 return bool(WROTE.match(joined[:700]))
     if FIRST_FIELD.match(line) or RULE.match(line):
         block = list(_nearest(following, 4))
-        return sum(bool(OTHER_FIELD.match(one) or FIRST_FIELD.match(one)) for one in block) >= 2
+        return sum(bool(OTHER_FIELD.match(field) or FIRST_FIELD.match(field)) for field in block) >= 2
     return False
 
 
 def _nearest(lines: list[str], count: int) -> Iterator[str]:
-    yield from [one for one in lines if one.strip()][:count]
+    yield from [line for line in lines if line.strip()][:count]

@@ -1,4 +1,4 @@
-"""What enters and leaves: mail in both directions, and webhooks."""
+"""Outgoing mail, incoming mail, and webhooks."""
 
 from messaging.models.incoming import READ_TRANSITIONS, Checked, Door, IncomingMessage, Mailbox, ReadState, Sort
 from messaging.models.outgoing import FAILED, NOT_ARRIVED, PROVING_LINK, TRANSITIONS, MessageState, OutgoingMessage

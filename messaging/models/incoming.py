@@ -1,4 +1,4 @@
-"""Mail that reaches us: first the raw message with its time of arrival, then what was read from it."""
+"""Incoming mail: mailboxes, and messages with their raw content, time of arrival and parsed fields."""
 
 import uuid
 
@@ -11,10 +11,10 @@ from django.db.models.functions import Upper
 
 
 class Mailbox(models.Model):
-    """A folder on a mail server, and how far it is read. It is only ever read: nothing is moved, marked or removed.
+    """A folder on a mail server, and the position up to which it is read. The folder itself is never changed.
 
-    `uid_validity` and `last_uid` are the server's (RFC 9051, 2.3.1.1): while the first stays, a message keeps its
-    UID, and new ones have greater UIDs.
+    `uid_validity` and `last_uid` come from the server (RFC 9051, 2.3.1.1): as long as the UIDVALIDITY stays the
+    same, messages keep their UIDs, and new messages have greater ones.
     """
 
     name = models.CharField(max_length=254, unique=True, help_text="user@server/folder")
@@ -35,6 +35,8 @@ class Mailbox(models.Model):
 
 
 class Door(models.TextChoices):
+    """The source of a mail."""
+
     MAILBOX = "mailbox", "mailbox"
     WEBHOOK = "webhook", "mail provider"
     COMMAND = "command", "handed over"
@@ -48,7 +50,7 @@ class ReadState(models.TextChoices):
 
 
 class Sort(models.TextChoices):
-    """Who or what wrote it."""
+    """Who or what wrote a mail."""
 
     PERSON = "person", "a person"
     AUTOMATIC = "automatic", "an automatic answer"
@@ -58,7 +60,7 @@ class Sort(models.TextChoices):
 
 
 class Checked(models.TextChoices):
-    """What our own mail server found of the sender (RFC 8601)."""
+    """Whether our own mail server could confirm the sender (RFC 8601)."""
 
     PASSED = "passed", "the sender is genuine"
     FAILED = "failed", "the sender may be forged"
@@ -74,9 +76,9 @@ READ_TRANSITIONS = (
 
 
 class IncomingMessage(models.Model):
-    """One mail. The row is the queue: a worker that dies over it leaves it as it was.
+    """One mail. The row is also the queue entry: if a worker dies while reading it, the row is unchanged.
 
-    `raw` and `arrived_at` are written first and never change. Of a mail that is too large, `raw` is its beginning.
+    `raw` and `arrived_at` are stored first and never change. If a mail is too large, `raw` is only its beginning.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -152,5 +154,5 @@ class IncomingMessage(models.Model):
 
     @property
     def is_whole(self) -> bool:
-        """Whether all of it was kept, and not its beginning alone."""
+        """Whether the whole mail was stored, not only its beginning."""
         return len(self.raw) >= self.size

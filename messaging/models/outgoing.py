@@ -1,4 +1,4 @@
-"""The outbox: each message is a row, written in the transaction of the change that it tells of."""
+"""The outbox: each message is a row, stored in the same transaction as the change that it is about."""
 
 import re
 import uuid
@@ -29,14 +29,14 @@ TRANSITIONS = (
     (MessageState.BOUNCED, MessageState.PENDING),
 )
 FAILED = (MessageState.DEAD, MessageState.BOUNCED)
-NOT_ARRIVED = models.Q(state__in=FAILED, settled_at__isnull=True)  # somebody is not informed
+NOT_ARRIVED = models.Q(state__in=FAILED, settled_at__isnull=True)  # the recipient has not been informed
 
 
 class OutgoingMessage(models.Model):
-    """One e-mail to one address. Delivered at least once, a repeat under the same Message-ID.
+    """One e-mail to one address. Delivered at least once; a repeat has the same Message-ID.
 
-    What was given up or came back has failed: somebody was not informed. It stays so (`settled_at` empty) until
-    it is sent again or somebody says how they were informed otherwise.
+    A message that was given up or returned has failed, and its recipient was not informed. It stays open
+    (`settled_at` is empty) until it is sent again or staff inform the recipient in another way.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -85,7 +85,7 @@ class OutgoingMessage(models.Model):
 
     @property
     def shown_text(self) -> str:
-        """The text as staff may read it: what proves the customer's address is left out."""
+        """The text that staff may read, without codes and links that prove the customer's address."""
         if self.holds_secret:
             return "(Holds a code or a proving link, which only its reader may see.)"
         return PROVING_LINK.sub("/requests/proof/…/", self.text)
@@ -96,6 +96,6 @@ class OutgoingMessage(models.Model):
 
     @property
     def message_id(self) -> str:
-        """RFC 5322, 3.6.4: the same for every attempt, so that a receiver can see a repeat."""
+        """The Message-ID (RFC 5322, 3.6.4): the same at each attempt, so that a receiver can recognise a repeat."""
         domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"
         return f"<{self.id}@{domain}>"

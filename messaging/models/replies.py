@@ -1,4 +1,4 @@
-"""Words that staff send often."""
+"""Saved replies of staff."""
 
 import string
 from collections.abc import Mapping
@@ -8,27 +8,27 @@ from django.db import models
 
 VARIABLES = {
     "name": "the customer’s name",
-    "reference": "the reference that the customer has",
+    "reference": "the customer’s reference",
     "plan": "the subscription",
-    "end_date": "the end date, empty where there is none yet",
-    "amount": "the sum of the refund, empty where there is none",
-    "support_email": "our address",
+    "end_date": "the end date, empty if there is none yet",
+    "amount": "the amount of the refund, empty if there is none",
+    "support_email": "our e-mail address",
 }
 
 
 def refuse_unknown_variables(text: str) -> None:
-    """Raises ValidationError where the text names what no page can fill in."""
+    """Raises ValidationError if the text uses a variable that is not in VARIABLES."""
     try:
-        named = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
+        names = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
     except ValueError as error:
-        raise ValidationError("A brace stands alone. Variables look like {name}.") from error
-    if unknown := [name for name in named if name not in VARIABLES]:
-        known = ", ".join(f"{{{name}}}" for name in VARIABLES)
-        raise ValidationError(f"{{{unknown[0]}}} is not known. You can write {known}.")
+        raise ValidationError("A brace has no partner. Write variables like {name}.") from error
+    if unknown := [name for name in names if name not in VARIABLES]:
+        allowed = ", ".join(f"{{{name}}}" for name in VARIABLES)
+        raise ValidationError(f"{{{unknown[0]}}} is not a variable. You can use {allowed}.")
 
 
 class CannedReply(models.Model):
-    """Words that staff send often, in each language, with variables that the page fills in."""
+    """A saved reply in each language, with variables that the page fills in."""
 
     USES = [("any", "requests and refunds"), ("request", "requests"), ("refund", "refunds")]
 
@@ -45,7 +45,7 @@ class CannedReply(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    def told(self, language: str, values: Mapping[str, str]) -> str:
-        """The text in the language, English where it has none; a variable without a value becomes empty."""
+    def text_for(self, language: str, values: Mapping[str, str]) -> str:
+        """Fills in the text in this language, or the English text. A variable without a value becomes empty."""
         text = getattr(self, f"text_{language}", "") or self.text_en
         return string.Formatter().vformat(text, (), {name: values.get(name, "") for name in VARIABLES})

@@ -1,4 +1,4 @@
-"""Word to the company's own systems: endpoints, events, and each event's delivery to each endpoint."""
+"""Webhooks to the company's systems: endpoints, events, and deliveries of events to endpoints."""
 
 import uuid
 
@@ -26,9 +26,9 @@ class EndpointState(models.TextChoices):
 
 
 class WebhookEndpoint(models.Model):
-    """Where a system of the company hears what happened. Its secrets are kept encrypted.
+    """An address that receives webhooks. Its secrets are stored encrypted.
 
-    After a rotation the secret before signs as well, until `old_secret_until` (Standard Webhooks, «key rotation»).
+    After a rotation the old secret signs as well, until `old_secret_until` (Standard Webhooks, «key rotation»).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -58,7 +58,7 @@ class WebhookEndpoint(models.Model):
 
 
 class WebhookEvent(models.Model):
-    """Something that happened, as it is told: written in the transaction in which it happened, and never changed."""
+    """An event and its payload: stored in the same transaction as the change, and never changed."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     type = models.CharField(max_length=40, choices=EventType.choices)
@@ -92,7 +92,7 @@ DELIVERY_TRANSITIONS = (
 
 
 class WebhookDelivery(models.Model):
-    """One event for one endpoint. The row is the queue; its number is the order within a subject."""
+    """One event for one endpoint. The row is also the queue entry; its id gives the order within a subject."""
 
     endpoint = models.ForeignKey(WebhookEndpoint, models.PROTECT, related_name="deliveries")
     event = models.ForeignKey(WebhookEvent, models.PROTECT, related_name="deliveries")

@@ -1,1 +1,1 @@
-"""What goes out: messages from their templates, and calls of addresses that somebody entered."""
+"""Renders messages from templates, and calls the addresses of webhooks."""

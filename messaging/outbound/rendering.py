@@ -1,4 +1,4 @@
-"""Messages from one Markdown template each: the text part is the source, the HTML part its rendering."""
+"""Renders messages from Markdown templates. The text part is the Markdown source, the HTML part its rendering."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 
 from messaging.wording import active_language
 
-Value = Union[str, bool, None, Sequence["Value"], Mapping[str, "Value"]]  # noqa: UP007 - it names itself
+Value = Union[str, bool, None, Sequence["Value"], Mapping[str, "Value"]]  # noqa: UP007 - recursive
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:/@])")
 
@@ -27,18 +27,18 @@ class Rendered:
 
 
 def markdown_to_html(source: str) -> str:
-    """Sanitised HTML of Markdown; raw HTML in the source is shown as text."""
+    """Renders Markdown to sanitised HTML. Raw HTML in the source is shown as text."""
     return mark_safe(nh3.clean(_MARKDOWN.render(source)))
 
 
 def render(kind: str, context: Mapping[str, Value]) -> Rendered:
-    """Renders templates/messages/<language>/<kind>.md in the active language; its first line is the subject.
+    """Renders templates/messages/<language>/<kind>.md in the active language. Its first line is the subject.
 
-    Values are texts, or lists and tables of them. In the HTML part they are escaped, so that what a person
-    typed cannot become markup or a link; only values named `…_url` are taken as they are.
+    Values are strings, or lists and mappings of strings. In the HTML part they are escaped, so that typed text
+    cannot become markup or a link; only values whose name ends in `_url` are not escaped.
     """
     brand = {"brand": settings.BRAND_NAME, "support_email": settings.SUPPORT_EMAIL, "site_url": settings.SITE_URL}
-    plain, escaped = _table(context, str), _table(context, _escape)
+    plain, escaped = _convert_all(context, str), _convert_all(context, _escape)
     template = select_template([f"messages/{language}/{kind}.md" for language in (active_language(), "en")])
     subject, text = _split(template.render({**plain, **brand}))
     _, source = _split(template.render({**escaped, **brand}))
@@ -54,21 +54,21 @@ def _split(source: str) -> tuple[str, str]:
     return subject, re.sub(r"\n{3,}", "\n\n", body.strip()) + "\n"
 
 
-def _escape(words: str) -> str:
-    """Markdown's own escape, which holds for every mark of punctuation (CommonMark 2.4)."""
-    return _SPECIAL.sub(r"\\\1", words)
+def _escape(text: str) -> str:
+    """Escapes Markdown's special characters with backslashes (CommonMark 2.4)."""
+    return _SPECIAL.sub(r"\\\1", text)
 
 
-def _table(values: Mapping[str, Value], change: Callable[[str], str]) -> dict[str, Value]:
-    return {name: _each(value, str if name.endswith("_url") else change) for name, value in values.items()}
+def _convert_all(values: Mapping[str, Value], convert: Callable[[str], str]) -> dict[str, Value]:
+    return {name: _convert(value, str if name.endswith("_url") else convert) for name, value in values.items()}
 
 
-def _each(value: Value, change: Callable[[str], str]) -> Value:
-    # Marked as safe for Django's HTML escaping, which has no place in Markdown.
+def _convert(value: Value, convert: Callable[[str], str]) -> Value:
+    # Marked as safe because the templates produce Markdown, where Django's HTML escaping would be wrong.
     if isinstance(value, str):
-        return mark_safe(change(value))
+        return mark_safe(convert(value))
     if isinstance(value, Mapping):
-        return _table(value, change)
+        return _convert_all(value, convert)
     if isinstance(value, Sequence):
-        return [_each(item, change) for item in value]
+        return [_convert(item, convert) for item in value]
     return value

@@ -1,7 +1,7 @@
-"""Calling addresses that somebody entered, without being led into our own network (SSRF).
+"""Calls webhook addresses that staff entered, without letting them reach our own network (SSRF).
 
-The name is looked up once, each address that it has is judged, and the connection goes to the address that was
-judged: a second answer of the name server changes nothing. Nothing is redirected.
+The host name is resolved once, every address is checked, and the connection goes to a checked address: a second,
+different DNS answer has no effect. Redirects are not followed.
 """
 
 import ipaddress
@@ -21,93 +21,94 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Refused(Exception):
-    """The address is not one that may be called."""
+    """The address must not be called."""
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     status: int
     retry_after: int
-    words: str
+    text: str
 
 
 def refuse_unless_callable(url: str) -> None:
-    """Raises Refused where the address is not one that may be called, as far as it says itself."""
-    told = _split(url)
+    """Raises Refused if the address must not be called. Checks the URL only; `post` also checks the DNS answer."""
+    parts = _split(url)
     try:
-        _judge(ipaddress.ip_address(told.hostname or ""))
-    except ValueError:  # a name: it is looked up when it is called
-        if not settings.WEBHOOK_PRIVATE_TARGETS and (told.hostname or "").rpartition(".")[2] in ("localhost", "local"):
-            raise Refused("This name leads into our own network.") from None
+        _check(ipaddress.ip_address(parts.hostname or ""))
+    except ValueError:  # a name, which is resolved when it is called
+        if not settings.WEBHOOK_PRIVATE_TARGETS and (parts.hostname or "").rpartition(".")[2] in ("localhost", "local"):
+            raise Refused("This name leads into our own network. Enter a public address.") from None
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-    """Sends it. Raises Refused, OSError, urllib3.exceptions.HTTPError."""
-    told = _split(url)
-    host = told.hostname or ""
-    secure = told.scheme == "https"
-    port = told.port or (443 if secure else 80)
-    address = _looked_up(host, port)
+def post(url: str, body: bytes, headers: Mapping[str, str]) -> Response:
+    """Posts the body to the URL. Raises Refused, OSError, urllib3.exceptions.HTTPError."""
+    parts = _split(url)
+    host = parts.hostname or ""
+    is_secure = parts.scheme == "https"
+    port = parts.port or (443 if is_secure else 80)
+    address = _resolve(host, port)
     timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
     pool: urllib3.HTTPConnectionPool
-    if secure:
+    if is_secure:
         pool = urllib3.HTTPSConnectionPool(
             str(address), port, timeout=timeout, server_hostname=host, assert_hostname=host,
             cert_reqs="CERT_REQUIRED", ca_certs=certifi.where(),
         )  # fmt: skip
     else:
         pool = urllib3.HTTPConnectionPool(str(address), port, timeout=timeout)
-    named = f"[{host}]" if ":" in host else host
-    sent = {**headers, "Host": named if told.port is None else f"{named}:{port}"}
-    path = (told.path or "/") + (f"?{told.query}" if told.query else "")
+    name = f"[{host}]" if ":" in host else host
+    all_headers = {**headers, "Host": name if parts.port is None else f"{name}:{port}"}
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     with pool:
-        answer = pool.urlopen(
-            "POST", path, body=body, headers=sent, redirect=False, retries=False, preload_content=False
+        response = pool.urlopen(
+            "POST", path, body=body, headers=all_headers, redirect=False, retries=False, preload_content=False
         )
-        words = answer.read(MOST_ANSWER, decode_content=False).decode("utf-8", "replace").replace("\x00", "")
-        answer.close()
-    wait = answer.headers.get("Retry-After", "")
-    return Answer(answer.status, int(wait) if wait.isdecimal() and len(wait) < 6 else 0, " ".join(words.split())[:300])
+        text = response.read(MOST_ANSWER, decode_content=False).decode("utf-8", "replace").replace("\x00", "")
+        response.close()
+    wait = response.headers.get("Retry-After", "")
+    seconds = int(wait) if wait.isdecimal() and len(wait) < 6 else 0
+    return Response(response.status, seconds, " ".join(text.split())[:300])
 
 
 def _split(url: str) -> SplitResult:
     try:
-        told = urlsplit(url)
-        port = told.port
+        parts = urlsplit(url)
+        port = parts.port
     except ValueError as error:
-        raise Refused("This is not an address.") from error
+        raise Refused("This is not a web address. Enter one that begins with https://.") from error
     allowed = ("https", "http") if settings.WEBHOOK_PRIVATE_TARGETS else ("https",)
-    if told.scheme not in allowed or not told.hostname or port == 0:
-        raise Refused("The address has to begin with https:// and name a host.")
-    if told.username is not None or told.password is not None:
-        raise Refused("Leave name and password out of the address: the signature says who we are.")
-    return told
+    if parts.scheme not in allowed or not parts.hostname or port == 0:
+        raise Refused("The address must begin with https:// and name a host.")
+    if parts.username is not None or parts.password is not None:
+        raise Refused("Remove the user name and password from the address: the signature identifies us.")
+    return parts
 
 
-def _looked_up(host: str, port: int) -> Address:
-    """The first of its addresses, once none of them is refused. Raises OSError where it has none."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = [ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found]
+def _resolve(host: str, port: int) -> Address:
+    """Returns the host's first address. Raises Refused if any address must not be called, OSError if it has none."""
+    entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in entries]
     for address in addresses:
-        _judge(address)
+        _check(address)
     return addresses[0]
 
 
-def _judge(address: Address) -> None:
+def _check(address: Address) -> None:
     if settings.WEBHOOK_PRIVATE_TARGETS:
         return
-    for one in (address, *_wrapped(address)):
-        if not one.is_global or one.is_multicast or one.is_reserved or one.is_unspecified:
-            raise Refused(f"{address} lies in our own network, or in none.")
+    for target in (address, *_embedded(address)):
+        if not target.is_global or target.is_multicast or target.is_reserved or target.is_unspecified:
+            raise Refused(f"{address} is not a public address.")
 
 
-def _wrapped(address: Address) -> list[Address]:
-    """The IPv4 addresses that an IPv6 address carries."""
+def _embedded(address: Address) -> list[Address]:
+    """Returns the IPv4 addresses embedded in an IPv6 address."""
     if not isinstance(address, ipaddress.IPv6Address):
         return []
-    found: list[Address] = [one for one in (address.ipv4_mapped, address.sixtofour) if one is not None]
+    embedded: list[Address] = [ipv4 for ipv4 in (address.ipv4_mapped, address.sixtofour) if ipv4 is not None]
     if address.teredo is not None:
-        found += address.teredo
+        embedded += address.teredo
     if address in NAT64:
-        found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    return found
+        embedded.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return embedded

@@ -1,4 +1,4 @@
-"""Mail that comes in: stored as it came, with its time of arrival, before anybody looks at it."""
+"""Incoming mail: stores the raw message with its time of arrival first, and reads it afterwards."""
 
 import logging
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from django.utils.safestring import mark_safe
 
 from messaging.addresses import is_ours, our_message
 from messaging.inbound.authentication import traced_by, verdict
-from messaging.inbound.mailboxes import TROUBLE, Folder, Listed, Source, opened, source_of
+from messaging.inbound.mailboxes import TROUBLE, Folder, Listed, Source, open_folder, source_of
 from messaging.inbound.mime import File, Mail, Unreadable, parse, safe_html
 from messaging.inbound.sorting import sort_of
 from messaging.models import Checked, Door, IncomingMessage, Mailbox, ReadState
@@ -20,7 +20,7 @@ from messaging.runs import Run
 from messaging.waking import wake
 
 log = logging.getLogger(__name__)
-# Only so that workers do not wait for each other: what holds is the unique UID, and the lock on the row that is read
+# Leases only keep workers from waiting for each other. Correctness rests on the unique UID and on row locks.
 LEASE = READING_LEASE = timedelta(minutes=1)
 RUN_SECONDS = 120
 KEPT_OF_TOO_LARGE = 1_000_000
@@ -40,7 +40,7 @@ def store(
     uid_validity: int | None = None,
     uid: int | None = None,
 ) -> IncomingMessage:
-    """Keeps a mail as it came. Of what is larger than INBOUND_MOST_BYTES, the beginning."""
+    """Stores a raw mail and wakes a worker to read it. Of a mail over INBOUND_MOST_BYTES, only the beginning."""
     size = len(raw) if size is None else size
     message = IncomingMessage.objects.create(
         door=door,
@@ -57,21 +57,21 @@ def store(
     return message
 
 
-def hand_over(*, raw: bytes, door: Door, now: datetime) -> IncomingMessage:
-    """Keeps a mail that our mail server, or its provider, hands over after it took it."""
+def receive(*, raw: bytes, door: Door, now: datetime) -> IncomingMessage:
+    """Stores a mail that a mail server or provider passes on. Its time of arrival is read from its headers."""
     return store(raw=raw, arrived_at=_received_by_us(raw, now), door=door, now=now)
 
 
 def fetch_all(*, now: datetime) -> int:
-    """Reads what is new in each mailbox of the settings, first the one that was read longest ago.
+    """Fetches new mail from each mailbox in the settings, starting with the one that was read longest ago.
 
-    Returns how many mails were stored. Ends after some minutes, so that no run is cut off in the middle.
+    Returns the number of mails stored. Stops after RUN_SECONDS, so that the workers' time limit does not kill it.
     """
     sources = {source.name: source for source in map(source_of, settings.INBOUND_MAILBOXES)}
-    known = dict(Mailbox.objects.filter(name__in=sources).values_list("name", "read_at"))
+    last_read = dict(Mailbox.objects.filter(name__in=sources).values_list("name", "read_at"))
     long_ago = datetime.min.replace(tzinfo=UTC)
     stored, run = 0, Run(now, seconds=RUN_SECONDS)
-    for name in sorted(sources, key=lambda one: known.get(one) or long_ago):
+    for name in sorted(sources, key=lambda name: last_read.get(name) or long_ago):
         stored += fetch(source=sources[name], now=now)
         if run.is_over:
             wake("messaging.fetch")
@@ -80,31 +80,31 @@ def fetch_all(*, now: datetime) -> int:
 
 
 def fetch(*, source: Source, now: datetime) -> int:
-    """Reads what is new in one mailbox. Its trouble is noted with it, and holds up no other mailbox.
+    """Fetches new mail from one mailbox; returns the number of mails stored. Errors are saved on the mailbox.
 
-    Each mail is stored in a transaction of its own, together with how far the mailbox is read: a worker that is
-    killed leaves nothing half done, and another takes over after some minutes. Two at once store nothing twice.
+    Each mail is stored in its own transaction together with the mailbox's new position, so a killed worker leaves
+    nothing half done, and two workers at once store nothing twice.
     """
     mailbox, _ = Mailbox.objects.get_or_create(name=source.name)
     if not _lease(mailbox, now):
         return 0
     stored = 0
     try:
-        with opened(source) as folder:
+        with open_folder(source) as folder:
             for count in _read(folder, mailbox, now):
                 stored += count
     except TROUBLE as error:
         log.warning("The mailbox %s cannot be read: %s", mailbox, error)
-        told = Mailbox.objects.filter(pk=mailbox.pk)
-        told.filter(failing_since__isnull=True).update(failing_since=now)
-        told.update(leased_until=None, last_error=f"{type(error).__name__}: {error}"[:2000])
+        row = Mailbox.objects.filter(pk=mailbox.pk)
+        row.filter(failing_since__isnull=True).update(failing_since=now)
+        row.update(leased_until=None, last_error=f"{type(error).__name__}: {error}"[:2000])
     else:
         Mailbox.objects.filter(pk=mailbox.pk).update(leased_until=None, read_at=now, failing_since=None, last_error="")
     return stored
 
 
 def claim_waiting(*, now: datetime) -> IncomingMessage | None:
-    """Leases the mail that waits longest; None where none does. One that is claimed too often is left for staff."""
+    """Leases the mail that has waited longest and counts the attempt; None if no mail is due."""
     with transaction.atomic():
         waiting = IncomingMessage.objects.filter(state=ReadState.WAITING, due_at__lte=now)
         message = waiting.order_by("arrived_at", "id").select_for_update(skip_locked=True).first()
@@ -114,45 +114,45 @@ def claim_waiting(*, now: datetime) -> IncomingMessage | None:
     return message
 
 
-def take_apart(message: IncomingMessage) -> Mail:
-    """Reads the mail and writes what it says into the row, which is not saved. Raises mime.Unreadable."""
+def parse_into_row(message: IncomingMessage) -> Mail:
+    """Parses the raw mail and fills the row's fields without saving it. Raises mime.Unreadable."""
     mail = _parsed(message)
     message.message_id, message.digest = mail.message_id, mail.digest
     message.in_reply_to, message.references = mail.in_reply_to, list(mail.references)
     message.sender, message.sender_name = mail.sender, mail.sender_name
     message.subject, message.text = mail.subject, mail.text
-    message.files = [[one.name, one.media_type, len(one.content)] for one in mail.files]
+    message.files = [[file.name, file.media_type, len(file.content)] for file in mail.files]
     message.remarks = list(mail.remarks)
     own = is_ours(mail.sender) or our_message(mail.message_id) is not None
     message.sort = sort_of(mail, own=own)
-    found, words = verdict(mail, own_servers=settings.MAIL_SERVERS)
-    message.checked = Checked(found)
-    if words:
-        message.remarks.append(f"Our mail server says: {words}")
+    result, header = verdict(mail, own_servers=settings.MAIL_SERVERS)
+    message.checked = Checked(result)
+    if header:
+        message.remarks.append(f"Our mail server says: {header}")
     return mail
 
 
-def earlier_twin(message: IncomingMessage) -> IncomingMessage | None:
-    """The same mail that came before, by another way or again: the same Message-ID and the same content.
+def earlier_copy(message: IncomingMessage) -> IncomingMessage | None:
+    """Returns an earlier copy of the same mail: one with the same Message-ID and the same content.
 
-    Neither alone will do: a Message-ID can be copied, and two people can write the same words. Holds a lock on
-    the Message-ID, so that of two that are read at the same moment one is the first.
+    Neither alone is enough: a Message-ID can be forged, and two people can write the same words. Takes a lock on
+    the Message-ID, so that of two copies read at the same moment only one counts as the first.
     """
-    known = message.message_id or message.digest
+    key = message.message_id or message.digest
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"mail {known}"])
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"mail {key}"])
     same = IncomingMessage.objects.filter(message_id=message.message_id, digest=message.digest, state=ReadState.READ)
-    if not message.message_id:  # the same second at our server stands in for the name that the mail lacks
+    if not message.message_id:  # without a Message-ID, the time of arrival identifies it
         same = same.filter(arrived_at=message.arrived_at)
     return same.exclude(pk=message.pk).order_by("stored_at", "id").first()
 
 
 def _received_by_us(raw: bytes, now: datetime) -> datetime:
-    """When our mail server took a mail that was handed over later: by the newest trace, if it is our server's."""
+    """Returns the time in the newest Received header if our own mail server wrote it, otherwise `now`."""
     try:
         newest = next((value for _, value in parse(raw).ordered("Received")), "")
         at = parsedate_to_datetime(newest.rpartition(";")[2].strip())
-    except (Unreadable, ValueError, TypeError, IndexError):  # kept all the same; staff look at it
+    except (Unreadable, ValueError, TypeError, IndexError):  # stored anyway; staff look at it
         return now
     if not traced_by(newest, own_servers=settings.MAIL_SERVERS):
         return now
@@ -169,22 +169,26 @@ def _lease(mailbox: Mailbox, now: datetime) -> bool:
 
 
 def _read(folder: Folder, mailbox: Mailbox, now: datetime) -> Iterator[int]:
-    """Stores what is new, one by one. A folder whose UIDs begin anew is read anew; what is known is a duplicate."""
+    """Stores new mails one by one; yields 1 for each stored, 0 for each skipped.
+
+    A new UIDVALIDITY means that the server numbered the folder again: it is read from the start, and mails stored
+    before are recognised as duplicates.
+    """
     run = Run(now, seconds=RUN_SECONDS)
     mailbox.refresh_from_db()
-    begins = mailbox.uid_validity != folder.uid_validity
-    after = 0 if begins else mailbox.last_uid
+    is_new_numbering = mailbox.uid_validity != folder.uid_validity
+    after = 0 if is_new_numbering else mailbox.last_uid
     oldest = None
-    if begins and settings.INBOUND_FIRST_DAYS:
+    if is_new_numbering and settings.INBOUND_FIRST_DAYS:
         oldest = min(now, mailbox.read_at or now) - timedelta(days=settings.INBOUND_FIRST_DAYS)
     uids = folder.after(after)
-    if begins and not uids:
-        _reached(mailbox, folder.uid_validity, 0, now)
+    if is_new_numbering and not uids:
+        _save_position(mailbox, folder.uid_validity, 0, now)
     for listed in folder.listed(uids):
         if oldest is not None and listed.arrived_at < oldest:
-            passed = Mailbox.objects.filter(pk=mailbox.pk)
-            passed.update(passed_over=F("passed_over") + 1)
-            _reached(mailbox, folder.uid_validity, listed.uid, run.now)
+            row = Mailbox.objects.filter(pk=mailbox.pk)
+            row.update(passed_over=F("passed_over") + 1)
+            _save_position(mailbox, folder.uid_validity, listed.uid, run.now)
             continue
         yield _store_one(folder, mailbox, listed, run.now)
         if run.is_over:
@@ -195,16 +199,16 @@ def _read(folder: Folder, mailbox: Mailbox, now: datetime) -> Iterator[int]:
 def _store_one(folder: Folder, mailbox: Mailbox, listed: Listed, now: datetime) -> int:
     too_large = listed.size > settings.INBOUND_MOST_BYTES
     raw = folder.content(listed.uid, KEPT_OF_TOO_LARGE if too_large else None)
-    if raw is None:  # somebody removed it in this very moment
-        _reached(mailbox, folder.uid_validity, listed.uid, now)
+    if raw is None:  # removed from the folder in the meantime
+        _save_position(mailbox, folder.uid_validity, listed.uid, now)
         return 0
-    ahead = listed.arrived_at > now + CLOCKS_DIFFER
+    is_in_future = listed.arrived_at > now + CLOCKS_DIFFER
     with transaction.atomic():
         try:
             with transaction.atomic():
                 store(
                     raw=raw,
-                    arrived_at=now if ahead else listed.arrived_at,
+                    arrived_at=now if is_in_future else listed.arrived_at,
                     door=Door.MAILBOX,
                     now=now,
                     size=listed.size if too_large else len(raw),
@@ -213,25 +217,25 @@ def _store_one(folder: Folder, mailbox: Mailbox, listed: Listed, now: datetime) 
                     uid=listed.uid,
                 )
                 stored = 1
-        except IntegrityError:  # another worker was here
+        except IntegrityError:  # another worker stored it first
             stored = 0
-        _reached(mailbox, folder.uid_validity, listed.uid, now)
+        _save_position(mailbox, folder.uid_validity, listed.uid, now)
     return stored
 
 
-def _reached(mailbox: Mailbox, uid_validity: int, uid: int, now: datetime) -> None:
-    """How far it is read: never back within the same numbering, whoever else reads it at the same moment."""
-    row = Mailbox.objects.select_for_update().filter(pk=mailbox.pk)
+def _save_position(mailbox: Mailbox, uid_validity: int, uid: int, now: datetime) -> None:
+    """Saves the mailbox's position and extends the lease. The position never moves back within one UIDVALIDITY."""
+    rows = Mailbox.objects.select_for_update().filter(pk=mailbox.pk)
     with transaction.atomic():
-        known = row.get()
-        if known.uid_validity != uid_validity:
-            known.uid_validity, known.last_uid = uid_validity, 0
-        known.last_uid, known.leased_until = max(known.last_uid, uid), now + LEASE
-        known.save(update_fields=["uid_validity", "last_uid", "leased_until"])
+        row = rows.get()
+        if row.uid_validity != uid_validity:
+            row.uid_validity, row.last_uid = uid_validity, 0
+        row.last_uid, row.leased_until = max(row.last_uid, uid), now + LEASE
+        row.save(update_fields=["uid_validity", "last_uid", "leased_until"])
 
 
 def html_of(message: IncomingMessage) -> str:
-    """The mail's HTML, made harmless, to be shown; empty where it has none or cannot be read."""
+    """Returns the mail's sanitised HTML; empty if it has none or cannot be read."""
     try:
         mail = _parsed(message)
     except Unreadable:
@@ -240,7 +244,7 @@ def html_of(message: IncomingMessage) -> str:
 
 
 def file_of(message: IncomingMessage, number: int) -> File | None:
-    """The mail's file with this number, counted from 0; None where there is none."""
+    """Returns the mail's file with this number, counted from 0; None if there is none."""
     try:
         files = _parsed(message).files
     except Unreadable:
@@ -249,8 +253,8 @@ def file_of(message: IncomingMessage, number: int) -> File | None:
 
 
 def read_again(*, message: IncomingMessage, now: datetime) -> bool:
-    """Reads a mail that was set aside once more; False where it was not set aside."""
-    aside = IncomingMessage.objects.filter(pk=message.pk, state=ReadState.SET_ASIDE)
-    again = aside.update(state=ReadState.WAITING, due_at=now, attempts=0, last_error="")
+    """Queues a mail that was set aside to be read again; False if it was not set aside."""
+    set_aside = IncomingMessage.objects.filter(pk=message.pk, state=ReadState.SET_ASIDE)
+    queued = set_aside.update(state=ReadState.WAITING, due_at=now, attempts=0, last_error="")
     wake(READ)
-    return again == 1
+    return queued == 1

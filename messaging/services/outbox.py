@@ -1,4 +1,4 @@
-"""Writing messages and delivering them. The only writers of the outbox."""
+"""Queues and delivers outgoing messages. Only this module writes to the outbox."""
 
 import logging
 import smtplib
@@ -23,7 +23,7 @@ from messaging.wording import active_language
 log = logging.getLogger(__name__)
 LEASE = timedelta(minutes=2)
 BATCH = 10
-BATCH_SECONDS = 30  # with the slowest last message (four commands of EMAIL_TIMEOUT) still within the lease
+BATCH_SECONDS = 30  # short enough that the slowest last message (four times EMAIL_TIMEOUT) ends within the lease
 RUN_SECONDS = 150
 RETRY_AFTER = tuple(
     timedelta(seconds=s) for s in (10, 30, 60, 120, 300, 600, 1200, 2400, 3600, 7200, 14400, 28800, 43200, 57600, 86400)
@@ -32,7 +32,7 @@ SERVER_PAUSE = timedelta(seconds=30)
 HOUR = timedelta(hours=1)
 REPORTED_WITHIN = timedelta(days=7)
 WIPED = "(Held a code or a proving link; removed once sent.)"
-BY_PEOPLE = ("answer", "question")  # written by somebody of staff, so not «Auto-Submitted»
+BY_PEOPLE = ("answer", "question")  # written by staff, so without the header «Auto-Submitted»
 
 
 def queue_message(
@@ -46,10 +46,10 @@ def queue_message(
     answers: IncomingMessage | None = None,
     holds_secret: bool = False,
 ) -> OutgoingMessage:
-    """Writes one message of the kind (templates/messages/<language>/<kind>.md), in the active language.
+    """Renders templates/messages/<language>/<kind>.md in the active language and queues the message.
 
-    `about` is the reference that it tells of, `thread` the conversation that it belongs to, `answers` the mail to
-    which it replies.
+    `about` is the reference that the message is about, `thread` the conversation that it belongs to, `answers` the
+    mail that it replies to.
     """
     return queue_rendered(
         kind=kind,
@@ -74,7 +74,7 @@ def queue_rendered(
     answers: IncomingMessage | None = None,
     holds_secret: bool = False,
 ) -> OutgoingMessage:
-    replied = answers.message_id if answers else ""
+    in_reply_to = answers.message_id if answers else ""
     message = OutgoingMessage.objects.create(
         kind=kind,
         about=about,
@@ -84,8 +84,8 @@ def queue_rendered(
         text=rendered.text,
         html=rendered.html,
         language=active_language(),
-        in_reply_to=replied,
-        references=[*answers.references[-20:], replied] if answers and replied else [],
+        in_reply_to=in_reply_to,
+        references=[*answers.references[-20:], in_reply_to] if answers and in_reply_to else [],
         holds_secret=holds_secret,
         due_at=now,
         created_at=now,
@@ -95,17 +95,17 @@ def queue_rendered(
 
 
 def deliver_due(*, now: datetime) -> int:
-    """Sends what is due, several workers at once if need be, and returns how many were sent.
+    """Sends due messages; returns how many were sent. Several workers can run at once.
 
-    A row is leased in a transaction of its own before the mail server is called. A worker that dies in
-    between leaves a row whose lease runs out: it is sent again, under the same Message-ID. Ends after some
-    minutes, so that no run is cut off in the middle; what is left then is due for the next.
+    Each row is leased in its own transaction before the mail server is called. If a worker dies in between, the
+    lease runs out and the message is sent again, under the same Message-ID. Stops after RUN_SECONDS, so that the
+    workers' time limit does not kill it; the rest stays due.
     """
     sent, run = 0, Run(now, seconds=RUN_SECONDS)
     while claimed := _claim(run.now):
-        count, goes_on = _deliver_batch(claimed, run)
+        count, is_server_up = _deliver_batch(claimed, run)
         sent += count
-        if not goes_on:
+        if not is_server_up:
             break
         if run.is_over:
             wake("messaging.deliver")
@@ -114,77 +114,80 @@ def deliver_due(*, now: datetime) -> int:
 
 
 def send_again(*, message: OutgoingMessage, now: datetime) -> bool:
-    """Puts a message that failed back into the queue; False where it has not failed, or held a secret that is gone."""
+    """Queues a failed message again; False if it has not failed, or if its secret text was removed."""
     failed = OutgoingMessage.objects.filter(pk=message.pk, state__in=FAILED).exclude(text=WIPED)
-    revived = failed.update(state=MessageState.PENDING, due_at=now, attempts=0, noticed=False, settled_at=None)
+    queued = failed.update(state=MessageState.PENDING, due_at=now, attempts=0, noticed=False, settled_at=None)
     wake("messaging.deliver")
-    return revived == 1
+    return queued == 1
 
 
-def note_bounce(*, message_id: str, recipient: str, words: str, now: datetime) -> OutgoingMessage | None:
-    """A mail server reports that a message did not arrive; returns the message, None where it is none of ours.
+def record_bounce(*, message_id: str, recipient: str, words: str, now: datetime) -> OutgoingMessage | None:
+    """Records that a mail server returned a message. Returns the message; None if it is not one of ours.
 
-    Without a Message-ID of ours, the newest one to that recipient within a week is meant.
+    Without a Message-ID, it is the newest message sent to that recipient within a week.
     """
     sent = OutgoingMessage.objects.filter(state=MessageState.SENT)
     if (key := our_message(message_id)) is not None:
-        found = sent.filter(pk=key).first() or OutgoingMessage.objects.filter(pk=key).first()
+        message = sent.filter(pk=key).first() or OutgoingMessage.objects.filter(pk=key).first()
     elif message_id or not recipient:
         return None
     else:
         lately = sent.filter(recipient__iexact=recipient, sent_at__gt=now - REPORTED_WITHIN)
-        found = lately.order_by("-sent_at").first()
-    if found is not None:
-        sent.filter(pk=found.pk).update(
+        message = lately.order_by("-sent_at").first()
+    if message is not None:
+        sent.filter(pk=message.pk).update(
             state=MessageState.BOUNCED, last_error=f"It came back: {words}"[:2000], noticed=False, settled_at=None
         )
-    return found
+    return message
 
 
 def settle(*, messages: Iterable[OutgoingMessage], now: datetime) -> int:
-    """Somebody of staff says that who these were for was informed otherwise."""
-    keys = [one.pk for one in messages]
+    """Records that staff informed the recipients of these failed messages in another way; returns how many."""
+    keys = [message.pk for message in messages]
     failed = OutgoingMessage.objects.filter(NOT_ARRIVED, pk__in=keys)
     return failed.update(settled_at=now)
 
 
 def _claim(now: datetime) -> list[OutgoingMessage]:
-    """Leases a batch. What would be too much for one address waits until it is not."""
+    """Leases a batch. Messages above the hourly limit of an address wait."""
     while True:
         with transaction.atomic():
             due = OutgoingMessage.objects.filter(state=MessageState.PENDING, due_at__lte=now).order_by("due_at")
             claimed = list(due.select_for_update(skip_locked=True)[:BATCH])
             allowed = _within_limit(claimed, now)
-            OutgoingMessage.objects.filter(pk__in=[one.pk for one in allowed]).update(due_at=now + LEASE)
+            OutgoingMessage.objects.filter(pk__in=[message.pk for message in allowed]).update(due_at=now + LEASE)
         if allowed or not claimed:
             return allowed
 
 
 def _within_limit(claimed: list[OutgoingMessage], now: datetime) -> list[OutgoingMessage]:
-    """Codes and proving links have limits of their own, and somebody waits for them."""
+    """Returns the messages within MAIL_PER_ADDRESS_HOUR, and postpones the others.
+
+    Codes and proving links always pass: somebody waits for them, and they have limits of their own.
+    """
     most = settings.MAIL_PER_ADDRESS_HOUR
-    addresses = {one.recipient.upper() for one in claimed if not one.holds_secret}
+    addresses = {message.recipient.upper() for message in claimed if not message.holds_secret}
     if not most or not addresses:
         return claimed
     lately = OutgoingMessage.objects.annotate(address=Upper("recipient")).filter(
         address__in=addresses, sent_at__gt=now - HOUR
     )
-    told = {row["address"]: row for row in lately.values("address").annotate(count=Count("pk"), first=Min("sent_at"))}
-    counts = Counter({address: row["count"] for address, row in told.items()})
+    sent = {row["address"]: row for row in lately.values("address").annotate(count=Count("pk"), first=Min("sent_at"))}
+    counts = Counter({address: row["count"] for address, row in sent.items()})
     allowed = []
-    for one in claimed:
-        address = one.recipient.upper()
-        if one.holds_secret or counts[address] < most:
-            counts[address] += not one.holds_secret
-            allowed.append(one)
+    for message in claimed:
+        address = message.recipient.upper()
+        if message.holds_secret or counts[address] < most:
+            counts[address] += not message.holds_secret
+            allowed.append(message)
             continue
-        first = told[address]["first"] if address in told else now
-        OutgoingMessage.objects.filter(pk=one.pk).update(due_at=max(first + HOUR, now + timedelta(minutes=1)))
+        first = sent[address]["first"] if address in sent else now
+        OutgoingMessage.objects.filter(pk=message.pk).update(due_at=max(first + HOUR, now + timedelta(minutes=1)))
     return allowed
 
 
 def _deliver_batch(claimed: list[OutgoingMessage], run: Run) -> tuple[int, bool]:
-    """(how many were sent, whether the server is there). What was not tried is due again, and counts no attempt."""
+    """Returns (how many were sent, whether the server is up). Messages that were not tried stay due, uncounted."""
     sent, batch = 0, Run(run.now, seconds=BATCH_SECONDS)
     connection: BaseEmailBackend | None = None
     for number, message in enumerate(claimed):
@@ -194,16 +197,16 @@ def _deliver_batch(claimed: list[OutgoingMessage], run: Run) -> tuple[int, bool]
                 connection.open()
         except OSError as error:  # smtplib's errors are among them
             log.warning("The mail server cannot be reached: %s", error)
-            _give_back(claimed[number:], run.now + SERVER_PAUSE, f"{type(error).__name__}: {error}")
+            _release(claimed[number:], run.now + SERVER_PAUSE, f"{type(error).__name__}: {error}")
             return sent, False
         moment = run.now
-        trouble = _deliver(message, connection, moment)
-        sent += trouble is None
-        if trouble is not None:  # after some answers the connection is gone, and the next message needs another
+        failure = _deliver(message, connection, moment)
+        sent += failure is None
+        if failure is not None:  # some errors end the connection, so the next message gets a new one
             _close(connection)
             connection = None
         if batch.is_over:
-            _give_back(claimed[number + 1 :], moment)
+            _release(claimed[number + 1 :], moment)
             break
     if connection is not None:
         _close(connection)
@@ -217,16 +220,16 @@ def _close(connection: BaseEmailBackend) -> None:
         log.info("The mail server ended the connection first: %s", error)
 
 
-def _give_back(messages: list[OutgoingMessage], due_at: datetime, why: str = "") -> None:
-    waiting = OutgoingMessage.objects.filter(pk__in=[one.pk for one in messages], state=MessageState.PENDING)
+def _release(messages: list[OutgoingMessage], due_at: datetime, why: str = "") -> None:
+    waiting = OutgoingMessage.objects.filter(pk__in=[message.pk for message in messages], state=MessageState.PENDING)
     waiting.update(due_at=due_at, **({"last_error": why[:2000]} if why else {}))
 
 
 def _deliver(message: OutgoingMessage, connection: BaseEmailBackend, now: datetime) -> Exception | None:
     try:
-        _composed(message, connection).send()
-    except Exception as error:  # one bad address or a server's mood must not hold up the rows behind it
-        _note_failure(message, error, now)
+        _compose(message, connection).send()
+    except Exception as error:  # one bad address or server error must not hold up the messages behind it
+        _record_failure(message, error, now)
         return error
     pending = OutgoingMessage.objects.filter(pk=message.pk, state=MessageState.PENDING)
     wiped = {"text": WIPED, "html": ""} if message.holds_secret else {}
@@ -234,7 +237,7 @@ def _deliver(message: OutgoingMessage, connection: BaseEmailBackend, now: dateti
     return None
 
 
-def _composed(message: OutgoingMessage, connection: BaseEmailBackend) -> EmailMultiAlternatives:
+def _compose(message: OutgoingMessage, connection: BaseEmailBackend) -> EmailMultiAlternatives:
     headers = {"Message-ID": message.message_id}
     if message.kind not in BY_PEOPLE:  # RFC 3834, 3.1.7 and 5
         headers["Auto-Submitted"] = "auto-replied" if message.in_reply_to else "auto-generated"
@@ -251,19 +254,19 @@ def _composed(message: OutgoingMessage, connection: BaseEmailBackend) -> EmailMu
     return mail
 
 
-def _note_failure(message: OutgoingMessage, error: Exception, now: datetime) -> None:
-    failed = message.attempts
-    log.warning("Message %s (%s) failed, attempt %d: %s", message.pk, message.kind, failed + 1, error)
+def _record_failure(message: OutgoingMessage, error: Exception, now: datetime) -> None:
+    attempts = message.attempts
+    log.warning("Message %s (%s) failed, attempt %d: %s", message.pk, message.kind, attempts + 1, error)
     pending = OutgoingMessage.objects.filter(pk=message.pk, state=MessageState.PENDING)
-    noted = {"attempts": failed + 1, "last_error": f"{type(error).__name__}: {error}"[:2000]}
-    if failed < len(RETRY_AFTER) and not _is_final(error):
-        pending.update(due_at=now + RETRY_AFTER[failed], **noted)
+    values = {"attempts": attempts + 1, "last_error": f"{type(error).__name__}: {error}"[:2000]}
+    if attempts < len(RETRY_AFTER) and not _is_final(error):
+        pending.update(due_at=now + RETRY_AFTER[attempts], **values)
     else:
-        pending.update(state=MessageState.DEAD, **noted)
+        pending.update(state=MessageState.DEAD, **values)
 
 
 def _is_final(error: Exception) -> bool:
-    """Whether the server said that trying again is of no use (RFC 5321, 4.2.1), or no server will ever take it."""
+    """Whether trying again is useless: a permanent reply (RFC 5321, 4.2.1), or an address no server can accept."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return all(500 <= code < 600 for code, _ in error.recipients.values())
     if isinstance(error, smtplib.SMTPDataError):

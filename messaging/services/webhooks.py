@@ -1,4 +1,4 @@
-"""Webhooks as Standard Webhooks has them (standardwebhooks.com): written with the change, called until they arrive."""
+"""Webhooks after Standard Webhooks (standardwebhooks.com): stored with the change, retried until delivered."""
 
 import json
 import logging
@@ -21,7 +21,7 @@ from messaging.models import (
     WebhookEndpoint,
     WebhookEvent,
 )
-from messaging.outbound.targets import Answer, Refused, post, refuse_unless_callable
+from messaging.outbound.targets import Refused, Response, post, refuse_unless_callable
 from messaging.runs import Run
 from messaging.sealing import InvalidToken, box
 from messaging.waking import wake
@@ -37,20 +37,26 @@ OLD_SECRET_FOR = timedelta(hours=24)
 
 
 class EndpointRefused(Exception):
-    """What was entered for an endpoint cannot be taken."""
+    """The endpoint's data is not valid."""
 
 
 def emit(*, type: EventType, subject: str, data: Mapping[str, Any], now: datetime) -> None:
-    """Writes that something happened, for each endpoint that hears of it, in the transaction in which it happens.
+    """Stores an event and its deliveries to subscribed endpoints, in the caller's transaction.
 
-    `subject` is what it is about: an endpoint hears the events of one subject in their order. That order is the
-    one in which they were written; what builds on something else was written after its commit, under its lock.
+    `subject` identifies what the event is about. An endpoint receives the events of one subject in the order in
+    which they were stored; dependent changes are stored in order because they lock the same rows.
     """
     endpoints = list(WebhookEndpoint.objects.filter(event_types__contains=[type]).order_by("pk"))
     if not endpoints:
         return
     with transaction.atomic():
-        payload = {"type": type.value, "version": VERSION, "timestamp": _told(now), "subject": subject, "data": data}
+        payload = {
+            "type": type.value,
+            "version": VERSION,
+            "timestamp": _timestamp(now),
+            "subject": subject,
+            "data": data,
+        }
         event = WebhookEvent.objects.create(type=type, subject=subject, occurred_at=now, payload=payload)
         for endpoint in endpoints:
             WebhookDelivery.objects.create(endpoint=endpoint, event=event, subject=subject, due_at=now)
@@ -58,42 +64,42 @@ def emit(*, type: EventType, subject: str, data: Mapping[str, Any], now: datetim
 
 
 def call_due(*, now: datetime) -> int:
-    """Calls what is due, several workers at once if need be; returns how many arrived."""
-    arrived, run = 0, Run(now, seconds=RUN_SECONDS)
+    """Sends due deliveries; returns how many succeeded. Several workers can run at once."""
+    delivered, run = 0, Run(now, seconds=RUN_SECONDS)
     while (delivery := _claim(run.now)) is not None:
-        arrived += _call(delivery, run.now)
+        delivered += _call(delivery, run.now)
         if run.is_over:
             wake("messaging.call")
             break
-    return arrived
+    return delivered
 
 
-def signed(delivery: WebhookDelivery, now: datetime) -> tuple[bytes, dict[str, str]]:
-    """The body, the same for each attempt, and its headers: id, time, and a signature with each secret that holds."""
+def signed_request(delivery: WebhookDelivery, now: datetime) -> tuple[bytes, dict[str, str]]:
+    """Returns body and headers. The body is the same at each attempt; each valid secret adds a signature."""
     body = json.dumps(delivery.event.payload, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     key = str(delivery.event.pk)
-    marks = [Webhook(secret).sign(key, now.astimezone(UTC), body) for secret in secrets_of(delivery.endpoint, now)]
+    signatures = [Webhook(secret).sign(key, now.astimezone(UTC), body) for secret in secrets_of(delivery.endpoint, now)]
     headers = {
         "Content-Type": "application/json",
         "User-Agent": "cancellation-portal/1",
         "webhook-id": key,
         "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": " ".join(marks),
+        "webhook-signature": " ".join(signatures),
     }
     return body.encode(), headers
 
 
 def secrets_of(endpoint: WebhookEndpoint, now: datetime) -> list[str]:
-    """The secrets that sign now, the newest first. Raises InvalidToken where SECRET_KEY was lost."""
-    told = [endpoint.secret_sealed]
+    """Returns the valid secrets, newest first. Raises InvalidToken if SECRET_KEY is not the one that encrypted them."""
+    sealed = [endpoint.secret_sealed]
     if endpoint.old_secret_sealed and endpoint.old_secret_until and endpoint.old_secret_until > now:
-        told.append(endpoint.old_secret_sealed)
-    return [box(USE).decrypt(one.encode()).decode() for one in told]
+        sealed.append(endpoint.old_secret_sealed)
+    return [box(USE).decrypt(secret.encode()).decode() for secret in sealed]
 
 
 @transaction.atomic
 def add_endpoint(*, name: str, url: str, event_types: Sequence[str], now: datetime) -> WebhookEndpoint:
-    """A new endpoint with a secret of its own. Raises EndpointRefused."""
+    """Creates an endpoint with a new secret. Raises EndpointRefused."""
     _check(url, event_types)
     endpoint = WebhookEndpoint(name=name.strip(), url=url, event_types=list(event_types), created_at=now)
     endpoint.secret_sealed = _new_secret()
@@ -103,7 +109,7 @@ def add_endpoint(*, name: str, url: str, event_types: Sequence[str], now: dateti
 
 @transaction.atomic
 def change_endpoint(*, endpoint: WebhookEndpoint, name: str, url: str, event_types: Sequence[str]) -> None:
-    """What it hears of, and where. What waits goes to the new address. Raises EndpointRefused."""
+    """Changes name, address and events. Waiting deliveries go to the new address. Raises EndpointRefused."""
     _check(url, event_types)
     row = _locked(endpoint)
     row.name, row.url, row.event_types = name.strip(), url, list(event_types)
@@ -112,10 +118,10 @@ def change_endpoint(*, endpoint: WebhookEndpoint, name: str, url: str, event_typ
 
 @transaction.atomic
 def rotate_secret(*, endpoint: WebhookEndpoint, now: datetime) -> None:
-    """A new secret; for a day, both sign. Raises EndpointRefused while an older rotation is under way."""
+    """Creates a new secret; for a day the old one signs as well. Raises EndpointRefused during that day."""
     row = _locked(endpoint)
     if row.old_secret_until is not None and row.old_secret_until > now:
-        raise EndpointRefused("The secret was changed within the last day, and the one before that still signs.")
+        raise EndpointRefused("The secret was changed within the last day, and the old one still signs. Wait a day.")
     row.old_secret_sealed, row.old_secret_until = row.secret_sealed, now + OLD_SECRET_FOR
     row.secret_sealed = _new_secret()
     row.save(update_fields=["old_secret_sealed", "old_secret_until", "secret_sealed"])
@@ -123,7 +129,7 @@ def rotate_secret(*, endpoint: WebhookEndpoint, now: datetime) -> None:
 
 @transaction.atomic
 def disable(*, endpoint: WebhookEndpoint, why: str) -> bool:
-    """Nothing is sent to it until it is enabled; what happens meanwhile waits. False where it was disabled already."""
+    """Stops sending until the endpoint is enabled again; new events wait. False if it was disabled already."""
     row = _locked(endpoint)
     if row.state == EndpointState.DISABLED:
         return False
@@ -134,7 +140,7 @@ def disable(*, endpoint: WebhookEndpoint, why: str) -> bool:
 
 @transaction.atomic
 def enable(*, endpoint: WebhookEndpoint, now: datetime) -> bool:
-    """What waited goes out, in its order. False where it was enabled already."""
+    """Starts sending again, with the waiting deliveries first, in order. False if it was enabled already."""
     row = _locked(endpoint)
     if row.state == EndpointState.ACTIVE:
         return False
@@ -148,7 +154,7 @@ def enable(*, endpoint: WebhookEndpoint, now: datetime) -> bool:
 
 @transaction.atomic
 def send_again(*, delivery: WebhookDelivery, now: datetime) -> bool:
-    """Sends it once more, under the same id; False where it waits to be sent anyway."""
+    """Queues a delivery again, under the same id. False if it is queued already."""
     row = WebhookDelivery.objects.select_for_update().get(pk=delivery.pk)
     if row.state == DeliveryState.PENDING:
         return False
@@ -159,18 +165,18 @@ def send_again(*, delivery: WebhookDelivery, now: datetime) -> bool:
 
 
 def failing_endpoints() -> QuerySet[WebhookEndpoint]:
-    """Active endpoints that have not taken a webhook since some time."""
+    """Returns active endpoints whose last delivery failed."""
     return WebhookEndpoint.objects.filter(state=EndpointState.ACTIVE, failing_since__isnull=False)
 
 
-def warned(*, endpoint: WebhookEndpoint, now: datetime) -> None:
-    """Staff were warned that it fails."""
+def record_warning(*, endpoint: WebhookEndpoint, now: datetime) -> None:
+    """Records that staff were warned about the failing endpoint."""
     WebhookEndpoint.objects.filter(pk=endpoint.pk).update(warned_at=now)
 
 
 def _check(url: str, event_types: Sequence[str]) -> None:
-    if not event_types or any(one not in EventType.values for one in event_types):
-        raise EndpointRefused("Choose what it is to hear of.")
+    if not event_types or any(name not in EventType.values for name in event_types):
+        raise EndpointRefused("Choose at least one event.")
     try:
         refuse_unless_callable(url)
     except Refused as error:
@@ -187,11 +193,11 @@ def _locked(endpoint: WebhookEndpoint) -> WebhookEndpoint:
 
 
 def _claim(now: datetime) -> WebhookDelivery | None:
-    """Leases the delivery that is due longest, and behind no other one of its subject."""
-    before = WebhookDelivery.objects.filter(
+    """Leases the longest due delivery that has no earlier one of its subject waiting."""
+    earlier = WebhookDelivery.objects.filter(
         endpoint=OuterRef("endpoint"), subject=OuterRef("subject"), state=DeliveryState.PENDING, pk__lt=OuterRef("pk")
     )
-    due = WebhookDelivery.objects.filter(state=DeliveryState.PENDING, due_at__lte=now).exclude(Exists(before))
+    due = WebhookDelivery.objects.filter(state=DeliveryState.PENDING, due_at__lte=now).exclude(Exists(earlier))
     with transaction.atomic():
         rows = due.filter(endpoint__state=EndpointState.ACTIVE).select_related("endpoint", "event")
         delivery = rows.order_by("due_at", "pk").select_for_update(skip_locked=True, of=("self",)).first()
@@ -203,52 +209,52 @@ def _claim(now: datetime) -> WebhookDelivery | None:
 
 
 def _call(delivery: WebhookDelivery, now: datetime) -> bool:
-    answer: Answer | None = None
+    response: Response | None = None
     try:
-        body, headers = signed(delivery, now)
-        answer = post(delivery.endpoint.url, body, headers)
-        error = "" if 200 <= answer.status < 300 else _words(answer)
+        body, headers = signed_request(delivery, now)
+        response = post(delivery.endpoint.url, body, headers)
+        error = "" if 200 <= response.status < 300 else _error_text(response)
     except Refused as refused:
         error = str(refused)
     except InvalidToken:
-        error = "Its secret cannot be read: SECRET_KEY is another one. Make a new endpoint."
-    except (OSError, HTTPError, ValueError) as trouble:
-        error = f"{type(trouble).__name__}: {trouble}"
+        error = "Its secret cannot be read because SECRET_KEY has changed. Make a new endpoint."
+    except (OSError, HTTPError, ValueError) as failure:
+        error = f"{type(failure).__name__}: {failure}"
     with transaction.atomic():
         row = WebhookDelivery.objects.select_for_update().get(pk=delivery.pk)
         if row.state != DeliveryState.PENDING:
             return False
         row.attempts, row.last_tried_at = row.attempts + 1, now
-        row.last_status, row.last_error = answer.status if answer else None, error[:500]
+        row.last_status, row.last_error = response.status if response else None, error[:500]
         if error:
-            _failed(row, answer, now)
+            _record_failure(row, response, now)
         else:
             row.state, row.delivered_at = DeliveryState.DELIVERED, now
             WebhookEndpoint.objects.filter(pk=row.endpoint_id, failing_since__isnull=False).update(
                 failing_since=None, warned_at=None
             )
         row.save()
-    if answer is not None and answer.status == 410:  # «Gone», by the standard: never call again
-        disable(endpoint=delivery.endpoint, why="It answered 410: it does not want to hear anything any more.")
+    if response is not None and response.status == 410:  # «Gone»: the standard says never to call again
+        disable(endpoint=delivery.endpoint, why="It answered 410: it does not want any more webhooks.")
     return not error
 
 
-def _failed(row: WebhookDelivery, answer: Answer | None, now: datetime) -> None:
+def _record_failure(row: WebhookDelivery, response: Response | None, now: datetime) -> None:
     log.warning("Webhook %s: %s", row, row.last_error)
     endpoint = WebhookEndpoint.objects.filter(pk=row.endpoint_id, failing_since__isnull=True)
     endpoint.update(failing_since=row.first_tried_at or now)
     wait = RETRY_AFTER[min(row.attempts, len(RETRY_AFTER)) - 1]
     ends = (row.first_tried_at or now) + GIVEN_UP_AFTER
-    row.due_at = min(now + max(wait, timedelta(seconds=answer.retry_after if answer else 0)), ends)
+    row.due_at = min(now + max(wait, timedelta(seconds=response.retry_after if response else 0)), ends)
     if now >= ends:
         row.state = DeliveryState.GIVEN_UP
 
 
-def _words(answer: Answer) -> str:
-    if 300 <= answer.status < 400:
-        return f"It answered {answer.status}: a webhook is not redirected. Enter the address that it leads to."
-    return f"It answered {answer.status}. {answer.words}"
+def _error_text(response: Response) -> str:
+    if 300 <= response.status < 400:
+        return f"It answered {response.status}: webhooks do not follow redirects. Enter the address that it leads to."
+    return f"It answered {response.status}. {response.text}"
 
 
-def _told(moment: datetime) -> str:
+def _timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -104,7 +104,7 @@ def test_a_webhook_endpoint_is_added_by_who_keeps_them(desk_page):
     page.get_by_label("Address").fill("https://10.0.0.1/")
     page.get_by_label(re.compile("refund.paid")).check()
     page.get_by_role("button", name="Add a webhook endpoint").click()
-    expect(page.get_by_text("lies in our own network")).to_be_visible()
+    expect(page.get_by_text("is not a public address")).to_be_visible()
     expect(page.get_by_label("Name")).to_have_value("CRM")
     accessible(page)
     page.get_by_label("Address").fill("https://crm.example.com/hooks")

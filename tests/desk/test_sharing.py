@@ -195,7 +195,7 @@ class TestCannedReplies:
     def test_unknown_variables_are_refused_where_it_is_written(self, mara, reply):
         told = {"name": "Bad", "used_for": "any", "text_en": "Dear {nmae}"}
         answer = mara.post(reverse("admin:messaging_cannedreply_add"), told)
-        assert "{nmae} is not known" in answer.content.decode()
+        assert "{nmae} is not a variable" in answer.content.decode()
         assert (
             mara.post(reverse("admin:messaging_cannedreply_add"), {**told, "text_en": "A { alone"}).status_code == 200
         )

@@ -123,7 +123,7 @@ class TestHandedOver:
         with pytest.raises(CommandError, match="cannot be read"):
             call_command("receive_mail", str(tmp_path / "none.eml"))
         (tmp_path / "empty.eml").write_bytes(b"\n")
-        with pytest.raises(CommandError, match="no mail in it"):
+        with pytest.raises(CommandError, match="input is empty"):
             call_command("receive_mail", str(tmp_path / "empty.eml"))
 
     def test_at_its_own_time(self):

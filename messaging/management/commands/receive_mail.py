@@ -6,17 +6,17 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from messaging.models import Door
-from messaging.services.inbox import hand_over
+from messaging.services.inbox import receive
 
 
 class Command(BaseCommand):
     help = (
-        "Takes in a mail (RFC 5322) from a file, or from the standard input, as a mail server hands one over. "
-        "It is kept first, and read by the workers. Exits with 75 if it could not be kept: try again (sysexits.h)."
+        "Stores a mail (RFC 5322) from a file or from standard input, where a mail server can pipe it. Workers read "
+        "it afterwards. Exits with 75 if it could not be stored: try again later (EX_TEMPFAIL in sysexits.h)."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", nargs="?", default="-", help="a path, or - for the standard input")
+        parser.add_argument("file", nargs="?", default="-", help="a path, or - for standard input")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -24,9 +24,9 @@ class Command(BaseCommand):
         except OSError as error:
             raise CommandError(f"{options['file']} cannot be read: {error.strerror}.") from error
         if not raw.strip():
-            raise CommandError("There is no mail in it.")
+            raise CommandError("The input is empty. Pass a mail (RFC 5322).")
         try:
-            kept = hand_over(raw=raw, door=Door.COMMAND, now=timezone.now())
+            message = receive(raw=raw, door=Door.COMMAND, now=timezone.now())
         except Exception as error:
-            raise CommandError(f"It could not be kept: {error}", returncode=75) from error
-        self.stdout.write(f"Kept as {kept.pk}.")
+            raise CommandError(f"The mail could not be stored: {error}", returncode=75) from error
+        self.stdout.write(f"Stored as {message.pk}.")
