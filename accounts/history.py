@@ -1,7 +1,7 @@
-"""Who did what and why, beside each change that the database records (django-pghistory), and the audit's own record.
+"""The history of rows (django-pghistory): who changed what and why, with an audit entry for each history row.
 
-Each line of the history, and each change of one, is noted in the audit (models.AuditEntry) by a trigger of the
-database, in the same transaction; `services.audit` seals the notes in a chain.
+A database trigger writes an audit entry (models.AuditEntry) for each history row, and for each change of one, in
+the same transaction. accounts/audit.py seals the entries in a chain.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ NOTE = """
     PERFORM audit_note(TG_TABLE_NAME::text, left(TG_OP, 1), audit_row(NEW));
     RETURN NEW;
 """
-# A context is told again by each statement of its own; only what it says counts, not when it was said.
+# Each statement writes its context again. Only the content counts, not the time, so that the digest stays the same.
 NOTE_CONTEXT = """
     PERFORM audit_note(TG_TABLE_NAME::text, left(TG_OP, 1), CASE WHEN TG_OP = 'DELETE'
         THEN jsonb_build_object('id', OLD.id, 'metadata', OLD.metadata)
@@ -33,28 +33,28 @@ _ANY = pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete
 
 
 def audited(func: str = NOTE) -> pgtrigger.Trigger:
-    """The trigger that notes each row of a table in the audit."""
+    """The trigger that writes an audit entry for each change of a row of the table."""
     return pgtrigger.Trigger(name="audited", when=pgtrigger.After, operation=_ANY, func=func)
 
 
 def tracked(*trackers: Any, **options: Any) -> Callable[[Any], Any]:
-    """`pghistory.track`, with the lines of the history noted in the audit."""
+    """`pghistory.track`, with an audit entry for each history row."""
     track: Callable[[Any], Any] = pghistory.track(*trackers, meta={"triggers": [audited()]}, **options)
     return track
 
 
 @contextmanager
 def recorded(verb: str, *, actor: str, by: int | None = None, why: str = "") -> Iterator[None]:
-    """The changes made inside are told by this verb; `actor` is customer, staff or system, `by` a user's key.
+    """Records the changes made inside under this verb; `actor` is customer, staff or system, `by` a user's key.
 
-    Verbs nest: what an inner one changes is told by the inner one. pghistory's own contexts cannot do that, they
-    share one row until the outermost ends, so that the last verb would speak for all.
+    Verbs nest: changes inside an inner verb are recorded under the inner verb. pghistory's own contexts share one
+    row until the outermost ends, so that the last verb would apply to all changes.
     """
     outermost = not hasattr(runtime._tracker, "value")
     with pghistory.context():
         outer = runtime._tracker.value
-        told = {**outer.metadata, "verb": verb, "actor": actor, "by": by, "why": why}
-        runtime._tracker.value = runtime.Context(id=uuid4(), metadata=told)
+        metadata = {**outer.metadata, "verb": verb, "actor": actor, "by": by, "why": why}
+        runtime._tracker.value = runtime.Context(id=uuid4(), metadata=metadata)
         try:
             yield
         finally:
@@ -64,7 +64,7 @@ def recorded(verb: str, *, actor: str, by: int | None = None, why: str = "") -> 
 
 
 def _forget() -> None:
-    """What comes after in the same transaction is not told by this verb: the database remembers it otherwise."""
+    """Clears the verb for later changes in the same transaction: the database would keep it otherwise."""
     if connection.in_atomic_block and not connection.needs_rollback:
         with connection.cursor() as cursor:
             for name in ("pghistory.context_id", "pghistory.context_metadata"):

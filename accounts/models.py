@@ -1,4 +1,4 @@
-"""People who sign in, and the accounts (contract holders) that the company keeps."""
+"""Users, the company's accounts (contract holders), and the records of what staff do."""
 
 from typing import Any, ClassVar
 
@@ -21,7 +21,7 @@ PREFIX = "text_pattern_ops"  # an index that also answers «begins with», in a 
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """A person who signs in; without a password, by a code sent to the e-mail address only."""
+        """Creates a user; without a password, they can sign in only by a code sent to the e-mail address."""
         user = self.model(email=email, **fields)
         user.set_password(password)  # None makes it unusable
         user.save(using=self._db)
@@ -48,7 +48,7 @@ _IS_OR_WAS_STAFF = pgtrigger.Condition(f"((OLD.is_staff OR NEW.is_staff) AND {_R
     model_name="UserEvent",
 )
 class User(AbstractBaseUser, PermissionsMixin):
-    """Somebody who signs in: a customer (by code, never with a password) or a member of staff."""
+    """A person who signs in: a customer (by code or passkey, never with a password) or a member of staff."""
 
     email = models.EmailField("e-mail address", max_length=254, unique=True)
     name = models.CharField(max_length=200, blank=True)
@@ -68,13 +68,13 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.name or self.email
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        self.email = self.email.strip().lower()  # one spelling, so that no look-up has to think of others
+        self.email = self.email.strip().lower()  # one spelling, so that look-ups can compare exactly
         super().save(*args, **kwargs)
 
 
 @tracked(pghistory.InsertEvent(), pghistory.DeleteEvent(), obj_field=None, model_name="MembershipEvent")
 class Membership(User.groups.through):  # type: ignore[name-defined,misc]  # made by Django
-    """That somebody has a role."""
+    """A user has a role."""
 
     class Meta:
         proxy = True
@@ -87,7 +87,7 @@ class AccountStatus(models.TextChoices):
 
 @tracked(pghistory.UpdateEvent(), pghistory.DeleteEvent(), level=pghistory.Statement)
 class Account(models.Model):
-    """The contract holder at the company, as the company's own system knows it."""
+    """A contract holder, imported from the company's own system."""
 
     account_number = models.CharField(max_length=40, unique=True)
     username = models.CharField(max_length=150, unique=True)
@@ -110,7 +110,7 @@ class Account(models.Model):
 
     class Meta:
         ordering = ["account_number"]
-        # Upper, because that is how Django compares whatever the case (`iexact`, `istartswith`) on PostgreSQL
+        # Upper, because Django compares with it in `iexact` and `istartswith` on PostgreSQL
         indexes = [
             models.Index(OpClass(Upper("email"), PREFIX), name="account_email"),
             models.Index(OpClass(Upper("account_number"), PREFIX), name="account_number"),
@@ -123,7 +123,7 @@ class Account(models.Model):
 
 
 class SavedFilter(models.Model):
-    """A list of the staff interface as somebody wants to see it again: its filters, search and order."""
+    """A saved view of a list of the staff interface: its filters, search and order."""
 
     owner = models.ForeignKey(User, models.CASCADE, related_name="saved_filters")
     list_name = models.CharField(max_length=80, help_text="Such as cancellations.cancellationrequest")
@@ -140,7 +140,7 @@ class SavedFilter(models.Model):
 
 
 class Looking(models.Model):
-    """That somebody has the page of a row open. Says nothing once it is some seconds old."""
+    """Somebody has the page of a row open. Only counts while it is recent (accounts/desk/presence.py)."""
 
     person = models.ForeignKey(User, models.CASCADE, related_name="+")
     page = models.CharField(max_length=120, help_text="The row, such as billing.refund:…")
@@ -154,7 +154,7 @@ class Looking(models.Model):
 
 
 class ToldContext(Context):
-    """What the history says of who, why and where, so that it is noted in the audit, too."""
+    """The context of history rows (who, why and where), with an audit entry for each."""
 
     class Meta:
         proxy = True
@@ -162,7 +162,7 @@ class ToldContext(Context):
 
 
 class Deed(models.Model):
-    """What staff did that changes no row: signed in, exported, downloaded. Written once."""
+    """An action of staff that changes no row: signing in, exporting, downloading. Written once."""
 
     at = models.DateTimeField()
     by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
@@ -181,7 +181,7 @@ class Deed(models.Model):
 
 
 class AuditShape(models.Model):
-    """The columns that a table of the history had while rows of it were noted."""
+    """The columns of a history table at the time of an audit entry."""
 
     table_name = models.CharField(max_length=63)
     columns = ArrayField(models.TextField())
@@ -199,11 +199,11 @@ NOTED = (
 
 
 class AuditEntry(models.Model):
-    """That a line of the history was written, or changed: noted by the database, sealed in a chain soon after.
+    """A history row was written, changed or removed: recorded by a trigger, sealed in a chain soon after.
 
-    `digest` is SHA-256 over the line as it was. `seal` is a keyed hash (HMAC) over everything here and the seal
-    before it: whoever may change the database, but does not have the key, cannot change or drop a sealed entry
-    unseen.
+    `digest` is SHA-256 over the history row at that time. `seal` is a keyed hash (HMAC) over this entry and the seal
+    before it: whoever can change the database but does not have the key cannot change or remove a sealed entry
+    without being detected.
     """
 
     OPERATIONS = [("I", "written"), ("U", "changed"), ("D", "removed")]
@@ -266,7 +266,7 @@ class AuditEntry(models.Model):
 
 
 class AuditHead(models.Model):
-    """The last entry of the chain, under a seal of its own, so that entries missing at the end are noticed."""
+    """The last entry of the chain, with a seal of its own, so that entries missing at the end are detected."""
 
     number = models.PositiveBigIntegerField()
     seal = models.CharField(max_length=64)

@@ -1,4 +1,4 @@
-"""Permissions where the deed is done: whatever calls a service, a page, a command or an API, the matrix holds."""
+"""Permission checks in the services themselves, so that they apply whatever calls a service: page, command or API."""
 
 import functools
 from collections.abc import Callable
@@ -11,7 +11,7 @@ R = TypeVar("R")
 
 
 def permitted(permission: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """The service is open to whoever has the permission; `by` is its user, or None where the system acts.
+    """Requires the permission of the user in `by`; None means that the system acts, and is always allowed.
 
     Raises PermissionDenied, before anything is read or written.
     """

@@ -4,10 +4,10 @@ from accounts.models import Account, User
 
 
 def accounts_of(user: User) -> QuerySet[Account]:
-    """The accounts that the signed-in person holds.
+    """The accounts that the signed-in user holds.
 
-    A customer signs in by a code sent to the address, which proves it; the accounts under that address
-    are theirs. Staff sign in with a password, which proves no address: they hold none.
+    A customer signs in by a code sent to their e-mail address, which proves it; the accounts with that address
+    are theirs. Staff sign in with a password, which proves no address: they hold no accounts.
     """
     if user.is_staff:
         return Account.objects.none()
@@ -15,11 +15,11 @@ def accounts_of(user: User) -> QuerySet[Account]:
 
 
 def open_to_sign_in(email: str) -> QuerySet[Account]:
-    """The accounts under the address whose right to sign in was not revoked."""
+    """The accounts with this e-mail address whose right to sign in is not revoked."""
     return Account.objects.filter(email__iexact=email, sign_in_revoked_at__isnull=True)
 
 
 def find_account(*, account_number: str, username: str) -> Account | None:
-    """The account with this number, and with this username where one was asked for, however they were typed."""
-    found = Account.objects.filter(account_number__iexact=account_number.strip())
-    return (found.filter(username__iexact=username.strip()) if username.strip() else found).first()
+    """The account with this number and, unless it is empty, this username; ignores case and outer spaces."""
+    accounts = Account.objects.filter(account_number__iexact=account_number.strip())
+    return (accounts.filter(username__iexact=username.strip()) if username.strip() else accounts).first()

@@ -73,22 +73,22 @@ ABOUT = {
     "finance": "decides refunds and sends them",
     "manager": "does what support and finance do, publishes policy versions, terminates accounts, erases data",
     "auditor": "reads everything and changes nothing",
-    "administrator": "makes people and puts them into roles, keeps the webhooks; decides no case and moves no money",
+    "administrator": "creates staff and assigns roles, manages the webhooks; decides no case and moves no money",
 }
 
 
 def grant_roles(apps: Apps) -> None:
-    """Makes the groups hold just their permissions; run by a migration whenever the matrix changes.
+    """Gives each group exactly its permissions; a migration calls it whenever the matrix changes.
 
-    Permissions are otherwise created only after all migrations, so they are created here first.
+    Django creates permissions only after all migrations, so this creates them first.
     """
     for label in ("auth", "accounts", "billing", "cancellations", "messaging"):
         config: AppConfig = apps.get_app_config(label)
         config.models_module = True  # type: ignore[assignment]  # a historical app has none, and would be skipped
         create_permissions(config, apps=apps, verbosity=0)
     permission, group = apps.get_model("auth", "Permission"), apps.get_model("auth", "Group")
-    for name, wanted in ROLES.items():
+    for name, codes in ROLES.items():
         role, _ = group.objects.get_or_create(name=name)
-        pairs = {tuple(one.split(".")) for one in wanted}
-        found = permission.objects.select_related("content_type")
-        role.permissions.set([p for p in found if (p.content_type.app_label, p.codename) in pairs])
+        pairs = {tuple(code.split(".")) for code in codes}
+        rows = permission.objects.select_related("content_type")
+        role.permissions.set([row for row in rows if (row.content_type.app_label, row.codename) in pairs])

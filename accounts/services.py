@@ -1,4 +1,4 @@
-"""Who may sign in: as a customer, taking that right away with an account, and second factors of staff."""
+"""Signing in: which customers may, revoking and restoring that right, and resetting second factors of staff."""
 
 from datetime import datetime
 
@@ -12,9 +12,9 @@ from accounts.queries import open_to_sign_in
 
 
 def customer_who_may_sign_in(*, email: str) -> User | None:
-    """The person to whom a sign-in code may be sent: known by an account, made on first use.
+    """The user who may sign in with this address, created on first use; None if there is no account for it.
 
-    Staff do not sign in by code: their way in is the staff interface.
+    Staff sign in at the staff interface, not by a code.
     """
     email = email.strip().lower()
     user = User.objects.filter(email=email).first()
@@ -22,7 +22,7 @@ def customer_who_may_sign_in(*, email: str) -> User | None:
         return None
     account = open_to_sign_in(email).first()
     if user is not None:
-        # Without any account left there is nothing to see; one whose last account was revoked does not get in.
+        # A user without any account may still sign in; one whose accounts are all revoked may not.
         return user if account is not None or not Account.objects.filter(email__iexact=email).exists() else None
     if account is None:
         return None
@@ -31,13 +31,13 @@ def customer_who_may_sign_in(*, email: str) -> User | None:
 
 
 def revoke_sign_in(*, account: Account, now: datetime) -> None:
-    """Nobody may sign in to the account any more. What is open in a browser shows it no longer, either."""
+    """Revokes the right to sign in to the account. Open sessions stop showing it, too."""
     account.sign_in_revoked_at = now
     account.save(update_fields=["sign_in_revoked_at"])
 
 
 def restore_sign_in(*, account: Account) -> None:
-    """Gives the right to sign in to the account back."""
+    """Restores the right to sign in to the account."""
     account.sign_in_revoked_at = None
     account.save(update_fields=["sign_in_revoked_at"])
 
@@ -45,9 +45,9 @@ def restore_sign_in(*, account: Account) -> None:
 @permitted("accounts.change_user")
 @transaction.atomic
 def reset_factors(*, of: User, by: User | None, now: datetime) -> int:
-    """Takes all second factors of somebody of staff away, who sets one up anew after the password.
+    """Removes all second factors of a member of staff, who then sets up a new one at the next sign-in.
 
-    Sessions that are open stay so until they end; take «active» away to end them, too.
+    Returns how many were removed. Open sessions continue; clear «active» to end them, too.
     """
     removed: int = Authenticator.objects.filter(user=of).delete()[0]
     record_action(verb="second_factor_reset", by=by, now=now, about=of.email, actor="staff" if by else "system")

@@ -1,4 +1,4 @@
-"""What is known of whoever opens a page: the account, and the language to speak."""
+"""The visitor of a page: their account and their language."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
@@ -10,7 +10,7 @@ from messaging.wording import language_for
 
 
 def account_of(http: HttpRequest) -> Account | None:
-    """The first account that the signed-in visitor holds; asked of the database once a request."""
+    """The first account that the signed-in visitor holds; queried once a request."""
     if not hasattr(http, "_account_of_visit"):
         user = http.user
         http._account_of_visit = accounts_of(user).first() if isinstance(user, User) else None  # type: ignore[attr-defined]
@@ -19,7 +19,7 @@ def account_of(http: HttpRequest) -> Account | None:
 
 
 def language_of(http: HttpRequest) -> str:
-    """What the visitor chose with the switch; else the language of the account; else what the browser prefers."""
+    """The language that the visitor chose, else that of their account, else the one that the browser prefers."""
     if (chosen := http.COOKIES.get(settings.LANGUAGE_COOKIE_NAME, "")) in dict(settings.LANGUAGES):
         return chosen
     if (account := account_of(http)) is not None:
@@ -28,7 +28,7 @@ def language_of(http: HttpRequest) -> str:
 
 
 def remember_language(response: HttpResponseBase, language: str) -> None:
-    """Keeps the choice in the browser, for a year."""
+    """Saves the chosen language in a cookie for a year."""
     response.set_cookie(
         settings.LANGUAGE_COOKIE_NAME,
         language,

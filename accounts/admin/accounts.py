@@ -1,4 +1,4 @@
-"""Accounts, to be read, with what belongs to each."""
+"""Accounts, read-only, with the rows that belong to each."""
 
 from django.contrib import admin
 

@@ -1,4 +1,4 @@
-"""The audit: who did what to whom, when and from where."""
+"""The audit log in the staff interface: who did what, when and from where."""
 
 from datetime import timedelta
 from typing import Any
@@ -10,19 +10,23 @@ from django.utils import timezone
 from django.utils.text import Truncator
 from unfold.decorators import display
 
-from accounts.audit import lines_of, reasons_of, thing, values_of
+from accounts.audit import fields_of, reasons_of, subject_of, values_of
 from accounts.desk import DeskAdmin
 from accounts.models import AuditEntry, ToldContext, User
 
-MANY = 200
+MAX_PEOPLE = 200
 
 
 class OfPerson(admin.SimpleListFilter):
     title, parameter_name = "who", "who"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        people = User.objects.filter(is_staff=True).order_by("name", "email")[:MANY]
-        return [("customer", "a customer"), ("system", "the system"), *((str(one.pk), str(one)) for one in people)]
+        people = User.objects.filter(is_staff=True).order_by("name", "email")[:MAX_PEOPLE]
+        return [
+            ("customer", "a customer"),
+            ("system", "the system"),
+            *((str(person.pk), str(person)) for person in people),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
         value = self.value() or ""
@@ -39,19 +43,19 @@ class Since(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
         days = self.value() or ""
-        known = days in {value for value, _ in self.lookup_choices}
-        return queryset.filter(at__gte=timezone.now() - timedelta(days=int(days))) if known else queryset
+        is_choice = days in {value for value, _ in self.lookup_choices}
+        return queryset.filter(at__gte=timezone.now() - timedelta(days=int(days))) if is_choice else queryset
 
 
 class _Distinct(admin.SimpleListFilter):
-    """The values that a column has, found by skipping along its index."""
+    """A filter that offers the distinct values of a column."""
 
     column = ""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(value, self.named(value)) for value in values_of(self.column) if value]
+        return [(value, self.label(value)) for value in values_of(self.column) if value]
 
-    def named(self, value: str) -> str:
+    def label(self, value: str) -> str:
         return value
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
@@ -61,20 +65,20 @@ class _Distinct(admin.SimpleListFilter):
 class OfVerb(_Distinct):
     title, parameter_name, column = "what was done", "verb", "verb"
 
-    def named(self, value: str) -> str:
+    def label(self, value: str) -> str:
         return value.replace("_", " ")
 
 
 class OfTable(_Distinct):
     title, parameter_name, column = "to what", "table", "table_name"
 
-    def named(self, value: str) -> str:
-        return thing(value)
+    def label(self, value: str) -> str:
+        return subject_of(value)
 
 
 @admin.register(AuditEntry)
 class AuditAdmin(DeskAdmin):
-    """Who did what to whom, when, from where: read, filtered and exported, never changed."""
+    """Read-only: the audit log can be filtered and exported, never changed."""
 
     change_form_template = "desk/audit.html"
     list_display = ["when", "who", "what", "to_what", "about", "where_from", "why", "sealed"]
@@ -86,21 +90,21 @@ class AuditAdmin(DeskAdmin):
     columns = (
         ("Number", lambda row: row.number),
         ("When", lambda row: row.at),
-        ("Who", lambda row: row.told_who),
+        ("Who", lambda row: row.who_name),
         ("Done", lambda row: row.verb),
-        ("To what", lambda row: thing(row.table_name)),
+        ("To what", lambda row: subject_of(row.table_name)),
         ("About", lambda row: row.about),
         ("From", lambda row: row.address),
         ("Page", lambda row: row.page),
-        ("Why", lambda row: row.told_why),
-        ("Line", lambda row: f"{row.table_name} {row.row_key}"),
+        ("Why", lambda row: row.why_text),
+        ("History row", lambda row: f"{row.table_name} {row.row_key}"),
         ("Operation", lambda row: row.get_operation_display()),
         ("Digest", lambda row: row.digest),
         ("Seal", lambda row: row.seal),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEntry]:
-        """Without the notes of who and why by themselves: they stand beside what they tell of."""
+        """Without the entries of history contexts: who and why are shown with the change itself."""
         return super().get_queryset(request).exclude(table_name=ToldContext._meta.db_table)
 
     def get_search_results(
@@ -110,15 +114,16 @@ class AuditAdmin(DeskAdmin):
         return (queryset.filter(about__startswith=term) if term else queryset), False
 
     def prepare(self, rows: list[AuditEntry]) -> list[AuditEntry]:
-        people = {one.pk: str(one) for one in User.objects.filter(pk__in={row.by_id for row in rows if row.by_id})}
+        staff = User.objects.filter(pk__in={row.by_id for row in rows if row.by_id})
+        people = {person.pk: str(person) for person in staff}
         reasons: dict[tuple[str, str], str] = {}
         for table in {row.table_name for row in rows}:
             keys = [row.row_key for row in rows if row.table_name == table]
             reasons |= {(table, key): why for key, why in reasons_of(table, keys)}
         for row in rows:
-            nobody = {"customer": "a customer", "system": "the system", "": "somebody outside the portal"}
-            row.told_who = people.get(row.by_id or 0) or nobody.get(row.actor, row.actor)  # type: ignore[attr-defined]
-            row.told_why = reasons.get((row.table_name, row.row_key), "")  # type: ignore[attr-defined]
+            actors = {"customer": "a customer", "system": "the system", "": "somebody outside the portal"}
+            row.who_name = people.get(row.by_id or 0) or actors.get(row.actor, row.actor)  # type: ignore[attr-defined]
+            row.why_text = reasons.get((row.table_name, row.row_key), "")  # type: ignore[attr-defined]
         return rows
 
     def change_view(
@@ -128,12 +133,12 @@ class AuditAdmin(DeskAdmin):
         context = dict(extra_context or {})
         if row is not None and self.has_view_permission(request, row):
             self.prepare([row])
-            context |= {"row": row, "lines": lines_of(row)}
+            context |= {"row": row, "fields": fields_of(row)}
         return super().change_view(request, object_id, form_url, context)
 
     @display(description="who")
     def who(self, row: Any) -> str:
-        return str(row.told_who)
+        return str(row.who_name)
 
     @display(description="what was done", label={"outside the portal": "danger"})
     def what(self, row: AuditEntry) -> str:
@@ -141,7 +146,7 @@ class AuditAdmin(DeskAdmin):
 
     @display(description="to what")
     def to_what(self, row: AuditEntry) -> str:
-        return thing(row.table_name)
+        return subject_of(row.table_name)
 
     @display(description="from")
     def where_from(self, row: AuditEntry) -> str:
@@ -149,7 +154,7 @@ class AuditAdmin(DeskAdmin):
 
     @display(description="why")
     def why(self, row: Any) -> str:
-        return Truncator(row.told_why).chars(80) or "–"
+        return Truncator(row.why_text).chars(80) or "–"
 
     @display(description="number")
     def sealed(self, row: AuditEntry) -> str:

@@ -25,7 +25,7 @@ admin.site.unregister(Group)
 
 @admin.register(User)
 class StaffAdmin(DjangoUserAdmin, ModelAdmin):
-    """Staff: created here by an administrator, who puts them into a group. Customers make themselves on sign-in."""
+    """Staff: created here by an administrator, who assigns a group. Customers are created when they sign in."""
 
     form, add_form, change_password_form = UserChangeForm, UserCreationForm, AdminPasswordChangeForm
     list_display = ["email", "name", "is_staff", "is_active"]
@@ -34,7 +34,7 @@ class StaffAdmin(DjangoUserAdmin, ModelAdmin):
     ordering = ["email"]
     fieldsets = [
         (None, {"fields": ["email", "name", "password"]}),
-        ("May", {"fields": ["is_active", "is_staff", "is_superuser", "groups"]}),
+        ("Access", {"fields": ["is_active", "is_staff", "is_superuser", "groups"]}),
     ]
     add_fieldsets = [
         (None, {"fields": ["email", "name", "usable_password", "password1", "password2", "is_staff", "groups"]})
@@ -43,23 +43,23 @@ class StaffAdmin(DjangoUserAdmin, ModelAdmin):
     change_form_outer_before_template = "desk/person.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
-        found: QuerySet[User] = super().get_queryset(request)
-        return found.prefetch_related("groups")
+        users: QuerySet[User] = super().get_queryset(request)
+        return users.prefetch_related("groups")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """Only a superuser makes superusers."""
-        superuser = request.user.is_superuser  # type: ignore[union-attr]
-        return [] if superuser else ["is_superuser"]
+        """Only superusers can make others superusers."""
+        is_superuser = request.user.is_superuser  # type: ignore[union-attr]
+        return [] if is_superuser else ["is_superuser"]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody changes what he may do himself, and no administrator a superuser."""
+        """Nobody can change their own access, and only a superuser can change a superuser."""
         allowed = bool(super().has_change_permission(request, obj))
         if obj is None or request.user.is_superuser:  # type: ignore[union-attr]
             return allowed
         return allowed and obj.pk != request.user.pk and not obj.is_superuser
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False  # the history names them; take «active» away instead
+        return False  # the history refers to them; clear «active» instead
 
     def get_urls(self) -> list[URLPattern]:
         page = self.admin_site.admin_view(self.reset_view)
@@ -67,7 +67,7 @@ class StaffAdmin(DjangoUserAdmin, ModelAdmin):
 
     @csrf_protect_m
     def reset_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Takes a colleague's second factors away; never one's own, which the person does under «Signing in»."""
+        """Resets a colleague's second factors. One's own are managed under «Signing in»."""
         person = self.get_object(request, object_id)
         if person is None or not person.is_staff or not self.has_change_permission(request, person):
             raise PermissionDenied
@@ -86,7 +86,7 @@ class StaffAdmin(DjangoUserAdmin, ModelAdmin):
 
 @admin.register(Group)
 class RoleAdmin(DjangoGroupAdmin, ModelAdmin):
-    """Shown only: what a role may is kept in accounts/roles.py."""
+    """Read-only: the permissions of roles are defined in accounts/roles.py."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -8,7 +8,7 @@ from accounts.services import reset_factors
 
 
 class Command(BaseCommand):
-    help = "Takes the second factor of somebody of staff away, who sets one up anew after the password."
+    help = "Removes the second factors of a member of staff, who sets up a new one at the next sign-in."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("email")
@@ -17,6 +17,6 @@ class Command(BaseCommand):
         email = options["email"].strip().lower()
         person = User.objects.filter(email=email, is_staff=True).first()
         if person is None:
-            raise CommandError(f"Nobody of staff has the address {email}.")
+            raise CommandError(f"No member of staff has the address {email}.")
         reset_factors(of=person, by=None, now=timezone.now())
         self.stdout.write(f"{person} sets up a second factor at the next sign-in.")

@@ -3,27 +3,27 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from accounts.audit import faults, head, one_moment, seal_audit
+from accounts.audit import consistent_snapshot, faults, head, seal_audit
 from accounts.models import AuditEntry
 
 
 class Command(BaseCommand):
-    help = "Checks the audit, the history and the rows, and says what was changed or removed behind the portal's back."
+    help = "Verifies the audit log, the history and the rows, and lists what was changed outside the portal."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--head", default="", help="A head printed earlier, kept elsewhere: NUMBER:SEAL")
+        parser.add_argument("--head", default="", help="A head that this command printed earlier: NUMBER:SEAL")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        kept = options["head"]
-        if kept and not kept.partition(":")[0].isdecimal():
+        expected = options["head"]
+        if expected and not expected.partition(":")[0].isdecimal():
             raise CommandError("A head looks like 1234:9f86d081…, as this command prints it.")
-        with one_moment():
-            found = list(faults(expected=kept))
-        for line in found:
-            self.stdout.write(line)
-        if found:
-            raise CommandError(f"{len(found)} fault{'' if len(found) == 1 else 's'} in the audit.")
+        with consistent_snapshot():
+            sentences = list(faults(expected=expected))
+        for sentence in sentences:
+            self.stdout.write(sentence)
+        if sentences:
+            raise CommandError(f"{len(sentences)} fault{'' if len(sentences) == 1 else 's'} in the audit log.")
         seal_audit(now=timezone.now())
         count = AuditEntry.objects.filter(number__isnull=False).count()
-        self.stdout.write(f"{count} audit entries, each sealed and in its place, and each row as its history says.")
-        self.stdout.write(f"Head, to be kept elsewhere: {head() or 'none yet'}")
+        self.stdout.write(f"{count} audit entries, all sealed and in order, and all rows match their history.")
+        self.stdout.write(f"Head, to keep elsewhere: {head() or 'none yet'}")

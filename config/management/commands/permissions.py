@@ -6,8 +6,8 @@ from config.tools.permissions import PAGE, as_markdown
 
 
 class Command(BaseCommand):
-    help = "Writes docs/permissions.md: what each role may, from accounts/roles.py."
+    help = "Writes docs/permissions.md, the permissions of each role, from accounts/roles.py."
 
     def handle(self, *args: Any, **options: Any) -> None:
         PAGE.write_text(as_markdown())
-        self.stdout.write(f"{PAGE} is written.")
+        self.stdout.write(f"Wrote {PAGE}.")
