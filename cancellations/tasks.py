@@ -2,12 +2,12 @@ from celery import shared_task
 from django.utils import timezone
 
 from cancellations.services.announcing import announce_due
-from cancellations.services.bulk import work_due
-from cancellations.services.conversations import notice_failed
+from cancellations.services.bulk import process_due
+from cancellations.services.conversations import open_tasks_for_failed_messages
 from cancellations.services.enforcement import enforce
-from cancellations.services.erasure import retain
+from cancellations.services.erasure import apply_retention
 from cancellations.services.mail import read_due
-from cancellations.services.reminders import remind
+from cancellations.services.reminders import notify_staff
 
 
 @shared_task(name="cancellations.enforce")
@@ -16,13 +16,13 @@ def enforce_due() -> None:
 
 
 @shared_task(name="cancellations.bulk")
-def work_in_bulk() -> None:
-    work_due(now=timezone.now())
+def process_bulk_jobs() -> None:
+    process_due(now=timezone.now())
 
 
 @shared_task(name="cancellations.remind")
-def remind_staff() -> None:
-    remind(now=timezone.now())
+def send_staff_notifications() -> None:
+    notify_staff(now=timezone.now())
 
 
 @shared_task(name="cancellations.announce")
@@ -31,8 +31,8 @@ def announce_policy() -> None:
 
 
 @shared_task(name="cancellations.retain")
-def erase_what_is_kept_long_enough() -> None:
-    retain(now=timezone.now())
+def erase_by_retention() -> None:
+    apply_retention(now=timezone.now())
 
 
 @shared_task(name="mail.read")
@@ -41,5 +41,5 @@ def read_mail() -> None:
 
 
 @shared_task(name="mail.failed")
-def see_what_did_not_arrive() -> None:
-    notice_failed(now=timezone.now())
+def open_tasks_for_failed() -> None:
+    open_tasks_for_failed_messages(now=timezone.now())

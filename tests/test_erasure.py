@@ -10,10 +10,10 @@ from django.test import Client
 from accounts.models import Account, User
 from billing.models import Payment
 from cancellations.models import Attachment, CancellationRequest, Erasure, Hold, Receipt
-from cancellations.queries.personal_data import holds_on, retained_long_enough
+from cancellations.queries.personal_data import accounts_past_retention, erasure_blockers
 from cancellations.services.attachments import attach_to_request
 from cancellations.services.common import RequestRefused
-from cancellations.services.erasure import ERASED, erase, lift_hold, place_hold, retain
+from cancellations.services.erasure import ERASED, apply_retention, erase, lift_hold, place_hold
 from cancellations.services.receipts import broken_receipts, is_genuine, pdf_of
 from messaging.models import MessageState, OutgoingMessage
 from messaging.services.outbox import deliver_due
@@ -150,11 +150,11 @@ class TestWhatStandsAgainstIt:
 
     def test_an_open_refund_and_a_termination_that_waits(self):
         refund = cast.refund_requested()
-        assert "A refund is open." in holds_on(refund.account, now=LATER)
+        assert "A refund is open." in erasure_blockers(refund.account, now=LATER)
         cast.policy(termination_needs_two=True)
         holder = cast.account()
         cast.terminated(holder)
-        assert "A termination waits for a second manager." in holds_on(holder, now=LATER)
+        assert "A termination waits for a second manager." in erasure_blockers(holder, now=LATER)
 
     def test_a_hold_is_lifted_on_a_ground_and_once(self, left):
         manager = cast.staff("manager")
@@ -164,18 +164,18 @@ class TestWhatStandsAgainstIt:
         lift_hold(hold=hold, by=manager, ground="Settled in court", now=LATER)
         with pytest.raises(RequestRefused):
             lift_hold(hold=hold, by=manager, ground="Again", now=LATER)
-        assert holds_on(left, now=LATER) == []
+        assert erasure_blockers(left, now=LATER) == []
 
 
 class TestRetention:
     def test_accounts_go_after_their_period_and_no_day_earlier(self, left, settings):
         settings.RETENTION_CASE_DAYS = 100
         last = cast.NOW + timedelta(days=30)
-        assert retain(now=last + timedelta(days=99))["accounts"] == 0
-        assert retain(now=last + timedelta(days=101))["accounts"] == 1
+        assert apply_retention(now=last + timedelta(days=99))["accounts"] == 0
+        assert apply_retention(now=last + timedelta(days=101))["accounts"] == 1
         done = Erasure.objects.get()
         assert done.erased_by is None
-        assert retain(now=last + timedelta(days=102))["accounts"] == 0
+        assert apply_retention(now=last + timedelta(days=102))["accounts"] == 0
 
     def test_a_hold_a_running_subscription_and_an_open_case_keep_them(self, left, settings):
         settings.RETENTION_CASE_DAYS = 1
@@ -183,12 +183,12 @@ class TestRetention:
         Hold.objects.create(account=left, ground="Claim", placed_at=LATER, placed_by=cast.staff("manager"))
         running = cast.subscription(cast.account())
         nothing_here = cast.account()
-        found = retained_long_enough(long_after)
+        found = accounts_past_retention(long_after)
         assert not found.filter(pk__in=[left.pk, running.account_id, nothing_here.pk]).exists()
 
     def test_zero_keeps_everything(self, left, settings):
         settings.RETENTION_CASE_DAYS = settings.RETENTION_UNPROVEN_DAYS = settings.RETENTION_MESSAGE_DAYS = 0
-        assert sum(retain(now=cast.NOW + timedelta(days=9000)).values()) == 0
+        assert sum(apply_retention(now=cast.NOW + timedelta(days=9000)).values()) == 0
 
     def test_what_nobody_proved_is_forgotten(self, settings):
         settings.RETENTION_UNPROVEN_DAYS = 90
@@ -196,9 +196,9 @@ class TestRetention:
         OutgoingMessage.objects.update(state=MessageState.SENT, sent_at=cast.NOW)
         cast.pass_time(cast.NOW + timedelta(days=31))
         OutgoingMessage.objects.filter(state=MessageState.PENDING).update(state=MessageState.SENT, sent_at=cast.NOW)
-        assert retain(now=cast.NOW + timedelta(days=120))["requests"] == 0
-        assert retain(now=cast.NOW + timedelta(days=122))["requests"] == 1
-        assert retain(now=cast.NOW + timedelta(days=123))["requests"] == 0
+        assert apply_retention(now=cast.NOW + timedelta(days=120))["requests"] == 0
+        assert apply_retention(now=cast.NOW + timedelta(days=122))["requests"] == 1
+        assert apply_retention(now=cast.NOW + timedelta(days=123))["requests"] == 0
         request = cast.fresh(request)
         assert (request.words, request.account_number_given, request.state) == (ERASED, ERASED, "expired")
         assert "Zebrawords" not in everything()
@@ -206,8 +206,8 @@ class TestRetention:
     def test_the_text_of_old_messages_goes(self, left, settings):
         settings.RETENTION_CASE_DAYS, settings.RETENTION_MESSAGE_DAYS = 0, 365
         sent = OutgoingMessage.objects.filter(state=MessageState.SENT).count()
-        assert retain(now=LATER)["messages"] == 0
-        assert retain(now=LATER + timedelta(days=366))["messages"] == sent
+        assert apply_retention(now=LATER)["messages"] == 0
+        assert apply_retention(now=LATER + timedelta(days=366))["messages"] == sent
         assert set(OutgoingMessage.objects.values_list("text", flat=True)) == {ERASED}
 
 

@@ -7,7 +7,7 @@ from django.db import connection
 
 from cancellations.models import CancellationRequest
 from cancellations.services.handling import claim
-from cancellations.services.reminders import remind
+from cancellations.services.reminders import notify_staff
 from messaging.models import OutgoingMessage
 from tests import cast
 from tests.cast import NOW
@@ -28,31 +28,31 @@ def people(db):
 def test_a_digest_a_day_to_all_who_decide(people):
     request = cast.in_review()
     claim(request=request, by=people[0], now=NOW)
-    assert remind(now=MORNING - cast.timedelta(hours=1)) == 0
-    assert remind(now=MORNING) == 3
-    assert remind(now=MORNING + cast.timedelta(hours=5)) == 0
+    assert notify_staff(now=MORNING - cast.timedelta(hours=1)) == 0
+    assert notify_staff(now=MORNING) == 3
+    assert notify_staff(now=MORNING + cast.timedelta(hours=5)) == 0
     told = mails("staff_digest")
     assert [one.recipient for one in told] == sorted(person.email for person in people)
     sam = told.get(recipient=people[0].email)
     assert "1 in review" in sam.subject
     assert "1 in your hands" in sam.text
     assert "0 in your hands" in told.get(recipient=people[1].email).text
-    assert remind(now=MORNING + cast.timedelta(days=1)) > 0
+    assert notify_staff(now=MORNING + cast.timedelta(days=1)) > 0
 
 
 def test_overdue_cases_at_once_and_once(people, settings):
     settings.STAFF_DIGEST_HOUR = -1
     waits = cast.proven_but_unmatched()
     refund = cast.refund_requested()
-    assert remind(now=NOW + cast.timedelta(hours=23)) == 0
+    assert notify_staff(now=NOW + cast.timedelta(hours=23)) == 0
     later = NOW + cast.timedelta(hours=25)
-    assert remind(now=later) == 3
-    assert remind(now=later + cast.timedelta(minutes=5)) == 0
+    assert notify_staff(now=later) == 3
+    assert notify_staff(now=later + cast.timedelta(minutes=5)) == 0
     (mail, *_) = mails("staff_overdue")
     assert waits.reference in mail.text
     assert f"/admin/cancellations/cancellationrequest/{waits.pk}/change/" in mail.text
     assert refund.reference not in mail.text
-    assert remind(now=cast.datetime(2026, 2, 20, 12, tzinfo=cast.UTC)) == 3
+    assert notify_staff(now=cast.datetime(2026, 2, 20, 12, tzinfo=cast.UTC)) == 3
     assert refund.reference in mails("staff_overdue").last().text
 
 
@@ -60,14 +60,14 @@ def test_a_row_that_the_worker_set_aside(people, settings):
     settings.STAFF_DIGEST_HOUR = -1
     request = cast.in_review()
     CancellationRequest.objects.filter(pk=request.pk).update(enforcement_error="ValueError: x")
-    assert remind(now=NOW) == 3
-    assert "mend what the worker stumbled over" in mails("staff_overdue").first().text
+    assert notify_staff(now=NOW) == 3
+    assert "fix the error that stopped the worker" in mails("staff_overdue").first().text
 
 
 def test_by_settings(people, settings):
     cast.proven_but_unmatched()
     settings.STAFF_DIGEST_TO, settings.STAFF_OVERDUE_TO = ["Team@atntcrm.example"], ["boss@atntcrm.example"]
-    assert remind(now=MORNING + cast.timedelta(days=1)) == 2
+    assert notify_staff(now=MORNING + cast.timedelta(days=1)) == 2
     assert mails("staff_digest").get().recipient == "Team@atntcrm.example"
     assert mails("staff_overdue").get().recipient == "boss@atntcrm.example"
 
@@ -75,13 +75,13 @@ def test_by_settings(people, settings):
 def test_switched_off(people, settings):
     cast.proven_but_unmatched()
     settings.STAFF_DIGEST_HOUR, settings.STAFF_OVERDUE = -1, False
-    assert remind(now=MORNING + cast.timedelta(days=3)) == 0
+    assert notify_staff(now=MORNING + cast.timedelta(days=3)) == 0
 
 
 def test_nobody_who_has_left(people):
     people[0].is_active = False
     people[0].save()
-    assert remind(now=MORNING) == 2
+    assert notify_staff(now=MORNING) == 2
 
 
 @pytest.mark.django_db(transaction=True)
@@ -90,7 +90,7 @@ def test_two_workers_at_the_same_moment_tell_once():
     cast.policy()
 
     def work():
-        remind(now=MORNING)
+        notify_staff(now=MORNING)
         connection.close()
 
     threads = [threading.Thread(target=work) for _ in range(4)]

@@ -19,7 +19,7 @@ from cancellations.models import CancellationRequest, Termination
 from cancellations.services.common import RequestRefused
 from cancellations.services.enforcement import enforce
 from cancellations.services.review import waive_notice
-from cancellations.services.termination import confirm, discard, rehearse, terminate
+from cancellations.services.termination import confirm, discard, preview_termination, terminate
 from cancellations.services.termination import reverse as take_back
 from messaging.models import OutgoingMessage
 from messaging.outbound.rendering import markdown_to_html
@@ -119,7 +119,7 @@ class TestItsEffect:
 
     def test_a_second_one_is_refused(self, bob):
         cast.terminated(bob)
-        with pytest.raises(RequestRefused, match="terminated already"):
+        with pytest.raises(RequestRefused, match="already terminated"):
             cast.terminated(bob)
 
     @pytest.mark.parametrize("missing", [{"ground": "because"}, {"description": " "}, {"refund_ground": ""}])
@@ -129,20 +129,20 @@ class TestItsEffect:
         assert not Termination.objects.exists()
         assert ends(bob) == [None, None]
 
-    def test_a_rehearsal_tells_the_same_and_keeps_nothing(self, bob, mara):
+    def test_a_preview_shows_the_same_and_keeps_nothing(self, bob, mara):
         cast.in_review(bob.subscriptions.first())
         before = OutgoingMessage.objects.count()
-        told = rehearse(case=cast.case(bob), by=mara, now=NOW)
-        assert [(str(one.plan_name), sum_) for one, sum_ in told.subscriptions] == [
+        preview = preview_termination(case=cast.case(bob), by=mara, now=NOW)
+        assert [(subscription.plan_name, sum_) for subscription, sum_ in preview.subscriptions] == [
             ("Team", cast.euros("17.14")),
             ("Free", None),
         ]
-        assert (len(told.requests), Termination.objects.count(), Refund.objects.count()) == (1, 0, 0)
+        assert (len(preview.requests), Termination.objects.count(), Refund.objects.count()) == (1, 0, 0)
         assert (OutgoingMessage.objects.count(), ends(bob)) == (before, [None, None])
         termination = terminate(case=cast.case(bob), by=mara, now=NOW)
         letter = OutgoingMessage.objects.get(about=termination.reference).text
         begins = letter[: letter.index("The reference")]
-        assert markdown_to_html(begins).split("</p>")[0].strip() in told.letter_html
+        assert markdown_to_html(begins).split("</p>")[0].strip() in preview.letter_html
 
 
 class TestTwoManagers:
@@ -303,7 +303,7 @@ class TestAtTheDesk:
         assert Termination.objects.count() == 1
         other = Client()
         cast.at_desk(cast.staff("manager", "Max"), other)
-        assert "terminated already" in other.post(self.add, self.form(bob)).content.decode()
+        assert "already terminated" in other.post(self.add, self.form(bob)).content.decode()
 
     def test_from_the_account_to_the_reversal(self, desk, bob, max_):
         account_page = desk.get(reverse("admin:accounts_account_change", args=[bob.pk])).content.decode()

@@ -20,7 +20,7 @@ from accounts.desk.exports import exported
 from accounts.models import User
 from cancellations.admin.filters import who_work_on_requests
 from cancellations.models import BulkJob, BulkState, BulkVerb, CancellationRequest
-from cancellations.services.bulk import MOST, PERMISSIONS, order
+from cancellations.services.bulk import MAX_REQUESTS, PERMISSIONS, order
 from cancellations.services.common import RequestRefused
 
 CONSEQUENCES = {
@@ -51,7 +51,7 @@ class BulkForm(forms.Form):
 
     def clean_keys(self) -> list[int]:
         told = self.cleaned_data["keys"].split(",")
-        if not all(key.isdecimal() and len(key) < 19 for key in told) or len(told) > MOST:
+        if not all(key.isdecimal() and len(key) < 19 for key in told) or len(told) > MAX_REQUESTS:
             raise forms.ValidationError("The selection was changed. Select the requests again.")
         return list(CancellationRequest.objects.filter(pk__in=map(int, told)).values_list("pk", flat=True))
 
@@ -81,7 +81,7 @@ class BulkActions:
     def export_selected(self, request: HttpRequest, queryset: QuerySet[CancellationRequest]) -> HttpResponseBase:
         self_: Any = self
         assert isinstance(request.user, User)
-        keys = list(queryset.values_list("pk", flat=True)[: MOST + 1])
+        keys = list(queryset.values_list("pk", flat=True)[: MAX_REQUESTS + 1])
         now, why = timezone.now(), f"csv, {len(keys)} selected rows"
         record_action(verb="export", by=request.user, now=now, about=self_.list_name, why=why)
         rows = self_.each_row(self_.get_queryset(request).filter(pk__in=keys), self_.get_ordering(request))
@@ -100,9 +100,9 @@ class BulkActions:
     def _ask(
         self, request: HttpRequest, queryset: QuerySet[CancellationRequest], verb: BulkVerb
     ) -> HttpResponse | None:
-        keys = list(queryset.order_by().values_list("pk", flat=True)[: MOST + 1])
-        if len(keys) > MOST:
-            messages.error(request, f"At most {MOST:,} requests at once. Narrow the filters down.")
+        keys = list(queryset.order_by().values_list("pk", flat=True)[: MAX_REQUESTS + 1])
+        if len(keys) > MAX_REQUESTS:
+            messages.error(request, f"At most {MAX_REQUESTS:,} requests at once. Narrow the filters down.")
             return None
         return self._page(request, verb, BulkForm(verb, initial={"keys": ",".join(map(str, keys))}), keys)
 

@@ -22,14 +22,14 @@ from cancellations.services.common import RequestRefused
 from cancellations.services.conversations import (
     PERMISSION,
     answer,
+    assign,
     close,
     declare,
     file_under,
-    hand_to,
     letters_of,
     mails_of,
+    reopen,
     send_again,
-    take_up,
 )
 from messaging.outbound.rendering import markdown_to_html
 from messaging.services.inbox import html_of
@@ -106,19 +106,19 @@ def _send_again(row: Conversation, user: User, given: dict[str, Any], now: datet
 
 
 def _take_up(row: Conversation, user: User, given: dict[str, Any], now: datetime) -> None:
-    take_up(conversation=row, by=user, now=now)
+    reopen(conversation=row, by=user, now=now)
 
 
 def _claim(row: Conversation, user: User, given: dict[str, Any], now: datetime) -> None:
-    hand_to(conversation=row, to=user, by=user, now=now)
+    assign(conversation=row, to=user, by=user, now=now)
 
 
 def _release(row: Conversation, user: User, given: dict[str, Any], now: datetime) -> None:
-    hand_to(conversation=row, to=None, by=user, now=now)
+    assign(conversation=row, to=None, by=user, now=now)
 
 
 def _hand(row: Conversation, user: User, given: dict[str, Any], now: datetime) -> None:
-    hand_to(conversation=row, to=given["to"], by=user, now=now)
+    assign(conversation=row, to=given["to"], by=user, now=now)
 
 
 @admin.register(Conversation)

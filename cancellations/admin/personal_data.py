@@ -18,7 +18,7 @@ from accounts.desk import DeskAdmin, Verb, VerbAdmin, VerbForm
 from accounts.desk.proof import ask_for_proof, is_proven_recently, restored_input
 from accounts.models import Account, User
 from cancellations.models import Erasure, Hold
-from cancellations.queries.personal_data import holds_on
+from cancellations.queries.personal_data import erasure_blockers
 from cancellations.services.common import RequestRefused
 from cancellations.services.erasure import erase, lift_hold, place_hold
 
@@ -153,4 +153,4 @@ class ErasureAdmin(ByForm):
         return found.select_related("account", "erased_by")
 
     def against(self, account: Account, now: datetime) -> list[str]:
-        return holds_on(account, now=now)
+        return erasure_blockers(account, now=now)

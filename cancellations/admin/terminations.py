@@ -26,7 +26,7 @@ from cancellations.models.states import TerminationState
 from cancellations.queries.policies import policy_in_force
 from cancellations.services.attachments import attach_to_termination
 from cancellations.services.common import RequestRefused
-from cancellations.services.termination import Case, confirm, discard, rehearse, reverse, terminate
+from cancellations.services.termination import Case, confirm, discard, preview_termination, reverse, terminate
 
 S = TerminationState
 YES_NO = [("yes", "Yes, a refund is proposed"), ("no", "No, none is proposed")]
@@ -149,7 +149,7 @@ class TerminationAdmin(FilesAdmin, VerbAdmin):
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """The form; what will happen, as a rehearsal; and only then the deed."""
+        """Shows the form, then a preview of the termination, and terminates once that is confirmed."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         assert isinstance(request.user, User)
@@ -158,12 +158,12 @@ class TerminationAdmin(FilesAdmin, VerbAdmin):
             return ask_for_proof(request)
         initial = self._initial(request, now) | restored_input(request)
         form = TerminateForm(request.POST if request.method == "POST" else None, initial=initial)
-        rehearsal = None
+        preview = None
         if form.is_valid() and request.POST.get("step") != "edit":
             try:
                 if request.POST.get("step") == "confirm":
                     return self._terminated(request, terminate(case=form.case(), by=request.user, now=now))
-                rehearsal = rehearse(case=form.case(), by=request.user, now=now)
+                preview = preview_termination(case=form.case(), by=request.user, now=now)
             except RequestRefused as error:
                 if (standing := self._of_ones_own(form.case().account, request.user)) is not None:
                     return self._terminated(request, standing)  # a double click
@@ -173,10 +173,10 @@ class TerminationAdmin(FilesAdmin, VerbAdmin):
             "title": "Terminate an account",
             "opts": self.opts,
             "form": form,
-            "rehearsal": rehearsal,
+            "preview": preview,
             "policy": policy_in_force(now),
         }
-        failed = form.is_bound and rehearsal is None and request.POST.get("step") != "edit"
+        failed = form.is_bound and preview is None and request.POST.get("step") != "edit"
         return render(request, "desk/terminate.html", context, status=422 if failed else 200)
 
     def _of_ones_own(self, account: Account, user: User) -> Termination | None:

@@ -64,7 +64,7 @@ class ProveForm(CrispyForm):
     """
 
     subscription = ChoiceOfSubscriptions()
-    known = forms.CharField(
+    identifier = forms.CharField(
         label=_("Account number, contract number or username"),
         max_length=150,
         help_text=_("Our mail server could not tell whether the message came from you. An invoice of ours has these."),
@@ -81,7 +81,7 @@ class ProveForm(CrispyForm):
         else:
             del self.fields["subscription"]
         if request.proof != Proof.LINK_AND_NUMBER:
-            del self.fields["known"]
+            del self.fields["identifier"]
         self.lay_out()
 
 

@@ -1,4 +1,4 @@
-"""What the company's own systems hear of requests, ends, terminations and policy versions (docs/webhooks.md)."""
+"""Webhook events about requests, ended subscriptions, terminations and policy versions (docs/webhooks.md)."""
 
 from datetime import date, datetime
 from typing import Any
@@ -12,8 +12,8 @@ from messaging.models import EventType
 from messaging.services.webhooks import emit
 
 
-def tell_of_request(type: EventType, request: CancellationRequest, now: datetime) -> None:
-    """Writes the event, in the transaction of the change."""
+def emit_request_event(type: EventType, request: CancellationRequest, now: datetime) -> None:
+    """Emits the event. Call it in the transaction of the change."""
     account = request.account
     data: dict[str, Any] = {
         "reference": request.reference,
@@ -23,12 +23,12 @@ def tell_of_request(type: EventType, request: CancellationRequest, now: datetime
         "state": request.state,
         "kind": request.kind,
         "channel": request.channel,
-        "received_at": _told(request.received_at),
-        "next_billing_on": _told(request.next_billing_on),
-        "deadline_on": _told(request.deadline_on),
+        "received_at": _iso(request.received_at),
+        "next_billing_on": _iso(request.next_billing_on),
+        "deadline_on": _iso(request.deadline_on),
         "on_time": request.on_time,
-        "effective_on": _told(request.effective_on),
-        "effective_at": _told(request.effective_at),
+        "effective_on": _iso(request.effective_on),
+        "effective_at": _iso(request.effective_at),
         "refund_wanted": request.refund_wanted,
         "policy_version": request.policy_version.number,
     }
@@ -36,41 +36,43 @@ def tell_of_request(type: EventType, request: CancellationRequest, now: datetime
     emit(type=type, subject=subject, data=data, now=now)
 
 
-def tell_of_end(subscription: Subscription, ended_on: date, *, cause: str, reference: str, now: datetime) -> None:
-    """That a subscription has ended; `cause` is cancellation or termination, `reference` that of the case."""
+def emit_subscription_ended(
+    subscription: Subscription, ended_on: date, *, cause: str, reference: str, now: datetime
+) -> None:
+    """Emits that a subscription ended; `cause` is cancellation or termination, `reference` is that of the case."""
     number = subscription.account.account_number
     data = {
         "subscription": subscription.reference,
         "account_number": number,
-        "ended_on": _told(ended_on),
+        "ended_on": _iso(ended_on),
         "cause": cause,
         "reference": reference,
     }
     emit(type=EventType.SUBSCRIPTION_ENDED, subject=f"account:{number}", data=data, now=now)
 
 
-def tell_of_termination(type: EventType, termination: Termination, now: datetime) -> None:
+def emit_termination_event(type: EventType, termination: Termination, now: datetime) -> None:
     number = termination.account.account_number
     data = {
         "reference": termination.reference,
         "account_number": number,
         "ground": termination.ground,
-        "effective_at": _told(termination.effective_at),
+        "effective_at": _iso(termination.effective_at),
         "sign_in_revoked": termination.revoke_sign_in,
         "subscriptions": sorted(termination.subscriptions.values_list("subscription__reference", flat=True)),
     }
     emit(type=type, subject=f"account:{number}", data=data, now=now)
 
 
-def tell_of_policy(version: PolicyVersion, now: datetime) -> None:
+def emit_policy_published(version: PolicyVersion, now: datetime) -> None:
     data = {
         "version": version.number,
-        "effective_from": _told(version.effective_from),
+        "effective_from": _iso(version.effective_from),
         "change_summary": version.change_summary,
         "url": settings.SITE_URL + reverse("policy_version", args=[version.number]),
     }
     emit(type=EventType.POLICY_PUBLISHED, subject="policy", data=data, now=now)
 
 
-def _told(moment: date | datetime | None) -> str | None:
+def _iso(moment: date | datetime | None) -> str | None:
     return moment.isoformat() if moment is not None else None

@@ -25,7 +25,7 @@ from cancellations.queries.outcomes import may_cool_off, outcome
 from cancellations.queries.policies import policy_in_force
 from cancellations.queries.requests import cancellable, open_request_for
 from cancellations.rules.date_line import points_of
-from cancellations.services.begun_forms import note_form
+from cancellations.services.begun_forms import record_form_progress
 from cancellations.services.common import RequestRefused
 from cancellations.services.submission import submit_as_guest, submit_for
 from cancellations.web import access
@@ -209,7 +209,7 @@ def _submit(http: HttpRequest, form: CancelForm, carried: Draft, now: datetime) 
 
 def _count(http: HttpRequest, form: CancelForm, carried: Draft, finished_at: datetime | None = None) -> None:
     """How far the form has come, so that what stops people is seen."""
-    note_form(
+    record_form_progress(
         key=carried.key,
         at=carried.received,
         jurisdiction=form.profile.code,

@@ -120,10 +120,10 @@ def prove(http: HttpRequest, token: str) -> HttpResponse:
     try:
         return _verify(http, request, form, now)
     except RequestRefused as error:
-        if form is None or "known" not in form.fields:
+        if form is None or "identifier" not in form.fields:
             messages.warning(http, str(error))
             return redirect("request_proof", token=token)
-        form.add_error("known" if len({one.account_id for one in _chosen(form)}) < 2 else None, str(error))
+        form.add_error("identifier" if len({one.account_id for one in _chosen(form)}) < 2 else None, str(error))
         return _proof_page(http, request, choices, form)
 
 
@@ -346,9 +346,9 @@ def _chosen(form: ProveForm | None) -> list[Subscription]:
 
 def _verify(http: HttpRequest, request: CancellationRequest, form: ProveForm | None, now: datetime) -> HttpResponse:
     """Raises RequestRefused."""
-    known = form.cleaned_data.get("known", "") if form else ""
+    identifier = form.cleaned_data.get("identifier", "") if form else ""
     try:
-        verify(request=request, subscriptions=_chosen(form), known=known, now=now)
+        verify(request=request, subscriptions=_chosen(form), identifier=identifier, now=now)
     except IllegalTransition:
         messages.warning(http, _("This request was settled in the meantime, so there is nothing left to confirm."))
     response = redirect("request_received", reference=request.declaration)

@@ -19,7 +19,7 @@ from cancellations.models.states import OPEN, ConversationState, TerminationStat
 from messaging.models import MessageState, OutgoingMessage
 
 
-def holds_on(account: Account, *, now: datetime) -> list[str]:
+def erasure_blockers(account: Account, *, now: datetime) -> list[str]:
     """What stands against erasing the account's personal data, for staff to read; empty where nothing does."""
     today = local_date(now, account.time_zone)
     found = []
@@ -43,7 +43,7 @@ def holds_on(account: Account, *, now: datetime) -> list[str]:
     return found
 
 
-def retained_long_enough(now: datetime) -> QuerySet[Account]:
+def accounts_past_retention(now: datetime) -> QuerySet[Account]:
     """Accounts whose last end, request, refund, termination and payment lie back further than the settings keep."""
     if not settings.RETENTION_CASE_DAYS:
         return Account.objects.none()

@@ -1,4 +1,4 @@
-"""The verbs of a cancellation request. The only writers of its rows.
+"""The verbs of a cancellation request. Only they write its rows.
 
 Locks are taken in one order everywhere: request, subscription, refund, payments by key.
 """

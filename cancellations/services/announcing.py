@@ -1,4 +1,4 @@
-"""Telling account holders of a published policy version (policy 4.1): in batches, resumable, nobody twice."""
+"""Announcing a published policy version to account holders (policy 4.1): in batches, resumable, each address once."""
 
 import logging
 from datetime import datetime
@@ -22,25 +22,25 @@ BATCH = 100
 @permitted("cancellations.publish_policyversion")
 @transaction.atomic
 def announce(*, version: PolicyVersion, by: User | None, now: datetime) -> Announcement:
-    """Starts telling each account holder, once an address; the workers do it. Raises RequestRefused."""
+    """Starts to announce a version to account holders, once per address. Workers send it. Raises RequestRefused."""
     if version.state != PolicyState.PUBLISHED:
-        raise RequestRefused("A draft is not announced. Publish it first.")
+        raise RequestRefused("A draft cannot be announced. Publish it first.")
     try:
         with transaction.atomic():
-            started = Announcement.objects.create(
-                policy_version=version, started_at=now, started_by=by, total=_holders().count()
+            announcement = Announcement.objects.create(
+                policy_version=version, started_at=now, started_by=by, total=_recipients().count()
             )
     except IntegrityError as error:
-        raise RequestRefused("This version was announced already.") from error
+        raise RequestRefused("This version is already announced.") from error
     wake("cancellations.announce")
-    return started
+    return announcement
 
 
 def announce_due(*, now: datetime) -> int:
-    """Works through what is announced, batch by batch, and returns how many messages were written.
+    """Queues the messages of all started announcements, batch by batch, and returns how many.
 
-    A batch is one transaction: its messages and the mark up to which they reach. Another worker at the same
-    moment finds the row locked and leaves it.
+    A batch and the record of how far it reached are one transaction. Another worker at the same time skips the
+    locked row.
     """
     written = 0
     while (count := _next_batch(now)) is not None:
@@ -54,8 +54,8 @@ def _next_batch(now: datetime) -> int | None:
         announcement = rows.filter(finished_at__isnull=True).order_by("started_at").first()
         if announcement is None:
             return None
-        batch = list(_holders().filter(pk__gt=announcement.reached).order_by("pk")[:BATCH])
-        announcement.told += sum(_tell(announcement.policy_version, account, now) for account in batch)
+        batch = list(_recipients().filter(pk__gt=announcement.reached).order_by("pk")[:BATCH])
+        announcement.told += sum(_send(announcement.policy_version, account, now) for account in batch)
         if batch:
             announcement.reached = batch[-1].pk
         if len(batch) < BATCH:
@@ -64,20 +64,20 @@ def _next_batch(now: datetime) -> int | None:
         return len(batch)
 
 
-def _tell(version: PolicyVersion, account: Account, now: datetime) -> bool:
+def _send(version: PolicyVersion, account: Account, now: datetime) -> bool:
     try:
         with transaction.atomic():
             send_policy_letter(version, account, now=now)
     except OperationalError:
-        raise  # the database's trouble, not the account's: the batch is due again
+        raise  # a database failure, not a fault of the account: the batch stays due
     except Exception:  # one account must not hold up those behind it
-        log.exception("Account %s could not be told of policy %s", account.account_number, version)
+        log.exception("Could not announce policy %s to account %s", version, account.account_number)
         return False
     return True
 
 
-def _holders() -> QuerySet[Account]:
-    """Active accounts; of several under one address, the first speaks for all."""
+def _recipients() -> QuerySet[Account]:
+    """Returns active accounts, one per e-mail address."""
     active = Account.objects.filter(status=AccountStatus.ACTIVE, erased_at__isnull=True)
     same_address = active.annotate(address=Upper("email")).filter(
         address=Upper(OuterRef("email")), pk__lt=OuterRef("pk")

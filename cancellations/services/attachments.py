@@ -1,4 +1,4 @@
-"""Files that support a ground: taken by content, kept as they came."""
+"""Files that support a ground. They are accepted by content and stored unchanged."""
 
 import hashlib
 from collections.abc import Iterable
@@ -19,47 +19,48 @@ from cancellations.services.common import RequestRefused
 def attach_to_request(
     *, request: CancellationRequest, files: Iterable[UploadedFile], now: datetime, by: User | None = None
 ) -> list[Attachment]:
-    """Keeps the files with the declaration while it is open; the same file twice is kept once.
+    """Attaches files to the declaration; a file that is attached already is ignored.
 
-    All of them or none. Raises RequestRefused for a file that is too large, of another type, or one too many.
+    The customer may add files while the request is open, staff always. Attaches all files or none. Raises
+    RequestRefused if a file is empty, too large or of a type that is not accepted, or if there are too many.
     """
     first = CancellationRequest.objects.select_for_update().get(reference=request.declaration)
     if by is None and not request.is_open:
         raise RequestRefused(
             _("This request is settled, so no file can be added any more. Please write to us instead.")
         )
-    known = {one.sha256 for one in attachments_of(first)}
-    made = [one for one in _read(files, now, by) if one.sha256 not in known]
-    _refuse_too_many(len(known) + len(made))
-    for one in made:
-        one.request = first
-        one.save(force_insert=True)
-    return made
+    existing = {attachment.sha256 for attachment in attachments_of(first)}
+    new = [attachment for attachment in _read(files, now, by) if attachment.sha256 not in existing]
+    _refuse_too_many(len(existing) + len(new))
+    for attachment in new:
+        attachment.request = first
+        attachment.save(force_insert=True)
+    return new
 
 
 @transaction.atomic
 def attach_to_termination(
     *, termination: Termination, files: Iterable[UploadedFile], now: datetime, by: User
 ) -> list[Attachment]:
-    """Keeps evidence with a termination. Raises as `attach_to_request`."""
+    """Attaches evidence to a termination. Raises RequestRefused like `attach_to_request`."""
     termination = Termination.objects.select_for_update().get(pk=termination.pk)
-    made = _read(files, now, by)
-    _refuse_too_many(termination.attachments.count() + len(made))
-    for one in made:
-        one.termination = termination
-        one.save(force_insert=True)
-    return made
+    new = _read(files, now, by)
+    _refuse_too_many(termination.attachments.count() + len(new))
+    for attachment in new:
+        attachment.termination = termination
+        attachment.save(force_insert=True)
+    return new
 
 
 def _read(files: Iterable[UploadedFile], now: datetime, by: User | None) -> list[Attachment]:
-    read: dict[str, Attachment] = {}
+    attachments: dict[str, Attachment] = {}
     for file in files:
         name = file.name or "file"
         if not file.size:
             raise RequestRefused(_("«%(name)s» is empty. Choose another file.") % {"name": name})
         if file.size > MOST_BYTES:
-            told = {"name": name, "limit": MOST_BYTES // 1_000_000}
-            raise RequestRefused(_("«%(name)s» is larger than %(limit)s MB. Choose a smaller file.") % told)
+            values = {"name": name, "limit": MOST_BYTES // 1_000_000}
+            raise RequestRefused(_("«%(name)s» is larger than %(limit)s MB. Choose a smaller file.") % values)
         content = file.read()
         kind = media_type(content)
         if kind is None:
@@ -68,7 +69,7 @@ def _read(files: Iterable[UploadedFile], now: datetime, by: User | None) -> list
                 % {"name": name}
             )
         digest = hashlib.sha256(content).hexdigest()
-        read[digest] = Attachment(
+        attachments[digest] = Attachment(
             name=tidy_name(name, kind),
             media_type=kind,
             size=len(content),
@@ -77,7 +78,7 @@ def _read(files: Iterable[UploadedFile], now: datetime, by: User | None) -> list
             added_at=now,
             added_by=by,
         )
-    return list(read.values())
+    return list(attachments.values())
 
 
 def _refuse_too_many(count: int) -> None:

@@ -1,4 +1,4 @@
-"""Counting the forms that are begun and finished. It never stands in anybody's way."""
+"""Counting the forms that are begun and finished. A failure to count never stops a cancellation."""
 
 import logging
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from cancellations.models.begun_forms import StoppedAt
 log = logging.getLogger(__name__)
 
 
-def note_form(
+def record_form_progress(
     *,
     key: str,
     at: datetime,
@@ -23,7 +23,7 @@ def note_form(
     errors: Sequence[str] = (),
     finished_at: datetime | None = None,
 ) -> None:
-    """How far a form has come: its answers are to be checked, or these fields are not right, or it is finished."""
+    """Records whether a form has errors in these fields, is at the check of answers, or is finished."""
     stopped = StoppedAt.FORM if errors else StoppedAt.CHECK
     row = BegunForm(key=UUID(key), begun_at=at, jurisdiction=jurisdiction, kind=kind, signed_in=signed_in)
     row.stopped_at, row.errors, row.finished_at = stopped, list(errors), finished_at
@@ -35,5 +35,5 @@ def note_form(
                 unique_fields=["key"],
                 update_fields=["stopped_at", "errors", "finished_at", "kind", "jurisdiction"],
             )
-    except DatabaseError:  # a count is not worth a failed cancellation
-        log.exception("A form could not be counted")
+    except DatabaseError:  # a cancellation must not fail because of a count
+        log.exception("Could not record the progress of a form")

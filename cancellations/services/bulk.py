@@ -1,4 +1,4 @@
-"""One verb on many requests. Each row is a transaction of its own, with its result; a worker that dies repeats none."""
+"""One verb on many requests. Each request has a transaction of its own, so that a killed worker repeats none."""
 
 import logging
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from cancellations.services.review import schedule
 from messaging.waking import wake
 
 log = logging.getLogger(__name__)
-MOST = 5000
+MAX_REQUESTS = 5000
 PERMISSIONS = {
     BulkVerb.SCHEDULE: "cancellations.schedule_request",
     BulkVerb.ASSIGN: PERMISSION,
@@ -27,11 +27,11 @@ PERMISSIONS = {
 def order(
     *, verb: BulkVerb, requests: Sequence[int], by: User, now: datetime, words: str = "", to: User | None = None
 ) -> BulkJob:
-    """Orders the verb for the requests (their keys). Raises RequestRefused for none, and for more than MOST."""
+    """Queues the verb for these requests (primary keys). Raises RequestRefused for none or more than MAX_REQUESTS."""
     if not requests:
         raise RequestRefused("Choose requests first.")
-    if len(requests) > MOST:
-        raise RequestRefused(f"At most {MOST:,} requests at once. Narrow the filters down.")
+    if len(requests) > MAX_REQUESTS:
+        raise RequestRefused(f"At most {MAX_REQUESTS:,} requests at once. Narrow the filters down.")
     if verb == BulkVerb.ASSIGN and to is None:
         raise RequestRefused("Choose a person.")
     job = BulkJob.objects.create(
@@ -42,20 +42,20 @@ def order(
     return job
 
 
-def work_due(*, now: datetime) -> int:
-    """Does what was ordered and not done yet, several workers at once if need be; returns how many rows it did."""
+def process_due(*, now: datetime) -> int:
+    """Processes the rows of unfinished jobs and returns how many. Several workers can do this at the same time."""
     done = 0
     for key in list(BulkJob.objects.filter(finished_at__isnull=True).order_by("pk").values_list("pk", flat=True)):
-        while _next(key, now):
+        while _process_next(key, now):
             done += 1
-        left = BulkRow.objects.filter(job=key, state=BulkState.PENDING)
-        if not left.exists():
+        pending = BulkRow.objects.filter(job=key, state=BulkState.PENDING)
+        if not pending.exists():
             BulkJob.objects.filter(pk=key, finished_at__isnull=True).update(finished_at=now)
     return done
 
 
-def _next(job: int, now: datetime) -> bool:
-    """One row of the job; False where none is left that another worker does not have."""
+def _process_next(job: int, now: datetime) -> bool:
+    """Processes one row of the job. Returns False if there is none, or other workers have locked the rest."""
     with transaction.atomic():
         rows = BulkRow.objects.select_related("job__ordered_by", "job__to", "request").order_by("pk")
         row = rows.filter(job=job, state=BulkState.PENDING).select_for_update(skip_locked=True, of=("self",)).first()
@@ -63,27 +63,27 @@ def _next(job: int, now: datetime) -> bool:
             return False
         try:
             with transaction.atomic():
-                _do(row.job, row.request, now)
+                _run_verb(row.job, row.request, now)
         except (RequestRefused, IllegalTransition) as error:
             row.state, row.said = BulkState.REFUSED, str(error)
         except OperationalError:
-            raise  # the database's trouble, not the row's: it is done later
+            raise  # a database failure, not a fault of the row: it stays pending
         except Exception as error:
             log.exception("Row %s of bulk job %s failed", row.pk, job)
-            row.state, row.said = BulkState.REFUSED, f"It failed: {type(error).__name__}. Try it by itself."
+            row.state, row.said = BulkState.REFUSED, f"It failed: {type(error).__name__}. Try this request on its own."
         else:
             row.state = BulkState.DONE
         row.save(update_fields=["state", "said"])
     return True
 
 
-def _do(job: BulkJob, request: CancellationRequest, now: datetime) -> None:
+def _run_verb(job: BulkJob, request: CancellationRequest, now: datetime) -> None:
     by = job.ordered_by
     if not (by.is_active and by.has_perm(PERMISSIONS[BulkVerb(job.verb)])):
-        raise RequestRefused(f"{by} may not do this any more.")
+        raise RequestRefused(f"{by} no longer has the permission to do this.")
     if job.verb == BulkVerb.SCHEDULE:
         if request.kind == "for_cause":
-            raise RequestRefused("Its ground waits for somebody to look at it. Accept it by itself.")
+            raise RequestRefused("Its ground has to be reviewed. Open the request and accept the ground there.")
         schedule(request=request, by=by, now=now, words=job.words)
     elif job.verb == BulkVerb.ASSIGN:
         assign(request=request, to=job.to, by=by, now=now)

@@ -1,4 +1,4 @@
-"""Mail to and fro: answering, asking, filing, making a request of a mail, and messages that did not arrive."""
+"""Conversations with customers: answering mail, asking, filing, making requests, and undelivered messages."""
 
 from datetime import date, datetime
 from uuid import UUID, uuid5
@@ -15,7 +15,7 @@ from cancellations.letters.conversations import send_written
 from cancellations.models import CancellationRequest, Conversation, Kind, Termination, Todo
 from cancellations.models.states import ConversationState
 from cancellations.queries.requests import declared
-from cancellations.services.common import ANSWER, RequestRefused, accounts_at, open_conversation, put_into_hands
+from cancellations.services.common import ANSWER, RequestRefused, accounts_at, assign_to, open_conversation
 from cancellations.services.submission import declared_by_mail, submit_by_mail
 from messaging.models import FAILED, NOT_ARRIVED, IncomingMessage, OutgoingMessage, Sort
 from messaging.services import outbox
@@ -28,12 +28,12 @@ BATCH = 100
 @permitted(PERMISSION)
 @transaction.atomic
 def answer(*, conversation: Conversation, by: User, words: str, now: datetime, close: bool = False) -> Conversation:
-    """Answers the newest mail of the conversation, threaded below it (RFC 5322, 3.6.4). Raises RequestRefused."""
+    """Answers the newest mail of the conversation, in the same thread (RFC 5322, 3.6.4). Raises RequestRefused."""
     row = _locked(conversation, "answer", *S)
     if not words.strip():
         raise RequestRefused("Write the answer first.")
     if not row.email:
-        raise RequestRefused("There is no address to answer to. Close it with what you did.")
+        raise RequestRefused("There is no address to answer to. Close the conversation, and say what you did.")
     newest = mails_of(row).exclude(sort__in=[Sort.BOUNCE, Sort.AUTOMATIC, Sort.LIST]).order_by("-arrived_at").first()
     with recorded("reply", actor="staff", by=by.pk, why=words):
         send_written("answer", row, words.strip(), now=now, answers=newest)
@@ -44,7 +44,7 @@ def answer(*, conversation: Conversation, by: User, words: str, now: datetime, c
 @permitted(PERMISSION)
 @transaction.atomic
 def ask(*, request: CancellationRequest, by: User, words: str, now: datetime) -> Conversation:
-    """Asks the customer about a request; the answer comes back to it. Raises RequestRefused."""
+    """Asks the customer about a request in a new conversation, to which the answer returns. Raises RequestRefused."""
     if not words.strip():
         raise RequestRefused("Write the question first.")
     with recorded("ask", actor="staff", by=by.pk, why=words):
@@ -68,11 +68,11 @@ def ask(*, request: CancellationRequest, by: User, words: str, now: datetime) ->
 @permitted(PERMISSION)
 @transaction.atomic
 def file_under(*, conversation: Conversation, by: User, reference: str, now: datetime) -> Conversation:
-    """Files it under the request with this reference, with all of its mail. Raises RequestRefused."""
+    """Files the conversation and its mail under the request with this reference. Raises RequestRefused."""
     row = _locked(conversation, "file", *S)
     request = declared(reference.strip().upper()).first() if reference.strip() else None
     if request is None:
-        raise RequestRefused("There is no request with this reference.")
+        raise RequestRefused("There is no request with this reference. Check it and try again.")
     row.request, row.about = request, request.declaration
     row.account = request.account or row.account
     with recorded("file", actor="staff", by=by.pk, why=request.declaration):
@@ -94,17 +94,16 @@ def declare(
     kind: str = Kind.ORDINARY,
     requested_end: date | None = None,
 ) -> CancellationRequest:
-    """Says that the first mail of the conversation is a cancellation: a request is made of it.
+    """Makes a cancellation request of the first mail of the conversation.
 
-    It counts from the mail's arrival (policy 1.1), has its words, and the sender is asked for proof. Raises
-    RequestRefused.
+    Its time of receipt is the mail's arrival (policy 1.1), and the sender is asked for proof. Raises RequestRefused.
     """
     row = _locked(conversation, "declare", *S)
     if kind not in Kind.values:
         raise RequestRefused("Choose the kind of the cancellation.")
     mail = mails_of(row).filter(sort__in=["", Sort.PERSON, Sort.AUTOMATIC, Sort.LIST]).order_by("arrived_at").first()
     if mail is None or not row.email:
-        raise RequestRefused("There is no mail here, or no sender, of which a request could be made.")
+        raise RequestRefused("This conversation has no mail or no sender, so it cannot become a request.")
     declaration = declared_by_mail(
         mail,
         email=row.email,
@@ -129,17 +128,17 @@ def declare(
 @permitted(PERMISSION)
 @transaction.atomic
 def close(*, conversation: Conversation, by: User, words: str, now: datetime) -> Conversation:
-    """Nothing is left to do. Where a message did not arrive, the words say how the customer was informed instead.
+    """Closes the conversation. If a message did not arrive, `words` says how the customer was informed instead.
 
     Raises RequestRefused, IllegalTransition.
     """
     row = _locked(conversation, "close", S.OPEN, S.WAITING)
-    failed = [one for one in letters_of(row) if one.has_failed]
-    if failed and not words.strip():
+    failed_letters = [letter for letter in letters_of(row) if letter.has_failed]
+    if failed_letters and not words.strip():
         raise RequestRefused("Say how the customer was informed instead: by telephone, or by another message.")
     row.closing_words = words.strip()
     with recorded("close", actor="staff", by=by.pk, why=words):
-        outbox.settle(messages=failed, now=now)
+        outbox.settle(messages=failed_letters, now=now)
         _move(row, S.CLOSED, now)
     return row
 
@@ -147,11 +146,13 @@ def close(*, conversation: Conversation, by: User, words: str, now: datetime) ->
 @permitted(PERMISSION)
 @transaction.atomic
 def send_again(*, conversation: Conversation, by: User, now: datetime) -> Conversation:
-    """Sends what did not arrive once more. Raises RequestRefused where nothing can be sent again."""
+    """Sends the messages that did not arrive again. Raises RequestRefused if none can be sent again."""
     row = _locked(conversation, "send again", S.OPEN, S.WAITING)
-    sent = [one for one in letters_of(row) if outbox.send_again(message=one, now=now)]
-    if not sent:
-        raise RequestRefused("What did not arrive held a link or a code that is gone. Ask for proof again instead.")
+    resent = [letter for letter in letters_of(row) if outbox.send_again(message=letter, now=now)]
+    if not resent:
+        raise RequestRefused(
+            "The link or code in the message is deleted, so it cannot be sent again. Ask for proof again instead."
+        )
     with recorded("send_again", actor="staff", by=by.pk):
         _move(row, S.WAITING, now)
     return row
@@ -159,8 +160,8 @@ def send_again(*, conversation: Conversation, by: User, now: datetime) -> Conver
 
 @permitted(PERMISSION)
 @transaction.atomic
-def take_up(*, conversation: Conversation, by: User, now: datetime) -> Conversation:
-    """Opens it again. Raises IllegalTransition."""
+def reopen(*, conversation: Conversation, by: User, now: datetime) -> Conversation:
+    """Reopens the conversation. Raises IllegalTransition."""
     row = _locked(conversation, "open again", S.CLOSED, S.WAITING)
     with recorded("take_up", actor="staff", by=by.pk):
         _move(row, S.OPEN, now)
@@ -169,33 +170,33 @@ def take_up(*, conversation: Conversation, by: User, now: datetime) -> Conversat
 
 @permitted(PERMISSION)
 @transaction.atomic
-def hand_to(*, conversation: Conversation, to: User | None, by: User, now: datetime) -> Conversation:
-    """Puts it into somebody's hands, or back into the queue (`to` is None). Raises RequestRefused."""
+def assign(*, conversation: Conversation, to: User | None, by: User, now: datetime) -> Conversation:
+    """Assigns the conversation, or returns it to the queue (`to` is None). Raises RequestRefused."""
     row = _locked(conversation, "assign", S.OPEN, S.WAITING)
-    put_into_hands(row, to=to, by=by, permission=PERMISSION)
+    assign_to(row, to=to, by=by, permission=PERMISSION)
     return row
 
 
-def notice_failed(*, now: datetime) -> int:
-    """What did not arrive becomes a task for staff: the customer is not informed. Returns how many did.
+def open_tasks_for_failed_messages(*, now: datetime) -> int:
+    """Opens a conversation for staff for each message that did not arrive, once. Returns how many.
 
-    Each message is a transaction of its own, and is told of once.
+    Each message has a transaction of its own.
     """
     failed = OutgoingMessage.objects.filter(NOT_ARRIVED, noticed=False)
     keys = list(failed.order_by("created_at").values_list("pk", flat=True)[:BATCH])
-    return sum(_notice(key, now) for key in keys)
+    return sum(_open_task(key, now) for key in keys)
 
 
-def _notice(key: UUID, now: datetime) -> bool:
+def _open_task(key: UUID, now: datetime) -> bool:
     with transaction.atomic():
         failed = OutgoingMessage.objects.filter(state__in=FAILED, noticed=False)
         message = failed.select_for_update(skip_locked=True).filter(pk=key).first()
         if message is None:
             return False
         message.noticed = True
-        known = _concerned(message)
-        if known is not None:
-            request, language = known
+        concerned = _request_and_language(message)
+        if concerned is not None:
+            request, language = concerned
             conversation = open_conversation(
                 thread=message.thread,
                 todo=Todo.NOT_INFORMED,
@@ -211,17 +212,18 @@ def _notice(key: UUID, now: datetime) -> bool:
             )
             message.thread = conversation.reference
         message.save(update_fields=["noticed", "thread"])
-    return known is not None
+    return concerned is not None
 
 
-def _concerned(message: OutgoingMessage) -> tuple[CancellationRequest | None, str] | None:
-    """The request that the message tells of, and the customer's language; None where no case is concerned.
+def _request_and_language(message: OutgoingMessage) -> tuple[CancellationRequest | None, str] | None:
+    """Returns the message's request and the customer's language; None if it belongs to no case.
 
-    Announcements of the policy, codes and word to staff make no task: they are seen among the messages.
+    Policy announcements, sign-in codes and notifications to staff open no conversation: staff see their failure
+    in the list of messages.
     """
     if message.thread:
-        found = Conversation.objects.filter(reference=message.thread).first()
-        return (found.request, found.language) if found else (None, "en")
+        conversation = Conversation.objects.filter(reference=message.thread).first()
+        return (conversation.request, conversation.language) if conversation else (None, "en")
     request = declared(message.about).first() if message.about else None
     if request is not None:
         return request, request.language
@@ -241,10 +243,10 @@ def letters_of(conversation: Conversation) -> QuerySet[OutgoingMessage]:
 
 def _locked(conversation: Conversation, verb: str, *allowed: ConversationState) -> Conversation:
     rows = Conversation.objects.select_for_update(of=("self",)).select_related("request", "account", "assigned_to")
-    found = rows.get(pk=conversation.pk)
-    if found.state not in allowed:
-        raise IllegalTransition(reference=found.reference, state=found.state, verb=verb)
-    return found
+    row = rows.get(pk=conversation.pk)
+    if row.state not in allowed:
+        raise IllegalTransition(reference=row.reference, state=row.state, verb=verb)
+    return row
 
 
 def _move(row: Conversation, state: ConversationState, now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""Keeping the webhooks: who may, noted in the audit. What an endpoint is lies in messaging, which knows nobody."""
+"""Managing webhook endpoints, with permissions and audit entries. Messaging implements them and knows no users."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,33 +13,35 @@ from messaging.models import WebhookDelivery, WebhookEndpoint
 from messaging.services import webhooks
 
 ADD, CHANGE = "messaging.add_webhookendpoint", "messaging.change_webhookendpoint"
-SAME_NAME = "Another endpoint has this name."
+SAME_NAME = "Another endpoint has this name. Choose a different one."
 
 
 @permitted(ADD)
 def add(*, name: str, url: str, event_types: Sequence[str], by: User, now: datetime) -> WebhookEndpoint:
-    """A new endpoint with a secret of its own. Raises RequestRefused."""
+    """Adds an endpoint with a secret of its own. Raises RequestRefused."""
     try:
         with transaction.atomic():
-            made = webhooks.add_endpoint(name=name, url=url, event_types=event_types, now=now)
-            record_action(verb="webhook_add", by=by, now=now, about=made.name, why=_told(url, event_types))
+            endpoint = webhooks.add_endpoint(name=name, url=url, event_types=event_types, now=now)
+            record_action(verb="webhook_add", by=by, now=now, about=endpoint.name, why=_summary(url, event_types))
     except webhooks.EndpointRefused as error:
         raise RequestRefused(str(error)) from error
     except IntegrityError as error:
         raise RequestRefused(SAME_NAME) from error
-    return made
+    return endpoint
 
 
 @permitted(CHANGE)
 def change(
     *, endpoint: WebhookEndpoint, name: str, url: str, event_types: Sequence[str], by: User, now: datetime
 ) -> None:
-    """Another name, address or choice of events; what waits goes to the new address. Raises RequestRefused."""
+    """Changes name, address or events. Waiting deliveries go to the new address. Raises RequestRefused."""
     about = endpoint.name
     try:
         with transaction.atomic():
             webhooks.change_endpoint(endpoint=endpoint, name=name, url=url, event_types=event_types)
-            record_action(verb="webhook_change", by=by, now=now, about=about, why=f"{name}: {_told(url, event_types)}")
+            record_action(
+                verb="webhook_change", by=by, now=now, about=about, why=f"{name}: {_summary(url, event_types)}"
+            )
     except webhooks.EndpointRefused as error:
         raise RequestRefused(str(error)) from error
     except IntegrityError as error:
@@ -49,7 +51,7 @@ def change(
 @permitted(CHANGE)
 @transaction.atomic
 def rotate(*, endpoint: WebhookEndpoint, by: User, now: datetime) -> None:
-    """A new secret; for a day both sign. Raises RequestRefused."""
+    """Replaces the secret. For a day, both secrets sign. Raises RequestRefused."""
     try:
         webhooks.rotate_secret(endpoint=endpoint, now=now)
     except webhooks.EndpointRefused as error:
@@ -60,9 +62,9 @@ def rotate(*, endpoint: WebhookEndpoint, by: User, now: datetime) -> None:
 @permitted(CHANGE)
 @transaction.atomic
 def disable(*, endpoint: WebhookEndpoint, why: str, by: User, now: datetime) -> None:
-    """Nothing is sent to it until it is enabled. Raises RequestRefused without a ground."""
+    """Stops deliveries until the endpoint is enabled. Raises RequestRefused if `why` is empty."""
     if not why.strip():
-        raise RequestRefused("Say why: others read it.")
+        raise RequestRefused("Say why. Other staff read it.")
     webhooks.disable(endpoint=endpoint, why=why.strip())
     record_action(verb="webhook_disable", by=by, now=now, about=endpoint.name, why=why)
 
@@ -70,7 +72,7 @@ def disable(*, endpoint: WebhookEndpoint, why: str, by: User, now: datetime) -> 
 @permitted(CHANGE)
 @transaction.atomic
 def enable(*, endpoint: WebhookEndpoint, by: User, now: datetime) -> None:
-    """What waited goes out, in its order."""
+    """Enables the endpoint. Waiting deliveries are sent in order."""
     webhooks.enable(endpoint=endpoint, now=now)
     record_action(verb="webhook_enable", by=by, now=now, about=endpoint.name)
 
@@ -78,10 +80,10 @@ def enable(*, endpoint: WebhookEndpoint, by: User, now: datetime) -> None:
 @permitted("messaging.send_webhook_again")
 @transaction.atomic
 def send_again(*, delivery: WebhookDelivery, by: User, now: datetime) -> None:
-    """Sends what was delivered or given up once more, under the same id."""
+    """Sends a delivery again under the same id, after it was delivered or given up."""
     webhooks.send_again(delivery=delivery, now=now)
     record_action(verb="webhook_again", by=by, now=now, about=str(delivery.event_id))
 
 
-def _told(url: str, event_types: Sequence[str]) -> str:
-    return f"{url} hears of {', '.join(event_types)}"
+def _summary(url: str, event_types: Sequence[str]) -> str:
+    return f"{url} receives {', '.join(event_types)}"

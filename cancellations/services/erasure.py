@@ -1,9 +1,8 @@
-"""Erasing personal data: on request, with holds (GDPR, article 17), and after the periods of the settings.
+"""Erasing personal data: on request, unless a hold prevents it (GDPR, article 17), and after the retention periods.
 
-What the company has to keep (payments, dates, decisions, states, sums) stays under the account's number; names,
-addresses, words and files go, from the rows and from their history. The chain of receipts stays whole: a
-receipt keeps its number, its seals and the hash of its PDF, so that the file in the customer's hand can still
-be checked.
+What the company has to keep (payments, dates, decisions, states, amounts) stays under the account number. Names,
+addresses, free text and files are erased from the rows and from their history. A receipt keeps its number, its
+seals and the hash of its PDF, so that the chain stays intact and the customer's file can still be checked.
 """
 
 from collections import Counter
@@ -33,15 +32,15 @@ from cancellations.models import (
     Termination,
 )
 from cancellations.models.states import RequestState
-from cancellations.queries.personal_data import holds_on, retained_long_enough
+from cancellations.queries.personal_data import accounts_past_retention, erasure_blockers
 from cancellations.services.common import RequestRefused
 from messaging.models import IncomingMessage, MessageState, OutgoingMessage, ReadState
 
 ERASED = "(erased)"
-BY_RETENTION = "The period for which we keep it is over."
+RETENTION_GROUND = "The retention period is over."
 BATCH = 100
-FORMS_KEPT = timedelta(days=732)  # as far back as the dashboard looks; nobody is named in them
-# The guards that say «this never changes», which hold for everybody but the law
+FORMS_KEPT_FOR = timedelta(days=732)  # as far back as the dashboard goes; they hold no personal data
+# Triggers that keep rows from changing; erasure is the only code that may ignore them
 GUARDS = (
     "cancellations.CancellationRequest:request_declaration_stays",
     "cancellations.CancellationRequestEvent:append_only",
@@ -71,9 +70,9 @@ TERMINATION_WORDS = ("description", "evidence", "refund_ground", "settled_ground
 @permitted("cancellations.hold_data")
 @transaction.atomic
 def place_hold(*, account: Account, by: User, ground: str, now: datetime) -> Hold:
-    """Keeps the account's data from being erased until it is lifted. Raises RequestRefused without a ground."""
+    """Prevents the erasure of the account's data until the hold is lifted. Raises RequestRefused without a ground."""
     if not ground.strip():
-        raise RequestRefused("State the ground for keeping the data, such as a claim in court.")
+        raise RequestRefused("State the ground for keeping the data, such as a legal claim.")
     with recorded("hold", actor="staff", by=by.pk, why=ground):
         return Hold.objects.create(account=account, ground=ground.strip(), placed_at=now, placed_by=by)
 
@@ -81,10 +80,10 @@ def place_hold(*, account: Account, by: User, ground: str, now: datetime) -> Hol
 @permitted("cancellations.hold_data")
 @transaction.atomic
 def lift_hold(*, hold: Hold, by: User, ground: str, now: datetime) -> Hold:
-    """Raises RequestRefused without a ground, and where it was lifted already."""
+    """Lifts a hold. Raises RequestRefused without a ground, or if it is already lifted."""
     hold = Hold.objects.select_for_update().get(pk=hold.pk)
     if hold.lifted_at is not None:
-        raise RequestRefused("This hold was lifted already.")
+        raise RequestRefused("This hold is already lifted.")
     if not ground.strip():
         raise RequestRefused("State the ground for lifting the hold.")
     hold.lifted_at, hold.lifted_by, hold.lifted_ground = now, by, ground.strip()
@@ -96,14 +95,14 @@ def lift_hold(*, hold: Hold, by: User, ground: str, now: datetime) -> Hold:
 @permitted("cancellations.erase_data")
 @transaction.atomic
 def erase(*, account: Account, by: User | None, ground: str, now: datetime) -> Erasure:
-    """Erases the account’s personal data, once and for good. Raises RequestRefused where something is in the way."""
+    """Erases the account’s personal data for good. Raises RequestRefused if something blocks it."""
     account = Account.objects.select_for_update().get(pk=account.pk)
     if not ground.strip():
-        raise RequestRefused("State the ground for erasing: it is kept with the record of it.")
+        raise RequestRefused("State the ground for erasing. It is stored with the record of the erasure.")
     if account.erased_at is not None:
-        raise RequestRefused("The data of this account was erased already.")
-    if reasons := holds_on(account, now=now):
-        raise RequestRefused(" ".join(reasons))
+        raise RequestRefused("The data of this account is already erased.")
+    if blockers := erasure_blockers(account, now=now):
+        raise RequestRefused(" ".join(blockers))
     actor = {"actor": "staff", "by": by.pk} if by else {"actor": "system"}
     with recorded("erase", **actor):
         with pgtrigger.ignore(*GUARDS):
@@ -113,74 +112,76 @@ def erase(*, account: Account, by: User | None, ground: str, now: datetime) -> E
         )
 
 
-def retain(*, now: datetime) -> Counter[str]:
-    """What the periods of the settings ask for, a batch at a time: accounts, unproven requests, messages."""
-    done: Counter[str] = Counter()
-    for account in retained_long_enough(now)[:BATCH]:
+def apply_retention(*, now: datetime) -> Counter[str]:
+    """Erases a batch of the accounts, unproven requests and messages whose retention period is over."""
+    counts: Counter[str] = Counter()
+    for account in accounts_past_retention(now)[:BATCH]:
         try:
-            erase(account=account, by=None, ground=BY_RETENTION, now=now)
-        except RequestRefused:  # something came in between
+            erase(account=account, by=None, ground=RETENTION_GROUND, now=now)
+        except RequestRefused:  # something blocks it since we selected the account
             continue
-        done["accounts"] += 1
-    done["requests"] = _forget_unproven(now)
-    done["messages"] = _forget_messages(now)
-    BegunForm.objects.filter(begun_at__lt=now - FORMS_KEPT).delete()
-    return done
+        counts["accounts"] += 1
+    counts["requests"] = _erase_unproven_requests(now)
+    counts["messages"] = _erase_old_messages(now)
+    BegunForm.objects.filter(begun_at__lt=now - FORMS_KEPT_FOR).delete()
+    return counts
 
 
 def _erase_rows(account: Account, now: datetime) -> Counter[str]:
-    email, nobody = account.email, f"erased-{account.pk}@erased.invalid"
+    email, placeholder = account.email, f"erased-{account.pk}@erased.invalid"
     requests = CancellationRequest.objects.filter(account=account)
     references = [*requests.values_list("declaration", flat=True).distinct()]
     terminations = Termination.objects.filter(account=account)
     references += [*terminations.values_list("reference", flat=True), account.account_number]
     refunds = Refund.objects.filter(account=account)
     references += refunds.values_list("reference", flat=True)
-    done = Counter(
-        requests=_wipe(requests, REQUEST_WORDS, {"email_given": nobody}),
-        refunds=_wipe(refunds, REFUND_WORDS, {"notify": nobody}),
+    counts = Counter(
+        requests=_erase_fields(requests, REQUEST_WORDS, {"email_given": placeholder}),
+        refunds=_erase_fields(refunds, REFUND_WORDS, {"notify": placeholder}),
         transfers=TransferBatch.objects.filter(items__refund__in=refunds).update(file=b""),
-        terminations=_wipe(terminations, TERMINATION_WORDS, {}),
-        holds=_wipe(Hold.objects.filter(account=account), ("ground", "lifted_ground"), {}),
+        terminations=_erase_fields(terminations, TERMINATION_WORDS, {}),
+        holds=_erase_fields(Hold.objects.filter(account=account), ("ground", "lifted_ground"), {}),
         receipts=_erase_receipts(Receipt.objects.filter(request__account=account), now),
         notes=Note.objects.filter(request__account=account).update(words=ERASED),
         files=_erase_files(Attachment.objects.filter(Q(request__account=account) | Q(termination__account=account))),
-        conversations=_wipe(
+        conversations=_erase_fields(
             Conversation.objects.filter(Q(account=account) | Q(email__iexact=email) | Q(about__in=references)),
             CONVERSATION_WORDS,
-            {"email": nobody},
+            {"email": placeholder},
         ),
         mails=_erase_mails(IncomingMessage.objects.filter(Q(sender__iexact=email) | Q(about__in=references))),
         messages=_erase_messages(
-            OutgoingMessage.objects.filter(Q(recipient__iexact=email) | Q(about__in=references)), nobody
+            OutgoingMessage.objects.filter(Q(recipient__iexact=email) | Q(about__in=references)), placeholder
         ),
     )
     if not Account.objects.filter(email__iexact=email).exclude(pk=account.pk).exists():
-        done["people"] = User.objects.filter(email=email.strip().lower(), is_staff=False).delete()[0]
-    gone = {"name": ERASED, "email": nobody, "username": f"erased-{account.pk}"}
-    Account.objects.filter(pk=account.pk).update(**gone, erased_at=now)
-    _wipe_history(Account, Account.objects.filter(pk=account.pk), (), gone)
-    return done
+        counts["people"] = User.objects.filter(email=email.strip().lower(), is_staff=False).delete()[0]
+    erased_values = {"name": ERASED, "email": placeholder, "username": f"erased-{account.pk}"}
+    Account.objects.filter(pk=account.pk).update(**erased_values, erased_at=now)
+    _erase_history(Account, Account.objects.filter(pk=account.pk), (), erased_values)
+    return counts
 
 
-def _wipe(rows: QuerySet[Any], words: Iterable[str], fixed: Mapping[str, str]) -> int:
-    """Words that are there become «(erased)», fixed values take the place of what they name; also in the history."""
-    for name in words:
+def _erase_fields(rows: QuerySet[Any], fields: Iterable[str], placeholders: Mapping[str, str]) -> int:
+    """Overwrites `fields` with «(erased)» if not empty, others with their placeholders; also in the history."""
+    for name in fields:
         rows.exclude(**{name: ""}).update(**{name: ERASED})
-    if fixed:
-        rows.update(**fixed)
-    _wipe_history(rows.model, rows, words, fixed)
+    if placeholders:
+        rows.update(**placeholders)
+    _erase_history(rows.model, rows, fields, placeholders)
     return rows.count()
 
 
-def _wipe_history(model: type[Model], rows: QuerySet[Any], words: Iterable[str], fixed: Mapping[str, str]) -> None:
+def _erase_history(
+    model: type[Model], rows: QuerySet[Any], fields: Iterable[str], placeholders: Mapping[str, str]
+) -> None:
     events: Any = model.events.rel.related_model  # type: ignore[attr-defined]  # made by pghistory
-    kept = events.objects.filter(pgh_obj_id__in=rows.values("pk"))
-    for name in words:
-        kept.exclude(**{name: ""}).update(**{name: ERASED})
-    if fixed:
-        kept.update(**fixed)
-    for context in Context.objects.filter(pk__in=kept.values("pgh_context_id")):
+    history = events.objects.filter(pgh_obj_id__in=rows.values("pk"))
+    for name in fields:
+        history.exclude(**{name: ""}).update(**{name: ERASED})
+    if placeholders:
+        history.update(**placeholders)
+    for context in Context.objects.filter(pk__in=history.values("pgh_context_id")):
         if context.metadata.get("why") and context.metadata.get("verb") != "erase":
             context.metadata["why"] = ERASED
             context.save(update_fields=["metadata"])
@@ -194,26 +195,26 @@ def _erase_files(files: QuerySet[Attachment]) -> int:
     return files.update(name=ERASED, content=b"", size=0)
 
 
-def _erase_messages(messages: QuerySet[OutgoingMessage], nobody: str) -> int:
-    return messages.update(recipient=nobody, subject=ERASED, text=ERASED, html="", last_error="")
+def _erase_messages(messages: QuerySet[OutgoingMessage], placeholder: str) -> int:
+    return messages.update(recipient=placeholder, subject=ERASED, text=ERASED, html="", last_error="")
 
 
 def _erase_mails(mails: QuerySet[IncomingMessage]) -> int:
-    """What somebody wrote to us; that a mail came, and when, stays."""
+    """Erases the content of mails. Only the fact and the time of their arrival stay."""
     return mails.update(
         raw=b"", sender="erased@erased.invalid", sender_name="", subject=ERASED, text=ERASED, files=[], remarks=[],
         message_id="", in_reply_to="", references=[], digest="", last_error="", outcome=ERASED,
     )  # fmt: skip
 
 
-def _forget_unproven(now: datetime) -> int:
-    """Requests that nobody proved: there is no account that could be asked for them."""
+def _erase_unproven_requests(now: datetime) -> int:
+    """Erases requests that were never proven. They belong to no account, so nobody could request their erasure."""
     if not settings.RETENTION_UNPROVEN_DAYS:
         return 0
-    over = now - timedelta(days=settings.RETENTION_UNPROVEN_DAYS)
+    cutoff = now - timedelta(days=settings.RETENTION_UNPROVEN_DAYS)
     settled = (RequestState.EXPIRED, RequestState.WITHDRAWN, RequestState.DECLINED)
-    stale = CancellationRequest.objects.filter(account__isnull=True, state__in=settled, state_changed_at__lt=over)
-    keys = list(stale.exclude(email_given__endswith="@erased.invalid").values_list("pk", flat=True)[:BATCH])
+    expired = CancellationRequest.objects.filter(account__isnull=True, state__in=settled, state_changed_at__lt=cutoff)
+    keys = list(expired.exclude(email_given__endswith="@erased.invalid").values_list("pk", flat=True)[:BATCH])
     if not keys:
         return 0
     rows = CancellationRequest.objects.filter(pk__in=keys)
@@ -225,20 +226,22 @@ def _forget_unproven(now: datetime) -> int:
         _erase_messages(OutgoingMessage.objects.filter(about__in=references), "erased@erased.invalid")
         _erase_mails(IncomingMessage.objects.filter(about__in=references))
         conversations = Conversation.objects.filter(about__in=references)
-        _wipe(conversations, CONVERSATION_WORDS, {"email": "erased@erased.invalid"})
-        words = (*REQUEST_WORDS, "account_number_given")
-        return _wipe(rows, words, {"email_given": "erased@erased.invalid"})
+        _erase_fields(conversations, CONVERSATION_WORDS, {"email": "erased@erased.invalid"})
+        fields = (*REQUEST_WORDS, "account_number_given")
+        return _erase_fields(rows, fields, {"email_given": "erased@erased.invalid"})
 
 
-def _forget_messages(now: datetime) -> int:
-    """The text of messages that went out long ago; that they did, and about what, stays."""
+def _erase_old_messages(now: datetime) -> int:
+    """Erases the text of old messages and mails. When they were sent, and about what, stays."""
     if not settings.RETENTION_MESSAGE_DAYS:
         return 0
-    over = now - timedelta(days=settings.RETENTION_MESSAGE_DAYS)
-    old = OutgoingMessage.objects.filter(state=MessageState.SENT, sent_at__lt=over).exclude(text=ERASED)
+    cutoff = now - timedelta(days=settings.RETENTION_MESSAGE_DAYS)
+    old = OutgoingMessage.objects.filter(state=MessageState.SENT, sent_at__lt=cutoff).exclude(text=ERASED)
     keys = list(old.values_list("pk", flat=True)[: BATCH * 10])
     count = OutgoingMessage.objects.filter(pk__in=keys).update(text=ERASED, html="")
-    came = IncomingMessage.objects.exclude(state=ReadState.WAITING).filter(arrived_at__lt=over).exclude(text=ERASED)
-    mails = list(came.values_list("pk", flat=True)[:BATCH])
+    old_mails = (
+        IncomingMessage.objects.exclude(state=ReadState.WAITING).filter(arrived_at__lt=cutoff).exclude(text=ERASED)
+    )
+    mails = list(old_mails.values_list("pk", flat=True)[:BATCH])
     with pgtrigger.ignore("messaging.IncomingMessage:mail_as_it_came_stays"):
         return count + _erase_mails(IncomingMessage.objects.filter(pk__in=mails))

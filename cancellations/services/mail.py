@@ -1,7 +1,7 @@
-"""Reading the mail that came in: what is a cancellation becomes a request, everything else a conversation.
+"""Reading incoming mail: a cancellation becomes a request, everything else a conversation.
 
-A mail is read in one transaction: all that becomes of it, or nothing. A worker that is killed over it leaves it as
-it was; a mail that cannot be understood is set aside with a task for staff, and holds up none behind it.
+Each mail is read in one transaction. If a worker is killed, the mail stays unread. A mail that cannot be read is set
+aside with a task for staff, so that it does not block the mails behind it.
 """
 
 import logging
@@ -33,144 +33,149 @@ from messaging.wording import language_for
 
 log = logging.getLogger(__name__)
 RUN_SECONDS = 120
-WITHOUT_POLICY = timedelta(minutes=5)
-MOST_ANSWERS = 5  # by themselves, to one address in a day: whoever writes in somebody's name floods nobody
-LONGEST_ADDRESS = 254  # of a request
+RETRY_WITHOUT_POLICY = timedelta(minutes=5)
+MAX_AUTOMATIC_ANSWERS = 5  # a day to one address, so that nobody can flood an address by forging its name
+MAX_ADDRESS_LENGTH = 254  # of CancellationRequest.email_given
 
 
 def read_due(*, now: datetime) -> int:
-    """Reads what waits, several workers at once if need be; returns how many mails were read."""
-    done, run = 0, Run(now, seconds=RUN_SECONDS)
+    """Reads waiting mail and returns how many. Several workers can do this at the same time."""
+    count, run = 0, Run(now, seconds=RUN_SECONDS)
     while (message := claim_waiting(now=run.now)) is not None:
         _read(message, now)
-        done += 1
+        count += 1
         if run.is_over:
             wake("mail.read")
             break
-    return done
+    return count
 
 
 def _read(message: IncomingMessage, now: datetime) -> None:
     try:
         if message.attempts > MOST_ATTEMPTS:
-            raise RuntimeError(f"Reading it was begun {MOST_ATTEMPTS} times and never ended.")
+            raise RuntimeError(f"Reading was started {MOST_ATTEMPTS} times and never finished.")
         with transaction.atomic():
             row = IncomingMessage.objects.select_for_update().get(pk=message.pk)
             if row.state == ReadState.WAITING:
                 row.state = ReadState.READ
-                _take_in(row, parse_into_row(row), now)
+                _process(row, parse_into_row(row), now)
                 row.save()
     except OperationalError:
-        raise  # the database's trouble, not the mail's: it is read later
+        raise  # a database failure, not a fault of the mail: it is read later
     except NoPolicyInForce:
-        waiting = IncomingMessage.objects.filter(pk=message.pk, state=ReadState.WAITING)
-        waiting.update(due_at=now + WITHOUT_POLICY, attempts=0, last_error="No policy version is in force yet.")
+        unread = IncomingMessage.objects.filter(pk=message.pk, state=ReadState.WAITING)
+        unread.update(due_at=now + RETRY_WITHOUT_POLICY, attempts=0, last_error="No policy version is in force yet.")
     except Exception as error:
-        log.exception("Mail %s could not be read and is set aside.", message.pk)
+        log.exception("Could not read mail %s. It is set aside.", message.pk)
         _set_aside(message, error, now)
 
 
-def _take_in(row: IncomingMessage, mail: Mail, now: datetime) -> None:
+def _process(row: IncomingMessage, mail: Mail, now: datetime) -> None:
     original = earlier_copy(row)
     if original is not None:
         row.state, row.duplicate_of = ReadState.DUPLICATE, original
-        row.about, row.thread, row.outcome = original.about, original.thread, "It had come before."
+        row.about, row.thread, row.outcome = original.about, original.thread, "Duplicate of an earlier mail."
     elif row.sort == Sort.BOUNCE:
-        _take_report(row, mail, now)
+        _process_bounce(row, mail, now)
     elif row.sort == Sort.OWN:
-        row.outcome = "We wrote it ourselves."
+        row.outcome = "Sent by the portal itself."
     else:
-        _take_words(row, mail, now)
+        _process_message(row, mail, now)
 
 
-def _take_report(row: IncomingMessage, mail: Mail, now: datetime) -> None:
+def _process_bounce(row: IncomingMessage, mail: Mail, now: datetime) -> None:
     report = report_of(mail)
     if report is None or not report.failed:
-        row.outcome = "A report that changes nothing, such as of a delay."
+        row.outcome = "A delivery report that changes nothing, such as a delay."
         return
     message = record_bounce(message_id=report.message_id, recipient=report.recipient, words=report.words, now=now)
     if message is None:
-        row.outcome = "It is about no message of ours."
+        row.outcome = "A delivery report about a message that is not ours."
         return
     row.about, row.thread = message.about, message.thread
     row.outcome = f"The message «{message.subject}»"[:200] + " did not arrive."
     wake("mail.failed")
 
 
-def _take_words(row: IncomingMessage, mail: Mail, now: datetime) -> None:
-    _file(row, mail)
+def _process_message(row: IncomingMessage, mail: Mail, now: datetime) -> None:
+    _set_references(row, mail)
     words, forwarded = own_words(mail.text)
     on = local_date(row.arrived_at, settings.COMPANY_TIME_ZONE)
-    found = recognise(mail.subject, words, example=settings.ACCOUNT_NUMBER_EXAMPLE, received_on=on)
-    if row.sort in (Sort.AUTOMATIC, Sort.LIST):  # never answered by itself (RFC 3834, 2)
-        if found.sure and not row.about:
-            _converse(row, Todo.MAYBE, found, now)
-            row.outcome = "A machine wrote it, but it reads like a cancellation."
+    recognised = recognise(mail.subject, words, example=settings.ACCOUNT_NUMBER_EXAMPLE, received_on=on)
+    if row.sort in (Sort.AUTOMATIC, Sort.LIST):  # never answer these automatically (RFC 3834, 2)
+        if recognised.sure and not row.about:
+            _open_conversation(row, Todo.MAYBE, recognised, now)
+            row.outcome = "Sent by a machine, but it reads like a cancellation."
         else:
-            row.outcome = "Not answered: a machine wrote it."
+            row.outcome = "Not answered, because a machine sent it."
         return
-    subject_alone = not words and forwarded
-    too_large = not row.is_whole
-    clear = found.sure and 0 < len(row.sender) <= LONGEST_ADDRESS and len(found.numbers) <= MOST_NUMBERS
-    if clear and not subject_alone and not _open_request(row) and _may_be_answered(row, now):
-        _cancel(row, words or mail.text, found, now)
-        if too_large:  # it counts, but its files are not here
-            send_too_large(row, _converse(row, Todo.TOO_LARGE, found, now), now=now)
+    is_subject_only = not words and forwarded
+    is_too_large = not row.is_whole
+    is_clear = recognised.sure and 0 < len(row.sender) <= MAX_ADDRESS_LENGTH and len(recognised.numbers) <= MOST_NUMBERS
+    if is_clear and not is_subject_only and not _is_about_open_request(row) and _is_below_answer_limit(row, now):
+        _submit_requests(row, words or mail.text, recognised, now)
+        if is_too_large:  # the cancellation counts, but its files were cut off
+            send_too_large(row, _open_conversation(row, Todo.TOO_LARGE, recognised, now), now=now)
         return
-    todo = Todo.TOO_LARGE if too_large else Todo.TAKES_BACK if found.takes_back else Todo.ANSWER
-    if todo == Todo.ANSWER and (found.maybe or found.sure) and not row.about:
+    todo = Todo.TOO_LARGE if is_too_large else Todo.TAKES_BACK if recognised.takes_back else Todo.ANSWER
+    if todo == Todo.ANSWER and (recognised.maybe or recognised.sure) and not row.about:
         todo = Todo.MAYBE
-    conversation = _converse(row, todo, found, now)
-    if too_large and row.sender and _may_be_answered(row, now):
+    conversation = _open_conversation(row, todo, recognised, now)
+    if is_too_large and row.sender and _is_below_answer_limit(row, now):
         send_too_large(row, conversation, now=now)
-    row.outcome = "A person has to look at it."
+    row.outcome = "Waits for staff."
 
 
-def _file(row: IncomingMessage, mail: Mail) -> None:
-    """What it replies to: by a signed address of ours, by a Message-ID of ours, or by that of a mail sent before.
+def _set_references(row: IncomingMessage, mail: Mail) -> None:
+    """Sets `about` and `thread` from what the mail replies to: an address or Message-ID of ours, or an earlier mail.
 
-    Never by a reference in the subject, which anybody can guess or copy.
+    Our addresses are signed. A reference in the subject does not count, because anybody can guess or copy it.
     """
     for reference in filter(None, map(reference_in, mail.recipients)):
         if reference.startswith("CV-"):
-            _into(row, reference)
+            _file_under_conversation(row, reference)
         else:
             row.about = reference
         return
-    known = [row.in_reply_to, *reversed(row.references)]
-    keys = [key for key in map(our_message, filter(None, known)) if key]
-    ours = {one.pk: one for one in OutgoingMessage.objects.filter(pk__in=keys)}
-    message = next((ours[key] for key in keys if key in ours), None)
+    replied_to = [row.in_reply_to, *reversed(row.references)]
+    keys = [key for key in map(our_message, filter(None, replied_to)) if key]
+    messages = {message.pk: message for message in OutgoingMessage.objects.filter(pk__in=keys)}
+    message = next((messages[key] for key in keys if key in messages), None)
     if message is not None:
         row.about, row.thread = message.about, message.thread
         return
-    own = IncomingMessage.objects.filter(message_id__in=list(filter(None, known)), sender__iexact=row.sender)
-    before = own.exclude(about="", thread="").order_by("-arrived_at").first() if row.sender else None
-    if before is not None:
-        row.about, row.thread = before.about, before.thread
+    same_sender = IncomingMessage.objects.filter(
+        message_id__in=list(filter(None, replied_to)), sender__iexact=row.sender
+    )
+    earlier = same_sender.exclude(about="", thread="").order_by("-arrived_at").first() if row.sender else None
+    if earlier is not None:
+        row.about, row.thread = earlier.about, earlier.thread
 
 
-def _into(row: IncomingMessage, thread: str) -> None:
+def _file_under_conversation(row: IncomingMessage, thread: str) -> None:
     conversation = Conversation.objects.filter(reference=thread).first()
     if conversation is not None:
         row.about, row.thread = conversation.about, thread
 
 
-def _open_request(row: IncomingMessage) -> bool:
-    """Whether it replies to something that is still open, so that it is no cancellation of its own."""
+def _is_about_open_request(row: IncomingMessage) -> bool:
+    """Whether the mail replies about an open request, and so is no new cancellation."""
     return bool(row.about) and declared(row.about).filter(state__in=OPEN).exists()
 
 
-def _may_be_answered(row: IncomingMessage, now: datetime) -> bool:
-    lately = OutgoingMessage.objects.filter(recipient__iexact=row.sender, created_at__gt=now - timedelta(days=1))
-    return lately.exclude(in_reply_to="").filter(kind__in=["prove_address", "mail_too_large"]).count() < MOST_ANSWERS
+def _is_below_answer_limit(row: IncomingMessage, now: datetime) -> bool:
+    recent = OutgoingMessage.objects.filter(recipient__iexact=row.sender, created_at__gt=now - timedelta(days=1))
+    return (
+        recent.exclude(in_reply_to="").filter(kind__in=["prove_address", "mail_too_large"]).count()
+        < MAX_AUTOMATIC_ANSWERS
+    )
 
 
-def _cancel(row: IncomingMessage, words: str, found: Recognised, now: datetime) -> None:
-    """A request for each account or contract that is named, or one for the sender; each waits for proof."""
+def _submit_requests(row: IncomingMessage, words: str, recognised: Recognised, now: datetime) -> None:
+    """Submits a request for each account or contract number in the mail, or one for the sender."""
     holder = accounts_at(row.sender).first()
-    told = []
-    for number in found.numbers or ("",):
+    references = []
+    for number in recognised.numbers or ("",):
         key = uuid5(row.pk, number)
         declaration = declared_by_mail(
             row,
@@ -178,25 +183,25 @@ def _cancel(row: IncomingMessage, words: str, found: Recognised, now: datetime) 
             words=words,
             holder=holder,
             account_number=number[:40],
-            username=found.username[:150] if len(found.numbers) < 2 else "",
-            kind=Kind(found.kind),
-            requested_end=found.requested_end,
-            language=found.language or (holder.language if holder else settings.LANGUAGE_CODE),
+            username=recognised.username[:150] if len(recognised.numbers) < 2 else "",
+            kind=Kind(recognised.kind),
+            requested_end=recognised.requested_end,
+            language=recognised.language or (holder.language if holder else settings.LANGUAGE_CODE),
         )
         request = submit_by_mail(declaration=declaration, submission_key=key, mail=row, now=now)
         if request.submission_key != key:
             send_proof_again(request=request, now=now)
-        told.append(request.declaration)
-    row.about = told[0]
-    row.outcome = f"A cancellation: {', '.join(told)}."
+        references.append(request.declaration)
+    row.about = references[0]
+    row.outcome = f"A cancellation: {', '.join(references)}."
 
 
-def _converse(row: IncomingMessage, todo: Todo, found: Recognised | None, now: datetime) -> Conversation:
+def _open_conversation(row: IncomingMessage, todo: Todo, recognised: Recognised | None, now: datetime) -> Conversation:
     request = declared(row.about).first() if row.about else None
     holder = request.account if request else None
-    held = list(accounts_at(row.sender)[:2]) if row.sender else []
-    holder = holder or (held[0] if len(held) == 1 else None)
-    language = (found.language if found else "") or (request.language if request else "")
+    accounts = list(accounts_at(row.sender)[:2]) if row.sender else []
+    holder = holder or (accounts[0] if len(accounts) == 1 else None)
+    language = (recognised.language if recognised else "") or (request.language if request else "")
     conversation = open_conversation(
         thread=row.thread,
         todo=todo,
@@ -215,25 +220,25 @@ def _converse(row: IncomingMessage, todo: Todo, found: Recognised | None, now: d
 
 
 def _set_aside(message: IncomingMessage, error: Exception, now: datetime) -> None:
-    """With what can be read of it, so that staff see whose it is; not where reading it kills the reader."""
+    """Sets the mail aside with the parts that can be read, unless reading it seems to kill the worker."""
     if message.attempts <= MOST_ATTEMPTS:
         try:
-            return _keep_aside(message, error, now, with_words=True)
+            return _save_set_aside(message, error, now, with_text=True)
         except OperationalError:
             raise
         except Exception:
-            log.info("Mail %s is set aside without its words.", message.pk)
-    return _keep_aside(message, error, now, with_words=False)
+            log.info("Mail %s is set aside without its text.", message.pk)
+    return _save_set_aside(message, error, now, with_text=False)
 
 
-def _keep_aside(message: IncomingMessage, error: Exception, now: datetime, *, with_words: bool) -> None:
+def _save_set_aside(message: IncomingMessage, error: Exception, now: datetime, *, with_text: bool) -> None:
     with transaction.atomic():
         row = IncomingMessage.objects.select_for_update().get(pk=message.pk)
         if row.state != ReadState.WAITING:
             return
-        if with_words:
+        if with_text:
             parse_into_row(row)
         row.state, row.last_error = ReadState.SET_ASIDE, f"{type(error).__name__}: {error}".replace("\x00", "")[:2000]
-        row.outcome = "It could not be read. A person has to look at it."
-        _converse(row, Todo.NOT_UNDERSTOOD, None, now)
+        row.outcome = "It could not be read. Waits for staff."
+        _open_conversation(row, Todo.NOT_UNDERSTOOD, None, now)
         row.save()

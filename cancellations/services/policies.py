@@ -9,7 +9,7 @@ from accounts.history import recorded
 from accounts.models import User
 from accounts.permissions import permitted
 from billing.models.states import IllegalTransition
-from cancellations.letters.webhooks import tell_of_policy
+from cancellations.letters.webhooks import emit_policy_published
 from cancellations.models import PolicyVersion
 from cancellations.models.states import PolicyState
 from cancellations.services.announcing import announce
@@ -28,16 +28,16 @@ def publish(
     by: User | None = None,
     tell_holders: bool = False,
 ) -> PolicyVersion:
-    """Publishes a draft from an instant on, and tells account holders if wanted; from then on it never changes.
+    """Publishes a draft, in force from `effective_from`. It can never be changed afterwards.
 
-    Raises RequestRefused without a change summary or for a time that has passed, IllegalTransition for
-    a version that is published already.
+    With `tell_holders`, it is announced to account holders. Raises RequestRefused for an incomplete draft or a time
+    in the past, IllegalTransition for a version that is already published.
     """
     version = PolicyVersion.objects.select_for_update().get(pk=version.pk)
     if version.state != PolicyState.DRAFT:
         raise IllegalTransition(reference=f"Policy {version}", state=version.state, verb="publish")
     if not change_summary.strip():
-        raise RequestRefused("Say in a sentence what changes: customers read it in the policy's history.")
+        raise RequestRefused("Say in a sentence what changes. Customers read it in the policy's history.")
     if effective_from < now:
         raise RequestRefused("A version cannot come into force in the past. Choose now or a later time.")
     try:
@@ -50,7 +50,7 @@ def publish(
     version.state, version.published_at, version.published_by = PolicyState.PUBLISHED, now, by
     with recorded("publish", actor="staff", by=by.pk if by else None, why=change_summary):
         version.save()
-        tell_of_policy(version, now)
+        emit_policy_published(version, now)
     if tell_holders:
         announce(version=version, by=by, now=now)
     return version

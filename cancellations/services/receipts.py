@@ -1,4 +1,4 @@
-"""Issuing receipts, making their PDF once, and checking what somebody holds in hand."""
+"""Issuing receipts, making each PDF once, and checking whether a receipt is genuine."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -15,7 +15,7 @@ from messaging.wording import active_language, day_words, instant_words, use_lan
 
 
 def issue_receipt(request: CancellationRequest, parts: Sequence[CancellationRequest], now: datetime) -> Receipt:
-    """Seals what was declared, when it was received, and the end dates with their working. Once a declaration."""
+    """Issues the receipt of a declaration: what was declared, when it was received, and the explained end dates."""
     with use_language(request.language):
         content = canonical(_content(request, parts))
     receipt = Receipt.objects.create(request=request, declaration=request.declaration, issued_at=now, content=content)
@@ -60,35 +60,35 @@ def _content(request: CancellationRequest, parts: Sequence[CancellationRequest])
 
 
 def pdf_of(receipt: Receipt) -> bytes:
-    """The PDF, made when it is first asked for; from then on the same bytes."""
+    """Returns the PDF. It is made on the first call and stored, so that its bytes never change."""
     if receipt.pdf is None:
-        made = receipt_pdf(receipt.content, number=receipt.number or 0, seal=receipt.seal, issued=receipt.issued_at)
+        pdf = receipt_pdf(receipt.content, number=receipt.number or 0, seal=receipt.seal, issued=receipt.issued_at)
         with transaction.atomic():
             row = Receipt.objects.select_for_update().get(pk=receipt.pk)
-            if row.pdf is None:  # somebody else asked in the same moment
-                row.pdf, row.pdf_sha256 = made, sha256(made).hexdigest()
+            if row.pdf is None:  # another request may have made it in the meantime
+                row.pdf, row.pdf_sha256 = pdf, sha256(pdf).hexdigest()
                 row.save(update_fields=["pdf", "pdf_sha256"])
         receipt = row
     return bytes(receipt.pdf or b"")
 
 
 def is_genuine(*, reference: str = "", seal: str = "", file: bytes | None = None) -> bool:
-    """Whether it is a receipt of ours, unchanged, and in its place in the chain: by its file, or reference and seal."""
+    """Whether a receipt is ours and unchanged. Pass its file, or its reference and seal."""
     if file is not None:
-        found = Receipt.objects.filter(pdf_sha256=sha256(file).hexdigest()).first()
+        receipt = Receipt.objects.filter(pdf_sha256=sha256(file).hexdigest()).first()
     else:
-        found = Receipt.objects.filter(declaration=reference.strip().upper(), seal=_tidy(seal)).first()
-    return found is not None and is_intact(found)
+        receipt = Receipt.objects.filter(declaration=reference.strip().upper(), seal=_tidy(seal)).first()
+    return receipt is not None and is_intact(receipt)
 
 
 def is_intact(receipt: Receipt) -> bool:
-    """Whether the seal still fits the content, and the chain before and behind it; of an erased one, the chain."""
-    fits = receipt.erased_at is not None or receipt.seal == seal_of(receipt.previous_seal, receipt.content)
+    """Whether the seal matches the content and the neighbouring receipts. For an erased one, only the neighbours."""
+    seal_fits = receipt.erased_at is not None or receipt.seal == seal_of(receipt.previous_seal, receipt.content)
     number = receipt.number or 0
-    before = Receipt.objects.filter(number=number - 1).values_list("seal", flat=True).first()
-    behind = Receipt.objects.filter(number=number + 1).values_list("previous_seal", flat=True).first()
-    chained = receipt.previous_seal == (FIRST if number == 1 else before)
-    return fits and chained and behind in (None, receipt.seal)
+    previous_seal = Receipt.objects.filter(number=number - 1).values_list("seal", flat=True).first()
+    next_previous_seal = Receipt.objects.filter(number=number + 1).values_list("previous_seal", flat=True).first()
+    is_chained = receipt.previous_seal == (FIRST if number == 1 else previous_seal)
+    return seal_fits and is_chained and next_previous_seal in (None, receipt.seal)
 
 
 def _tidy(seal: str) -> str:
@@ -96,7 +96,7 @@ def _tidy(seal: str) -> str:
 
 
 def broken_receipts() -> Iterator[str]:
-    """What is wrong with the chain, receipt by receipt: changed behind the portal's back, or missing."""
+    """Yields a sentence for each receipt that is missing from the chain or was changed in the database."""
     expected, seal = 1, FIRST
     for receipt in Receipt.objects.order_by("number").defer("pdf").iterator(chunk_size=500):
         if receipt.number != expected:
@@ -104,5 +104,5 @@ def broken_receipts() -> Iterator[str]:
         elif receipt.previous_seal != seal:
             yield f"Receipt {receipt.number} ({receipt.declaration}) does not follow the one before it."
         if receipt.erased_at is None and receipt.seal != seal_of(receipt.previous_seal, receipt.content):
-            yield f"Receipt {receipt.number} ({receipt.declaration}) was changed: its seal does not fit its content."
+            yield f"Receipt {receipt.number} ({receipt.declaration}) was changed: its seal does not match its content."
         expected, seal = (receipt.number or 0) + 1, receipt.seal

@@ -1,4 +1,4 @@
-"""The refund that a request leads to: queued, moved with its end date, and void with it."""
+"""The refund of a request: queueing its review, moving it with the end date, and voiding it with the request."""
 
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -20,22 +20,22 @@ UNDER_WAY = (RefundState.SENDING, RefundState.PAID, RefundState.FAILED)
 
 
 def queue_refund(request: CancellationRequest, now: datetime) -> None:
-    """Queues the review where one is due and none is open; the caller saves the request.
+    """Queues a refund review if one is due and none is open. The caller saves the request.
 
-    It is due when the customer asks for a refund, for each cooling-off and for-cause cancellation of a
-    subscription that was ever paid, and when a payment reaches past the end. After an earlier review, only
-    for money that came in since.
+    A review is due if the customer requests a refund, for each cooling-off and for-cause cancellation of a
+    subscription that was ever paid, and if a payment reaches past the end date. After an earlier review, only
+    payments received since then count.
     """
-    subscription, earlier = request.subscription, request.refund
+    subscription, previous = request.subscription, request.refund
     assert subscription is not None
     assert request.effective_on is not None
-    special = request.kind != Kind.ORDINARY or request.kind_declared != Kind.ORDINARY
-    asked, since = request.refund_wanted or (special and was_ever_paid(subscription)), None
-    if earlier is not None and earlier.state in UNDECIDED:
+    is_not_ordinary = request.kind != Kind.ORDINARY or request.kind_declared != Kind.ORDINARY
+    is_due, since = request.refund_wanted or (is_not_ordinary and was_ever_paid(subscription)), None
+    if previous is not None and previous.state in UNDECIDED:
         return
-    if earlier is not None and earlier.state != RefundState.VOID:
-        asked, since = False, earlier.requested_at
-    if asked or prepaid_beyond(subscription, request.effective_on, received_after=since):
+    if previous is not None and previous.state != RefundState.VOID:
+        is_due, since = False, previous.requested_at
+    if is_due or prepaid_beyond(subscription, request.effective_on, received_after=since):
         request.refund = request_refund(
             subscription=subscription,
             ended_on=request.effective_on,
@@ -44,58 +44,58 @@ def queue_refund(request: CancellationRequest, now: datetime) -> None:
             language=request.language,
             customer_reason=request.refund_reason or request.cause,
             now=now,
-            **_computed_from(request),
+            **_computation_terms(request),
             **review_terms(request.policy_version),
         )
 
 
-def _computed_from(request: CancellationRequest) -> dict[str, Any]:
+def _computation_terms(request: CancellationRequest) -> dict[str, Any]:
     kind = Kind(request.kind)
     return {
         "computed_basis": computed_basis(kind),
         "whole_contract": kind == Kind.COOLING_OFF,
-        "pay_by_on": _last_day_by_law(request),
+        "pay_by_on": _statutory_pay_by(request),
     }
 
 
-def _last_day_by_law(request: CancellationRequest) -> date | None:
-    """Money of a cooling-off cancellation is returned within some days of the declaration, wherever that is law."""
+def _statutory_pay_by(request: CancellationRequest) -> date | None:
+    """Returns the last day to pay back a cooling-off cancellation where the law sets one, else None."""
     assert request.account is not None
     if request.kind != Kind.COOLING_OFF or request.account.country not in COOLING_OFF.countries:
         return None
     return local_date(request.received_at, request.time_zone) + timedelta(days=COOLING_OFF.refund_days)
 
 
-def queue_refund_asked_for(request: CancellationRequest, now: datetime) -> None:
-    """Who asks for a refund does not wait for the end date to have it decided; the caller saves the request."""
+def queue_requested_refund(request: CancellationRequest, now: datetime) -> None:
+    """Queues a refund that the customer requested, without waiting for the end date. The caller saves the request."""
     if request.refund_wanted and not request.at_once:
         queue_refund(request, now)
 
 
 def move_refund(request: CancellationRequest, now: datetime) -> None:
-    """The request's end date or kind was changed: a review that is open starts anew from the new one.
+    """Restarts an open refund review after the request's end date or kind changed.
 
-    Raises RequestRefused where a sum was approved for the old one.
+    Raises RequestRefused if an amount is already approved for the old end date.
     """
     refund = _locked_refund(request)
     if refund is None or request.effective_on is None or refund.state in (RefundState.DECLINED, RefundState.VOID):
         return
     if refund.state not in UNDECIDED:
         raise RequestRefused(
-            f"The refund {refund} was approved for {day_words(refund.ended_on)}. Have finance void it first."
+            f"The refund {refund} is approved for {day_words(refund.ended_on)}. Ask finance to void it first."
         )
-    redate(refund=refund, ended_on=request.effective_on, now=now, **_computed_from(request))
+    redate(refund=refund, ended_on=request.effective_on, now=now, **_computation_terms(request))
 
 
 def void_refund(request: CancellationRequest, ground: str, now: datetime) -> None:
-    """The request has lost its effect, and the refund its cause; money that moves already is left alone."""
+    """Voids the refund of a request that will not take effect. A refund whose payment has started is left alone."""
     refund = _locked_refund(request)
     if refund is not None and refund.state in VOIDABLE:
         void(refund=refund, ground=ground, now=now)
 
 
-def refuse_while_refunded(request: CancellationRequest) -> None:
-    """Raises RequestRefused where money is under way because of the request: it cannot be taken back any more."""
+def refuse_while_refund_is_under_way(request: CancellationRequest) -> None:
+    """Raises RequestRefused if the refund of the request is being paid or paid: it can no longer be withdrawn."""
     refund = _locked_refund(request)
     if refund is not None and refund.state in UNDER_WAY:
         raise RequestRefused(

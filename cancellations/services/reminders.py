@@ -1,4 +1,4 @@
-"""Word to staff: a digest each day, and at once when something is overdue. By the settings; into the outbox."""
+"""Notifications to staff by mail: a daily digest, escalations of overdue cases, and warnings about webhooks."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -25,40 +25,43 @@ from messaging.services.webhooks import disable, failing_endpoints, record_warni
 from messaging.wording import day_words, instant_words, use_language
 
 REQUESTS, REFUNDS = "schedule_request", "approve_refund"
-MOST = 50
-WARNED_AFTER, DISABLED_AFTER = timedelta(days=1), timedelta(days=5)
-Item = tuple[str, str, str]  # what it is and since when, what is to be done, its address
+MAX_ITEMS = 50
+WARN_AFTER, DISABLE_AFTER = timedelta(days=1), timedelta(days=5)
+Item = tuple[str, str, str]  # what is overdue and since when, what to do, the path of its page
 
 
-def remind(*, now: datetime) -> int:
-    """Writes what is due of digests and of overdue items; returns how many messages. Nothing is written twice."""
+def notify_staff(*, now: datetime) -> int:
+    """Queues the notifications that are due, each once, and returns how many messages."""
     with use_language(settings.LANGUAGE_CODE):
-        return _digest(now) + _overdue(now) + _webhooks(now)
+        return _send_digests(now) + _send_escalations(now) + _send_endpoint_warnings(now)
 
 
-def _once(kind: str, about: Sequence[str], now: datetime) -> set[str]:
-    """Which of these nobody was told of yet; from now on they count as told. One worker at a time."""
+def _claim_new(kind: str, about: Sequence[str], now: datetime) -> set[str]:
+    """Records the items as sent and returns those that were not sent before. Locks out other workers."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('cancellations.remind'))")
-    known = Reminder.objects.filter(kind=kind, about__in=about).values_list("about", flat=True)
-    new = set(about) - set(known)
-    Reminder.objects.bulk_create(Reminder(kind=kind, about=each, sent_at=now) for each in sorted(new))
+    sent_before = Reminder.objects.filter(kind=kind, about__in=about).values_list("about", flat=True)
+    new = set(about) - set(sent_before)
+    Reminder.objects.bulk_create(Reminder(kind=kind, about=item, sent_at=now) for item in sorted(new))
     return new
 
 
-def _digest(now: datetime) -> int:
+def _send_digests(now: datetime) -> int:
     local = now.astimezone(ZoneInfo(settings.COMPANY_TIME_ZONE))
     if not 0 <= settings.STAFF_DIGEST_HOUR <= local.hour:
         return 0
     with transaction.atomic():
-        if not _once("digest", [local.date().isoformat()], now):
+        if not _claim_new("digest", [local.date().isoformat()], now):
             return 0
-        people = _readers(settings.STAFF_DIGEST_TO, REQUESTS, REFUNDS)
+        people = _recipients(settings.STAFF_DIGEST_TO, REQUESTS, REFUNDS)
         figures = _figures(now)
         for email, person in people.items():
-            mine = CancellationRequest.objects.filter(assigned_to=person, state__in=OPEN) if person else None
-            told: dict[str, Value] = {**figures, "mine": str(mine.count()) if mine is not None else ""}
-            queue_message(kind="staff_digest", recipient=email, context=told, now=now)
+            own_requests = CancellationRequest.objects.filter(assigned_to=person, state__in=OPEN) if person else None
+            context: dict[str, Value] = {
+                **figures,
+                "mine": str(own_requests.count()) if own_requests is not None else "",
+            }
+            queue_message(kind="staff_digest", recipient=email, context=context, now=now)
     return len(people)
 
 
@@ -75,33 +78,35 @@ def _figures(now: datetime) -> dict[str, Value]:
         pay=Count("pk", filter=~Q(state__in=UNDECIDED)),
         today=Count("pk", filter=Q(due_on__lte=today)),
     )
-    told: dict[str, Value] = {f"requests_{name}": str(count) for name, count in requests.items()}
-    told |= {f"refunds_{name}": str(count) for name, count in refunds.items()}
-    told["received"] = str(CancellationRequest.objects.filter(received_at__gt=day, received_at__lte=now).count())
-    told["overdue"] = [f"{what}: {todo}" for what, todo, _ in _overdue_items(now)]
-    told["given_up"] = str(OutgoingMessage.objects.filter(NOT_ARRIVED).count())
-    told["mail"] = str(Conversation.objects.filter(state=ConversationState.OPEN).count())
-    told["unread"] = [str(one) for one in Mailbox.objects.filter(failing_since__isnull=False)]
-    told["day"] = day_words(today)
-    told["audit"] = head()
-    told["desk_url"] = settings.SITE_URL + reverse("admin:index")
-    return told
+    figures: dict[str, Value] = {f"requests_{name}": str(count) for name, count in requests.items()}
+    figures |= {f"refunds_{name}": str(count) for name, count in refunds.items()}
+    figures["received"] = str(CancellationRequest.objects.filter(received_at__gt=day, received_at__lte=now).count())
+    figures["overdue"] = [f"{what}: {todo}" for what, todo, _ in _overdue_items(now)]
+    figures["given_up"] = str(OutgoingMessage.objects.filter(NOT_ARRIVED).count())
+    figures["mail"] = str(Conversation.objects.filter(state=ConversationState.OPEN).count())
+    figures["unread"] = [str(mailbox) for mailbox in Mailbox.objects.filter(failing_since__isnull=False)]
+    figures["day"] = day_words(today)
+    figures["audit"] = head()
+    figures["desk_url"] = settings.SITE_URL + reverse("admin:index")
+    return figures
 
 
-def _overdue(now: datetime) -> int:
+def _send_escalations(now: datetime) -> int:
     if not settings.STAFF_OVERDUE:
         return 0
     with transaction.atomic():
         items = _overdue_items(now)
-        new = _once("overdue", [what for what, _, _ in items], now) if items else set()
-        told = [item for item in items if item[0] in new]
-        if not told:
+        new_keys = _claim_new("overdue", [what for what, _, _ in items], now) if items else set()
+        new_items = [item for item in items if item[0] in new_keys]
+        if not new_items:
             return 0
-        people = _readers(settings.STAFF_OVERDUE_TO, REQUESTS, REFUNDS)
+        people = _recipients(settings.STAFF_OVERDUE_TO, REQUESTS, REFUNDS)
         context: dict[str, Value] = {
-            "items": [{"what": what, "todo": todo, "page_url": settings.SITE_URL + url} for what, todo, url in told],
-            "count": str(len(told)),
-            "one": len(told) == 1,
+            "items": [
+                {"what": what, "todo": todo, "page_url": settings.SITE_URL + url} for what, todo, url in new_items
+            ],
+            "count": str(len(new_items)),
+            "one": len(new_items) == 1,
         }
         for email in people:
             queue_message(kind="staff_overdue", recipient=email, context=context, now=now)
@@ -110,43 +115,43 @@ def _overdue(now: datetime) -> int:
 
 def _overdue_items(now: datetime) -> list[Item]:
     today = local_date(now, settings.COMPANY_TIME_ZONE)
-    found: list[Item] = []
-    for request in overdue_requests(now, CancellationRequest.objects.all()).order_by("received_at", "pk")[:MOST]:
+    items: list[Item] = []
+    for request in overdue_requests(now, CancellationRequest.objects.all()).order_by("received_at", "pk")[:MAX_ITEMS]:
         url = reverse("admin:cancellations_cancellationrequest_change", args=[request.pk])
-        todo = "mend what the worker stumbled over" if request.enforcement_error else "match it or look at its ground"
+        todo = "fix the error that stopped the worker" if request.enforcement_error else "match it or review its ground"
         since = local_date(request.received_at, settings.COMPANY_TIME_ZONE)
-        found.append((f"{request.reference}, received on {day_words(since)}", todo, url))
+        items.append((f"{request.reference}, received on {day_words(since)}", todo, url))
     waiting = Conversation.objects.filter(state=ConversationState.OPEN, waiting_since__lt=now - timedelta(days=1))
-    for one in waiting.order_by("waiting_since", "pk")[:MOST]:
-        url = reverse("admin:cancellations_conversation_change", args=[one.pk])
-        since = local_date(one.waiting_since or now, settings.COMPANY_TIME_ZONE)
-        found.append((f"{one.reference}, since {day_words(since)}", str(one.get_todo_display()), url))
-    for refund in Refund.objects.filter(due_on__lt=today).order_by("due_on", "pk")[:MOST]:
-        todo = "decide it" if refund.state in UNDECIDED else "see that it is paid"
+    for conversation in waiting.order_by("waiting_since", "pk")[:MAX_ITEMS]:
+        url = reverse("admin:cancellations_conversation_change", args=[conversation.pk])
+        since = local_date(conversation.waiting_since or now, settings.COMPANY_TIME_ZONE)
+        items.append((f"{conversation.reference}, since {day_words(since)}", str(conversation.get_todo_display()), url))
+    for refund in Refund.objects.filter(due_on__lt=today).order_by("due_on", "pk")[:MAX_ITEMS]:
+        todo = "decide it" if refund.state in UNDECIDED else "make sure that it is paid"
         url = reverse("admin:billing_refund_change", args=[refund.pk])
-        found.append((f"{refund.reference}, due on {day_words(refund.due_on)}", todo, url))
-    for refund in Refund.objects.filter(state=RefundState.FAILED, due_on__gte=today).order_by("pk")[:MOST]:
+        items.append((f"{refund.reference}, due on {day_words(refund.due_on)}", todo, url))
+    for refund in Refund.objects.filter(state=RefundState.FAILED, due_on__gte=today).order_by("pk")[:MAX_ITEMS]:
         url = reverse("admin:billing_refund_change", args=[refund.pk])
         failed = local_date(refund.state_changed_at, settings.COMPANY_TIME_ZONE)
-        found.append((f"{refund.reference}, failed on {day_words(failed)}", "send it again", url))
-    return found
+        items.append((f"{refund.reference}, failed on {day_words(failed)}", "send it again", url))
+    return items
 
 
-def _webhooks(now: datetime) -> int:
-    """Warns of an endpoint that has not answered for a day, and disables one that has not for five."""
-    return sum(_webhook(key, now) for key in list(failing_endpoints().values_list("pk", flat=True)))
+def _send_endpoint_warnings(now: datetime) -> int:
+    """Warns about endpoints that have failed for a day, and disables those that have failed for five."""
+    return sum(_warn_about_endpoint(key, now) for key in list(failing_endpoints().values_list("pk", flat=True)))
 
 
-def _webhook(key: UUID, now: datetime) -> int:
+def _warn_about_endpoint(key: UUID, now: datetime) -> int:
     with transaction.atomic():
         endpoint = failing_endpoints().select_for_update().filter(pk=key).first()
         since = endpoint.failing_since if endpoint else None
         if endpoint is None or since is None:
             return 0
-        disabled = now >= since + DISABLED_AFTER
+        disabled = now >= since + DISABLE_AFTER
         if disabled:
-            disable(endpoint=endpoint, why=f"It took no webhook for {DISABLED_AFTER.days} days.")
-        elif endpoint.warned_at is not None or now < since + WARNED_AFTER:
+            disable(endpoint=endpoint, why=f"It has accepted no webhook for {DISABLE_AFTER.days} days.")
+        elif endpoint.warned_at is not None or now < since + WARN_AFTER:
             return 0
         else:
             record_warning(endpoint=endpoint, now=now)
@@ -155,23 +160,23 @@ def _webhook(key: UUID, now: datetime) -> int:
             "name": endpoint.name,
             "address": endpoint.url,
             "disabled": disabled,
-            "disabled_on": day_words(local_date(since + DISABLED_AFTER, settings.COMPANY_TIME_ZONE)),
+            "disabled_on": day_words(local_date(since + DISABLE_AFTER, settings.COMPANY_TIME_ZONE)),
             "since": instant_words(since, settings.COMPANY_TIME_ZONE),
-            "why": f"It took no webhook for {DISABLED_AFTER.days} days.",
+            "why": f"It has accepted no webhook for {DISABLE_AFTER.days} days.",
             "error": last.last_error if last else "",
             "page_url": settings.SITE_URL + reverse("admin:messaging_webhookendpoint_change", args=[endpoint.pk]),
         }
-        people = _readers([], "change_webhookendpoint")
+        people = _recipients([], "change_webhookendpoint")
         for email in people:
             queue_message(kind="staff_webhook", recipient=email, context=context, now=now)
     return len(people)
 
 
-def _readers(named: Sequence[str], *permissions: str) -> dict[str, User | None]:
-    """Who reads it: the addresses of the settings, else the active staff who may act."""
-    if named:
-        known = {one.email: one for one in User.objects.filter(email__in=[each.lower() for each in named])}
-        return {each: known.get(each.lower()) for each in named}
-    may = Q(groups__permissions__codename__in=permissions)
-    people = User.objects.filter(may, is_staff=True, is_active=True).distinct().order_by("email")
-    return {one.email: one for one in people}
+def _recipients(addresses: Sequence[str], *permissions: str) -> dict[str, User | None]:
+    """Returns users by address: the addresses of the settings, else active staff with one of the permissions."""
+    if addresses:
+        users = {user.email: user for user in User.objects.filter(email__in=[address.lower() for address in addresses])}
+        return {address: users.get(address.lower()) for address in addresses}
+    has_permission = Q(groups__permissions__codename__in=permissions)
+    staff = User.objects.filter(has_permission, is_staff=True, is_active=True).distinct().order_by("email")
+    return {user.email: user for user in staff}

@@ -11,14 +11,14 @@ from billing.models import Subscription
 from billing.queries import quote, quoted_total
 from billing.rules.periods import local_date, start_of_day
 from cancellations.letters.requests import send_letter
-from cancellations.letters.webhooks import tell_of_request
+from cancellations.letters.webhooks import emit_request_event
 from cancellations.models import CancellationRequest, DeclineGround, Kind
 from cancellations.models.states import OPEN, RequestState
 from cancellations.queries.requests import has_ended
 from cancellations.rules.explanation import step
 from cancellations.rules.notice import assess
 from cancellations.services.common import RequestRefused, locked, match, move, only_choice, unmatch
-from cancellations.services.refunds import move_refund, queue_refund_asked_for
+from cancellations.services.refunds import move_refund, queue_requested_refund
 from messaging.models import EventType
 from messaging.waking import wake
 
@@ -33,10 +33,10 @@ def schedule(
     subscription: Subscription | None = None,
     words: str = "",
 ) -> CancellationRequest:
-    """Accepts the request: it takes effect on its effective date, which its time of receipt decided.
+    """Accepts the request, which then takes effect on its effective date.
 
-    To schedule a for-cause request is to accept its ground: it takes effect at once. A request that nobody could
-    match needs the subscription. Raises RequestRefused, IllegalTransition.
+    Scheduling a for-cause request accepts its ground: it takes effect at once. A request that is not matched needs
+    `subscription`. Raises RequestRefused, IllegalTransition.
     """
     request = locked(request, "schedule", RequestState.IN_REVIEW)
     if request.subscription is not None:
@@ -52,10 +52,10 @@ def schedule(
         match(request, subscription)
     move(request, RequestState.SCHEDULED, now)
     with recorded("schedule", actor="staff", by=by.pk, why=words):
-        queue_refund_asked_for(request, now)
-        _save_alone(request)
+        queue_requested_refund(request, now)
+        _save_unless_another_is_open(request)
         send_letter("scheduled", request, now=now)
-        tell_of_request(EventType.REQUEST_SCHEDULED, request, now)
+        emit_request_event(EventType.REQUEST_SCHEDULED, request, now)
     wake("cancellations.enforce")
     return request
 
@@ -65,9 +65,9 @@ def schedule(
 def decline(
     *, request: CancellationRequest, by: User, ground: str, now: datetime, words: str = ""
 ) -> CancellationRequest:
-    """Declines on one of the stated grounds, and tells the customer which. Raises RequestRefused, IllegalTransition."""
+    """Declines the request on a ground that the customer is sent. Raises RequestRefused, IllegalTransition."""
     if ground not in DeclineGround.values:
-        raise RequestRefused("Choose the ground: a request is declined on one of these and on no other.")
+        raise RequestRefused("Choose a ground from the list.")
     request = locked(request, "decline", RequestState.UNVERIFIED, RequestState.IN_REVIEW)
     request.decided_by, request.decline_ground, request.decision_words = by, ground, words.strip()
     move(request, RequestState.DECLINED, now)
@@ -80,19 +80,19 @@ def decline(
 @permitted("cancellations.waive_notice")
 @transaction.atomic
 def waive_notice(*, request: CancellationRequest, by: User, ground: str, now: datetime) -> CancellationRequest:
-    """Waives late notice: the subscription ends as if no notice had been asked for.
+    """Waives late notice: the subscription ends as if the policy required no notice.
 
-    Raises RequestRefused where nothing is late or no ground is given, IllegalTransition.
+    Raises RequestRefused if the request is not late or no ground is given, IllegalTransition.
     """
     if not ground.strip():
-        raise RequestRefused("State the ground for waiving the notice: it is kept with the request.")
+        raise RequestRefused("State the ground for waiving the notice. It is stored with the request.")
     request = locked(request, "waive", RequestState.IN_REVIEW, RequestState.SCHEDULED)
     subscription = request.subscription
     if subscription is None or request.on_time is not False:
         raise RequestRefused("This request is not late, so there is no notice to waive.")
     if request.notice_waived_by_id is not None:
-        raise RequestRefused("The notice of this request was waived already.")
-    request.effective_on = _without_notice(request, subscription)
+        raise RequestRefused("The notice of this request is already waived.")
+    request.effective_on = _end_without_notice(request, subscription)
     request.effective_at = start_of_day(request.effective_on, request.time_zone)
     request.refund_quoted = quoted_total(quote(subscription, ended_on=request.effective_on))
     request.notice_waived_by, request.notice_waived_ground = by, ground.strip()
@@ -104,7 +104,7 @@ def waive_notice(*, request: CancellationRequest, by: User, ground: str, now: da
         move_refund(request, now)
         request.save()
         send_letter("notice_waived", request, now=now)
-        _tell_of_new_end(request, now)
+        _emit_new_end(request, now)
     wake("cancellations.enforce")
     return request
 
@@ -114,20 +114,22 @@ def waive_notice(*, request: CancellationRequest, by: User, ground: str, now: da
 def change_kind(
     *, request: CancellationRequest, by: User, kind: str, ground: str, now: datetime
 ) -> CancellationRequest:
-    """What the request counts as, from the same time of receipt; the end date is worked out anew from that.
+    """Changes the kind of the request. The end date is recalculated from the same time of receipt.
 
-    In review, any kind may be chosen; a scheduled request may only come to end sooner: the customer was told
-    the date. Raises RequestRefused, IllegalTransition.
+    In review, any kind may be chosen. A scheduled request may only move to an earlier end, because the customer
+    already knows the date. Raises RequestRefused, IllegalTransition.
     """
     if kind not in Kind.values:
         raise RequestRefused("Choose the kind of the cancellation.")
     if not ground.strip():
-        raise RequestRefused("State the ground for the other kind: it is kept with the request.")
+        raise RequestRefused("State the ground for changing the kind. The customer reads it.")
     request = locked(request, "change the kind of", RequestState.IN_REVIEW, RequestState.SCHEDULED)
     if kind == request.kind:
-        raise RequestRefused(f"This request counts as {request.get_kind_display()} already.")
+        raise RequestRefused(f"This request already counts as {request.get_kind_display()}.")
     if request.state == RequestState.SCHEDULED and kind == Kind.ORDINARY:
-        raise RequestRefused("This request was accepted, and the customer was told so. It cannot count for less now.")
+        raise RequestRefused(
+            "This request is scheduled and the customer knows the end date. It cannot become an ordinary cancellation."
+        )
     request.kind, request.kind_ground = kind, ground.strip()
     request.ground_accepted = kind == Kind.FOR_CAUSE and request.state == RequestState.SCHEDULED
     request.decided_by = by if request.state == RequestState.SCHEDULED else None
@@ -140,7 +142,7 @@ def change_kind(
         move_refund(request, now)
         request.save()
         send_letter("kind_changed", request, now=now)
-        _tell_of_new_end(request, now)
+        _emit_new_end(request, now)
     wake("cancellations.enforce")
     return request
 
@@ -148,13 +150,13 @@ def change_kind(
 @permitted("cancellations.schedule_request")
 @transaction.atomic
 def reopen(*, request: CancellationRequest, by: User, ground: str, now: datetime) -> CancellationRequest:
-    """Takes a settled request up again, from the same time of receipt; the end date is worked out anew from that.
+    """Reopens a settled request. The end date is recalculated from the same time of receipt.
 
-    Who reopens a request whose address was never proven answers for the proof: the ground says how it came.
+    If the address was never proven, reopening counts as proof, and the ground must say how it was proven.
     Raises RequestRefused, IllegalTransition.
     """
     if not ground.strip():
-        raise RequestRefused("State the ground for reopening: it is kept with the request.")
+        raise RequestRefused("State the ground for reopening. It is stored with the request.")
     request = locked(request, "reopen", RequestState.EXPIRED, RequestState.DECLINED, RequestState.SUPERSEDED)
     request.verified_at = request.verified_at or now
     request.decline_ground = request.decision_words = ""
@@ -167,7 +169,7 @@ def reopen(*, request: CancellationRequest, by: User, ground: str, now: datetime
         unmatch(request)
     move(request, RequestState.IN_REVIEW, now)
     with recorded("reopen", actor="staff", by=by.pk, why=ground):
-        _save_alone(request)
+        _save_unless_another_is_open(request)
         send_letter("reopened", request, now=now)
     wake("cancellations.enforce")
     return request
@@ -176,7 +178,7 @@ def reopen(*, request: CancellationRequest, by: User, ground: str, now: datetime
 @permitted("cancellations.schedule_request")
 @transaction.atomic
 def try_again(*, request: CancellationRequest, by: User, now: datetime) -> CancellationRequest:
-    """Gives a request that the worker set aside back to it, once its trouble is mended. Raises RequestRefused."""
+    """Returns a request that was set aside to the worker, once the cause is fixed. Raises RequestRefused."""
     request = locked(request, "try again", *OPEN)
     if not request.enforcement_error:
         raise RequestRefused("The worker has not set this request aside.")
@@ -187,25 +189,27 @@ def try_again(*, request: CancellationRequest, by: User, now: datetime) -> Cance
     return request
 
 
-def _tell_of_new_end(request: CancellationRequest, now: datetime) -> None:
+def _emit_new_end(request: CancellationRequest, now: datetime) -> None:
     if request.state == RequestState.SCHEDULED:
-        tell_of_request(EventType.REQUEST_SCHEDULED, request, now)
+        emit_request_event(EventType.REQUEST_SCHEDULED, request, now)
 
 
-def _without_notice(request: CancellationRequest, subscription: Subscription) -> date:
-    found = assess(
+def _end_without_notice(request: CancellationRequest, subscription: Subscription) -> date:
+    assessment = assess(
         received_on=local_date(request.received_at, request.time_zone),
         anchor=subscription.billing_anchor,
         interval=subscription.interval,
         notice_days=0,
         requested_end=request.requested_end,
     )
-    if request.effective_on is not None and found.effective_on >= request.effective_on:
-        raise RequestRefused("Waiving the notice would change nothing: the customer asked for this end date or later.")
-    return found.effective_on
+    if request.effective_on is not None and assessment.effective_on >= request.effective_on:
+        raise RequestRefused(
+            "Waiving the notice would change nothing: the customer requested this end date or a later one."
+        )
+    return assessment.effective_on
 
 
-def _save_alone(request: CancellationRequest) -> None:
+def _save_unless_another_is_open(request: CancellationRequest) -> None:
     try:
         with transaction.atomic():
             request.save()

@@ -1,4 +1,4 @@
-"""Submitting a request, proving who sent it, and taking it back: the customer's verbs."""
+"""The customer's verbs: submitting a request, proving who sent it, and withdrawing it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from billing.models import Subscription
 from billing.models.states import IllegalTransition
 from billing.rules.periods import local_date
 from cancellations.letters.requests import send_letter
-from cancellations.letters.webhooks import tell_of_request
+from cancellations.letters.webhooks import emit_request_event
 from cancellations.models import CancellationRequest, Channel, Kind, Proof, ReviewMode, request_reference
 from cancellations.models.states import OPEN, RequestState
 from cancellations.queries.policies import policy_in_force
@@ -26,7 +26,7 @@ from cancellations.rules.jurisdictions import DEFAULT, profile_for
 from cancellations.services.common import (
     RequestRefused,
     choices_of,
-    known_to_holder,
+    is_known_to_holder,
     locked,
     match,
     matching_account,
@@ -34,14 +34,14 @@ from cancellations.services.common import (
     unmatch,
 )
 from cancellations.services.receipts import issue_receipt
-from cancellations.services.refunds import queue_refund_asked_for, refuse_while_refunded, void_refund
+from cancellations.services.refunds import queue_requested_refund, refuse_while_refund_is_under_way, void_refund
 from messaging.models import Checked, EventType, IncomingMessage, OutgoingMessage
 from messaging.waking import wake
 from messaging.wording import language_for
 
 TAKEN_BACK = gettext_noop("You took the cancellation back.")
 LINK_PAUSE = timedelta(minutes=1)
-MOST_WORDS_OF_MAIL = 20_000  # the mail itself is kept whole
+MAX_MAIL_TEXT = 20_000  # characters copied into the request; the mail itself is stored in full
 
 
 @dataclass(frozen=True)
@@ -75,16 +75,16 @@ def submit_for(
     received_at: datetime,
     now: datetime,
 ) -> CancellationRequest:
-    """A signed-in customer cancels one or several subscriptions of an account, in one declaration.
+    """Submits one declaration of a signed-in customer about one or several subscriptions of an account.
 
-    Returns its first request; there is one for each subscription. The same form twice, or a second tab, gives
-    what exists; a subscription that another declaration has cancelled meanwhile is left to that one.
-    Raises RequestRefused where a subscription has ended, none is named, or they belong to several accounts.
+    Returns the first request; there is one for each subscription. Submitting the same form again returns the
+    existing request. A subscription that another declaration has cancelled in the meantime is left out.
+    Raises RequestRefused if a subscription has ended, none is given, or they belong to several accounts.
     """
-    _refuse_what_cannot_be_one_declaration(subscriptions, received_at)
-    left = sorted(subscriptions, key=lambda one: one.reference)
-    while left:
-        requests = _parts(declaration, submission_key, received_at, now, left)
+    _check_can_be_cancelled(subscriptions, received_at)
+    remaining = sorted(subscriptions, key=lambda subscription: subscription.reference)
+    while remaining:
+        requests = _new_parts(declaration, submission_key, received_at, now, remaining)
         try:
             with transaction.atomic(), recorded("submit", actor="customer"):
                 for request in requests:
@@ -92,46 +92,46 @@ def submit_for(
                     _queue_refund(request, now)
                 issue_receipt(requests[0], requests, now)
                 send_letter("received", requests[0], now=now, parts=requests)
-                _tell_systems(requests, now)
-                wake("cancellations.enforce")  # what ends at once is due
+                _emit_webhooks(requests, now)
+                wake("cancellations.enforce")  # a request that ends at once is due now
             return requests[0]
         except IntegrityError:
-            twin = CancellationRequest.objects.filter(submission_key=submission_key).order_by("part").first()
-            if twin is not None:
-                return twin
-            taken = [one for one in left if open_request_for(one) is not None]
+            existing = CancellationRequest.objects.filter(submission_key=submission_key).order_by("part").first()
+            if existing is not None:
+                return existing
+            taken = [subscription for subscription in remaining if open_request_for(subscription) is not None]
             if not taken:
                 raise
-            left = [one for one in left if one not in taken]
-    elsewhere = next(filter(None, map(open_request_for, subscriptions)), None)
-    if elsewhere is None:  # it was there a moment ago, and has been settled since
+            remaining = [subscription for subscription in remaining if subscription not in taken]
+    other_request = next(filter(None, map(open_request_for, subscriptions)), None)
+    if other_request is None:  # it was open when we saved, and has been settled since
         raise RequestRefused(_("Another page of yours changed this in the same moment. Please look, and try again."))
-    return elsewhere
+    return other_request
 
 
-def _refuse_what_cannot_be_one_declaration(subscriptions: Sequence[Subscription], received_at: datetime) -> None:
-    if len({one.account_id for one in subscriptions}) != 1:
+def _check_can_be_cancelled(subscriptions: Sequence[Subscription], received_at: datetime) -> None:
+    if len({subscription.account_id for subscription in subscriptions}) != 1:
         raise RequestRefused(_("Choose subscriptions of one account; cancel those of another account by themselves."))
-    for one in subscriptions:
-        if has_ended(one, on=local_date(received_at, one.account.time_zone)):
+    for subscription in subscriptions:
+        if has_ended(subscription, on=local_date(received_at, subscription.account.time_zone)):
             raise RequestRefused(
-                _("%(plan)s has already ended. There is nothing left to cancel.") % {"plan": one.plan_name}
+                _("%(plan)s has already ended. There is nothing left to cancel.") % {"plan": subscription.plan_name}
             )
 
 
-def _parts(
+def _new_parts(
     declaration: Declaration, key: UUID, received_at: datetime, now: datetime, subscriptions: Sequence[Subscription]
 ) -> list[CancellationRequest]:
-    """A request for each subscription, all under the reference of the first."""
-    first, made = request_reference(), []
+    """Returns an unsaved request for each subscription, all under the reference of the first."""
+    reference, requests = request_reference(), []
     for part, subscription in enumerate(subscriptions, 1):
-        request = _new(declaration, Channel.SIGNED_IN, key, received_at, now)
-        request.reference, request.part = _part_reference(first, part), part
+        request = _new_request(declaration, Channel.SIGNED_IN, key, received_at, now)
+        request.reference, request.part = _part_reference(reference, part), part
         request.verified_at = now
         match(request, subscription)
         request.state = _state_once_proven(request)
-        made.append(request)
-    return made
+        requests.append(request)
+    return requests
 
 
 def _part_reference(declaration: str, part: int) -> str:
@@ -141,11 +141,12 @@ def _part_reference(declaration: str, part: int) -> str:
 def submit_as_guest(
     *, declaration: Declaration, submission_key: UUID, received_at: datetime, now: datetime
 ) -> CancellationRequest:
-    """Somebody who is not signed in cancels. Nothing is matched, and so nothing told, before the address is proven.
+    """Submits the request of a guest. It is matched to no account until the guest proves the address.
 
-    The same form twice, or the same declaration while the first waits for proof, gives the request that exists.
+    Submitting the same form again, or the same declaration while the first waits for proof, returns the existing
+    request.
     """
-    request = _new(declaration, Channel.GUEST, submission_key, received_at, now)
+    request = _new_request(declaration, Channel.GUEST, submission_key, received_at, now)
     request.state = RequestState.UNVERIFIED
     request.verification_expires_at = received_at + timedelta(days=request.policy_version.verification_days)
     return _create(request, "prove_address", now, twin=lambda: _waiting_twin(declaration))
@@ -163,16 +164,16 @@ def declared_by_mail(
     requested_end: date | None,
     language: str,
 ) -> Declaration:
-    """What a mail declares, with its subject and these words as sent; `holder` has an account at the address."""
-    sent = f"{mail.subject}\n\n{words}".strip()[:MOST_WORDS_OF_MAIL]
+    """Returns the declaration in a mail. `words` is the mail's own text; `holder` is the account at its address."""
+    sent_text = f"{mail.subject}\n\n{words}".strip()[:MAX_MAIL_TEXT]
     return Declaration(
         account_number=account_number,
         username=username,
         email=email,
         name=mail.sender_name,
-        words=sent,
+        words=sent_text,
         kind=kind,
-        cause=sent if kind == Kind.FOR_CAUSE else "",
+        cause=sent_text if kind == Kind.FOR_CAUSE else "",
         requested_end=requested_end if kind == Kind.ORDINARY else None,
         language=language_for(language),
         jurisdiction=profile_for(holder.country if holder else "", settings.JURISDICTION).code,
@@ -182,15 +183,16 @@ def declared_by_mail(
 def submit_by_mail(
     *, declaration: Declaration, submission_key: UUID, mail: IncomingMessage, now: datetime
 ) -> CancellationRequest:
-    """Somebody cancels by mail (policy 1.1); the answer carries the link that proves the sender.
+    """Submits a cancellation sent by mail (policy 1.1) and answers it with the link that proves the sender.
 
-    It counts from the mail's arrival. More proof is asked for where our server did not find the sender genuine.
+    The time of receipt is the mail's arrival. If our server could not authenticate the sender, an account number or
+    username is needed as well as the link.
 
-    As for a guest, nothing is matched before. The same mail twice, or the same declaration while the first waits
-    for proof, gives the request that exists. If the mail lay unread for long, the sender still has as long as the
-    link works.
+    The request is matched to no account until then. The same mail again, or the same declaration while the first
+    waits for proof, returns the existing request. The proof expires no sooner than the link, even if the mail was
+    read late.
     """
-    request = _new(declaration, Channel.EMAIL, submission_key, mail.arrived_at, now)
+    request = _new_request(declaration, Channel.EMAIL, submission_key, mail.arrived_at, now)
     request.state = RequestState.UNVERIFIED
     request.proof = Proof.LINK if mail.checked == Checked.PASSED else Proof.LINK_AND_NUMBER
     request.verification_expires_at = max(
@@ -202,7 +204,7 @@ def submit_by_mail(
 
 @transaction.atomic
 def answer_question(*, request: CancellationRequest, survey_reason: str, survey_words: str) -> bool:
-    """Keeps the answer to the question after the declaration; the first answer counts. It decides nothing."""
+    """Saves the answer to the question asked after the declaration. Returns False if there is an answer already."""
     row = CancellationRequest.objects.select_for_update().get(pk=request.pk)
     if not row.may_be_asked_why:
         return False
@@ -214,10 +216,10 @@ def answer_question(*, request: CancellationRequest, survey_reason: str, survey_
 
 @transaction.atomic
 def send_proof_again(*, request: CancellationRequest, now: datetime) -> bool:
-    """Sends the proving link once more; False where one was sent within the last minute or none is needed."""
+    """Sends the proof link again. Returns False if one was sent within the last minute or no proof is needed."""
     request = CancellationRequest.objects.select_for_update().get(pk=request.pk)
-    recent = OutgoingMessage.objects.filter(about=request.declaration, created_at__gt=now - LINK_PAUSE)
-    if request.state != RequestState.UNVERIFIED or recent.exists():
+    recently_sent = OutgoingMessage.objects.filter(about=request.declaration, created_at__gt=now - LINK_PAUSE)
+    if request.state != RequestState.UNVERIFIED or recently_sent.exists():
         return False
     send_letter("prove_address", request, now=now)
     return True
@@ -225,98 +227,100 @@ def send_proof_again(*, request: CancellationRequest, now: datetime) -> bool:
 
 @transaction.atomic
 def send_follow_link(*, reference: str, email: str, now: datetime) -> None:
-    """Sends the link to a request's page to its sender; says nothing where reference and address do not fit."""
+    """Sends the link to a request's page to its sender. Does nothing if the reference and address do not match."""
     request = declared(reference).filter(email_given__iexact=email.strip()).first()
     if request is None:
         return
-    recent = OutgoingMessage.objects.filter(
+    recently_sent = OutgoingMessage.objects.filter(
         about=request.declaration, created_at__gt=now - LINK_PAUSE, kind="follow_link"
     )
-    if not recent.exists():
+    if not recently_sent.exists():
         send_letter("follow_link", request, now=now)
 
 
 @transaction.atomic
 def verify(
-    *, request: CancellationRequest, now: datetime, subscriptions: Sequence[Subscription] = (), known: str = ""
+    *, request: CancellationRequest, now: datetime, subscriptions: Sequence[Subscription] = (), identifier: str = ""
 ) -> None:
-    """The sender has proven the address. `received_at` stays what it was.
+    """Records that the sender has proven the address. `received_at` does not change.
 
-    With the account matched and the subscriptions clear, the end dates are frozen, each in a request of its own;
-    otherwise support matches. A second proof changes nothing. `known` is what a sender types whom our mail server
-    did not find genuine. Raises IllegalTransition for a request that expired or was settled, RequestRefused for a
-    subscription that is not the sender's, and for what the holder of an account would have known.
+    If it is clear which subscriptions are meant, each gets a request of its own with its end date frozen; otherwise
+    support matches them. Verifying again changes nothing. `identifier` is an account number, contract number or
+    username, needed if our mail server could not authenticate the sender. Raises IllegalTransition if the request
+    expired or was settled, RequestRefused if a subscription is not the sender's or `identifier` is wrong.
     """
     request = _locked_for_proof(request)
     if request.verified_at is not None:
         return
-    if request.proof == Proof.LINK_AND_NUMBER and not known_to_holder(request, known):
+    if request.proof == Proof.LINK_AND_NUMBER and not is_known_to_holder(request, identifier):
         raise RequestRefused(_("That does not fit any account at your address. Look at an invoice of ours."))
-    open_to = choices_of(request, now)
-    if len({one.account_id for one in subscriptions}) > 1:
+    choices = choices_of(request, now)
+    if len({subscription.account_id for subscription in subscriptions}) > 1:
         raise RequestRefused(_("Choose subscriptions of one account; cancel those of another account by themselves."))
-    if any(one not in open_to for one in subscriptions):
+    if any(subscription not in choices for subscription in subscriptions):
         raise RequestRefused("That subscription cannot be chosen here. Choose one of those shown.")
-    chosen = sorted(subscriptions or open_to[: len(open_to) == 1], key=lambda one: one.reference)
+    chosen = sorted(subscriptions or choices[: len(choices) == 1], key=lambda subscription: subscription.reference)
     request.account, request.verified_at = matching_account(request), now
     if request.account is None and chosen:
         request.account = chosen[0].account
     rows = [request, *(_copy(request, part) for part in range(2, len(chosen) + 1))]
     with recorded("verify", actor="customer"):
-        kept = [row for row, subscription in zip_longest(rows, chosen) if _prove(row, subscription, now)]
-        issue_receipt(request, kept, now)
-        send_letter("received", request, now=now, parts=kept)
-        _tell_systems(kept, now)
+        proven = [row for row, subscription in zip_longest(rows, chosen) if _prove(row, subscription, now)]
+        issue_receipt(request, proven, now)
+        send_letter("received", request, now=now, parts=proven)
+        _emit_webhooks(proven, now)
     wake("cancellations.enforce")
 
 
 @transaction.atomic
 def withdraw(*, requests: Sequence[CancellationRequest], now: datetime) -> list[CancellationRequest]:
-    """The customer takes requests of one declaration back, before they take effect; all of them, or none.
+    """Withdraws requests of one declaration before they take effect: all of them, or none.
 
-    A refund that was queued for one is void. Raises IllegalTransition, and RequestRefused where its money is
-    already under way.
+    Their queued refunds become void. Raises IllegalTransition, and RequestRefused if a refund is already being
+    paid.
     """
-    taken = []
+    withdrawn = []
     with recorded("withdraw", actor="customer"):
-        for request in sorted(requests, key=lambda one: one.pk):
+        for request in sorted(requests, key=lambda part: part.pk):
             row = locked(request, "withdraw", *OPEN)
             if row.effective_at is not None and row.effective_at <= now:
                 raise IllegalTransition(reference=row.reference, state=RequestState.EFFECTIVE, verb="withdraw")
-            refuse_while_refunded(row)
+            refuse_while_refund_is_under_way(row)
             void_refund(row, TAKEN_BACK, now)
             move(row, RequestState.WITHDRAWN, now)
             row.save(update_fields=["state", "state_changed_at"])
-            taken.append(row)
-            if row.verified_at is not None:  # of what nobody has proven, no system has heard
-                tell_of_request(EventType.REQUEST_WITHDRAWN, row, now)
-        if taken:
-            send_letter("withdrawn", taken[0], now=now, parts=taken)
-    return taken
+            withdrawn.append(row)
+            if row.verified_at is not None:  # no event was emitted for an unproven request
+                emit_request_event(EventType.REQUEST_WITHDRAWN, row, now)
+        if withdrawn:
+            send_letter("withdrawn", withdrawn[0], now=now, parts=withdrawn)
+    return withdrawn
 
 
-def _tell_systems(requests: Sequence[CancellationRequest], now: datetime) -> None:
+def _emit_webhooks(requests: Sequence[CancellationRequest], now: datetime) -> None:
     for request in requests:
-        tell_of_request(EventType.REQUEST_RECEIVED, request, now)
+        emit_request_event(EventType.REQUEST_RECEIVED, request, now)
         if request.state == RequestState.SCHEDULED:
-            tell_of_request(EventType.REQUEST_SCHEDULED, request, now)
+            emit_request_event(EventType.REQUEST_SCHEDULED, request, now)
 
 
 def _copy(request: CancellationRequest, part: int) -> CancellationRequest:
-    """Another row of the same declaration, for another subscription."""
-    kept = [
+    """Returns an unsaved request of the same declaration, for another subscription."""
+    copied_fields = [
         "submission_key", "channel", "received_at", "account_number_given", "username_given", "email_given",
         "name_given", "jurisdiction", "language", "proof",
         "kind_declared", "kind", "reason", "words", "cause", "requested_end", "refund_wanted", "refund_reason",
         "policy_version", "verification_expires_at", "verified_at", "account", "state_changed_at",
     ]  # fmt: skip
-    copied = {name: getattr(request, name) for name in kept}
-    return CancellationRequest(reference=_part_reference(request.reference, part), part=part, **copied)
+    values = {name: getattr(request, name) for name in copied_fields}
+    return CancellationRequest(reference=_part_reference(request.reference, part), part=part, **values)
 
 
 def _prove(request: CancellationRequest, subscription: Subscription | None, now: datetime) -> bool:
-    """Matches and saves it. Where another request for the subscription came in between, support decides between the
-    two; a further part of a declaration is then left out: its subscription is cancelled by that other request.
+    """Matches and saves a proven request. Returns False if it is left out.
+
+    If another request for the subscription was opened in the meantime, support decides between the two. A further
+    part of a declaration is left out instead: the other request cancels its subscription.
     """
     if subscription is not None:
         match(request, subscription)
@@ -336,7 +340,7 @@ def _prove(request: CancellationRequest, subscription: Subscription | None, now:
 
 def _queue_refund(request: CancellationRequest, now: datetime) -> None:
     if request.state == RequestState.SCHEDULED:
-        queue_refund_asked_for(request, now)
+        queue_requested_refund(request, now)
         request.save(update_fields=["refund"])
 
 
@@ -347,7 +351,7 @@ def _create(
     twin: Callable[[], CancellationRequest | None],
     answers: IncomingMessage | None = None,
 ) -> CancellationRequest:
-    """Writes request and letter at once; where a constraint says that it exists already, gives the one that does."""
+    """Saves the request and queues its letter. Returns the existing request if a constraint finds a duplicate."""
     try:
         with transaction.atomic(), recorded("submit", actor="customer"):
             request.save(force_insert=True)
@@ -360,7 +364,7 @@ def _create(
     return request
 
 
-def _new(
+def _new_request(
     declaration: Declaration, channel: Channel, key: UUID, received_at: datetime, now: datetime
 ) -> CancellationRequest:
     return CancellationRequest(
@@ -387,14 +391,14 @@ def _new(
 
 
 def _state_once_proven(request: CancellationRequest) -> RequestState:
-    """Cooling-off within its days leaves nothing to review; a ground for leaving at once always is reviewed."""
+    """Returns the state after proof: a cooling-off cancellation needs no review, one for cause always does."""
     if request.subscription is None:
         return RequestState.IN_REVIEW
     if request.kind == Kind.COOLING_OFF:
         return RequestState.SCHEDULED
-    plain = request.kind_declared == Kind.ORDINARY
+    is_ordinary = request.kind_declared == Kind.ORDINARY
     mode = request.policy_version.review_mode
-    return RequestState.SCHEDULED if plain and mode == ReviewMode.EXCEPTIONS else RequestState.IN_REVIEW
+    return RequestState.SCHEDULED if is_ordinary and mode == ReviewMode.EXCEPTIONS else RequestState.IN_REVIEW
 
 
 def _waiting_twin(declaration: Declaration) -> CancellationRequest | None:
@@ -408,8 +412,8 @@ def _waiting_twin(declaration: Declaration) -> CancellationRequest | None:
 
 
 def _locked_for_proof(request: CancellationRequest) -> CancellationRequest:
-    found = CancellationRequest.objects.select_for_update(of=("self",)).select_related("policy_version")
-    row = found.get(pk=request.pk)
+    rows = CancellationRequest.objects.select_for_update(of=("self",)).select_related("policy_version")
+    row = rows.get(pk=request.pk)
     if row.verified_at is None and row.state != RequestState.UNVERIFIED:
         raise IllegalTransition(reference=row.reference, state=row.state, verb="verify")
     return row

@@ -1,4 +1,4 @@
-"""Terminating an account (policy 3.1, 3.2), and taking that back on appeal."""
+"""Terminating an account (policy 3.1, 3.2), and reversing the termination on appeal."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,7 @@ from billing.rules.periods import local_date
 from billing.services.review import request_refund, void
 from billing.services.subscriptions import end_subscription, restore_subscription
 from cancellations.letters.terminations import send_termination_letter
-from cancellations.letters.webhooks import tell_of_end, tell_of_termination
+from cancellations.letters.webhooks import emit_subscription_ended, emit_termination_event
 from cancellations.models import (
     CancellationRequest,
     PolicyVersion,
@@ -38,9 +38,9 @@ from messaging.waking import wake
 
 @dataclass(frozen=True)
 class Case:
-    """Why an account is terminated, and what is to follow.
+    """What a manager states to terminate an account.
 
-    `description` goes to the customer; `evidence` and `refund_ground` stay with staff.
+    `description` is sent to the customer; `evidence` and `refund_ground` are for staff only.
     """
 
     account: Account
@@ -53,8 +53,8 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Rehearsal:
-    """What a termination would do now: it was done, looked at, and undone."""
+class TerminationPreview:
+    """What a termination would do now."""
 
     ground: str
     subscriptions: list[tuple[Subscription, Money | None]]
@@ -66,62 +66,62 @@ class Rehearsal:
 @permitted("cancellations.terminate_account")
 @transaction.atomic
 def terminate(*, case: Case, by: User, now: datetime) -> Termination:
-    """Ends an account at once, for all its subscriptions; where the policy says so, once a second manager confirms.
+    """Terminates an account and ends all its subscriptions at once.
 
-    Raises RequestRefused.
+    If the policy version requires it, nothing happens until a second manager confirms. Raises RequestRefused.
     """
-    _refuse_what_lacks_words(case)
+    _require_texts(case)
     with recorded("terminate", actor="staff", by=by.pk, why=str(TerminationGround(case.ground).label)):
-        termination = _begin(case, by, now)
+        termination = _create(case, by, now)
         if not termination.needs_confirmation:
             _take_effect(termination, now)
     return termination
 
 
 @permitted("cancellations.terminate_account")
-def rehearse(*, case: Case, by: User, now: datetime) -> Rehearsal:
-    """What `terminate` would do with this case, once confirmed where that is needed. Nothing is kept.
+def preview_termination(*, case: Case, by: User, now: datetime) -> TerminationPreview:
+    """Returns what `terminate` would do with this case, once confirmed if that is needed. Changes nothing.
 
-    Raises RequestRefused where it would.
+    It terminates the account in a transaction that is rolled back. Raises RequestRefused if `terminate` would.
     """
-    _refuse_what_lacks_words(case)
+    _require_texts(case)
     with transaction.atomic():
-        undo = transaction.savepoint()
-        termination = _begin(case, by, now, rehearsed=True)
+        savepoint = transaction.savepoint()
+        termination = _create(case, by, now, is_preview=True)
         _take_effect(termination, now)
         letter = OutgoingMessage.objects.get(about=termination.reference)
-        done = termination.subscriptions.select_related("subscription", "refund").order_by("subscription__reference")
-        found = Rehearsal(
+        ended = termination.subscriptions.select_related("subscription", "refund").order_by("subscription__reference")
+        preview = TerminationPreview(
             ground=termination.get_ground_display(),
-            subscriptions=[(one.subscription, _computed(one.refund)) for one in done],
+            subscriptions=[(item.subscription, _computed_refund(item.refund)) for item in ended],
             requests=list(termination.superseded_requests.select_related("subscription").order_by("reference")),
             subject=letter.subject,
             letter_html=markdown_to_html(letter.text),
         )
-        transaction.savepoint_rollback(undo)
-    return found
+        transaction.savepoint_rollback(savepoint)
+    return preview
 
 
-def _computed(refund: Refund | None) -> Money | None:
+def _computed_refund(refund: Refund | None) -> Money | None:
     if refund is None:
         return None
     return quoted_total(quote(refund.subscription, ended_on=refund.ended_on, basis=refund.computed_basis))
 
 
-def _refuse_what_lacks_words(case: Case) -> None:
+def _require_texts(case: Case) -> None:
     if case.ground not in TerminationGround.values:
-        raise RequestRefused("Choose the ground: an account is terminated on one of these and on no other.")
+        raise RequestRefused("Choose a ground from the list.")
     if not case.description.strip():
-        raise RequestRefused("Describe what happened: the customer reads it, and may appeal against it.")
+        raise RequestRefused("Describe what happened. The customer reads it, and may appeal against it.")
     if not case.refund_ground.strip():
-        raise RequestRefused("Say why a refund is proposed, or why not: finance reads it.")
+        raise RequestRefused("Say why a refund is proposed, or why not. Finance reads it.")
 
 
-def _begin(case: Case, by: User, now: datetime, *, rehearsed: bool = False) -> Termination:
-    """Saves the case, with the account locked. Raises RequestRefused where a termination stands already."""
+def _create(case: Case, by: User, now: datetime, *, is_preview: bool = False) -> Termination:
+    """Saves a termination and locks the account. Raises RequestRefused if the account has one that is not reversed."""
     policy = policy_in_force(now)
     termination = Termination(
-        # Not its key: whoever writes a row that points at the account does not wait for this
+        # no_key: transactions that only insert rows referring to the account need not wait
         account=Account.objects.select_for_update(no_key=True).get(pk=case.account.pk),
         state=TerminationState.PROPOSED,
         state_changed_at=now,
@@ -134,20 +134,22 @@ def _begin(case: Case, by: User, now: datetime, *, rehearsed: bool = False) -> T
         revoke_sign_in=case.revoke_sign_in,
         proposed_by=by,
         proposed_at=now,
-        needs_confirmation=policy.termination_needs_two and not rehearsed,
+        needs_confirmation=policy.termination_needs_two and not is_preview,
     )
     try:
         with transaction.atomic():
             termination.save(force_insert=True)
     except IntegrityError as error:
-        raise RequestRefused("This account is terminated already, or its termination waits.") from error
+        raise RequestRefused(
+            "This account is already terminated, or its termination waits for a second manager."
+        ) from error
     return termination
 
 
 @permitted("cancellations.terminate_account")
 @transaction.atomic
 def confirm(*, termination: Termination, by: User, now: datetime) -> Termination:
-    """A second manager confirms what another proposed; it takes effect at once.
+    """Confirms a termination that another manager proposed. It takes effect at once.
 
     Raises RequestRefused, IllegalTransition.
     """
@@ -163,43 +165,43 @@ def confirm(*, termination: Termination, by: User, now: datetime) -> Termination
 @permitted("cancellations.terminate_account")
 @transaction.atomic
 def discard(*, termination: Termination, by: User, ground: str, now: datetime) -> Termination:
-    """Drops a termination that waits for confirmation; nothing happened to the account. Raises as `confirm`."""
-    termination = _settled(termination, "discard", by, ground, TerminationState.PROPOSED)
+    """Discards a termination that waits for confirmation. Raises RequestRefused, IllegalTransition."""
+    termination = _locked_and_settled(termination, "discard", by, ground, TerminationState.PROPOSED)
     with recorded("discard", actor="staff", by=by.pk, why=ground):
-        _to(termination, TerminationState.DISCARDED, now)
+        _save_in_state(termination, TerminationState.DISCARDED, now)
     return termination
 
 
 @permitted("cancellations.terminate_account")
 @transaction.atomic
 def reverse(*, termination: Termination, by: User, ground: str, now: datetime) -> Termination:
-    """Takes a termination back on appeal; what it did stays visible.
+    """Reverses a termination on appeal. Its record stays.
 
-    Subscriptions go on unless they ended otherwise, requests that it settled are in review again from their
-    time of receipt, refunds are void where no money moved, the right to sign in is given back. Raises
-    RequestRefused, IllegalTransition.
+    Subscriptions continue unless they ended for another reason; the requests that it superseded return to review
+    with their time of receipt; refunds become void if no money moved; sign-in is restored. Raises RequestRefused,
+    IllegalTransition.
     """
-    termination = _settled(termination, "reverse", by, ground, TerminationState.EFFECTIVE)
+    termination = _locked_and_settled(termination, "reverse", by, ground, TerminationState.EFFECTIVE)
     assert termination.effective_on is not None
     with recorded("reverse", actor="staff", by=by.pk, why=ground):
-        settled = termination.superseded_requests.select_for_update(of=("self",)).order_by("pk")
-        requests = list(settled.filter(state=RequestState.SUPERSEDED))
-        for done in termination.subscriptions.select_related("subscription", "refund").order_by("subscription_id"):
+        superseded = termination.superseded_requests.select_for_update(of=("self",)).order_by("pk")
+        requests = list(superseded.filter(state=RequestState.SUPERSEDED))
+        for ended in termination.subscriptions.select_related("subscription", "refund").order_by("subscription_id"):
             restore_subscription(
-                subscription=done.subscription,
+                subscription=ended.subscription,
                 ended_on=termination.effective_on,
-                ended_on_before=done.ended_on_before,
-                ended_by_before=done.ended_by_before,
+                ended_on_before=ended.ended_on_before,
+                ended_by_before=ended.ended_by_before,
             )
-            if done.refund is not None:
-                _void(done.refund, ground, now, by)
+            if ended.refund is not None:
+                _void(ended.refund, ground, now, by)
         for request in requests:
-            _take_up_again(request, now)
+            _reopen(request, now)
         if termination.revoke_sign_in:
             restore_sign_in(account=termination.account)
-        _to(termination, TerminationState.REVERSED, now)
+        _save_in_state(termination, TerminationState.REVERSED, now)
         send_termination_letter("termination_reversed", termination, now=now)
-        tell_of_termination(EventType.ACCOUNT_REINSTATED, termination, now)
+        emit_termination_event(EventType.ACCOUNT_REINSTATED, termination, now)
     wake("cancellations.enforce")
     return termination
 
@@ -207,26 +209,26 @@ def reverse(*, termination: Termination, by: User, ground: str, now: datetime) -
 def _take_effect(termination: Termination, now: datetime) -> None:
     account = termination.account
     termination.effective_at, termination.effective_on = now, local_date(now, account.time_zone)
-    _settle_requests(termination, now)
+    _supersede_requests(termination, now)
     running = Subscription.objects.filter(account=account).select_related("account").order_by("pk")
     for subscription in running:
         if not has_ended(subscription, on=termination.effective_on):
-            _end(termination, subscription, now)
+            _end_subscription(termination, subscription, now)
     if termination.revoke_sign_in:
         revoke_sign_in(account=account, now=now)
-    _to(termination, TerminationState.EFFECTIVE, now)
+    _save_in_state(termination, TerminationState.EFFECTIVE, now)
     send_termination_letter("terminated", termination, now=now)
-    tell_of_termination(EventType.ACCOUNT_TERMINATED, termination, now)
-    for done in termination.subscriptions.select_related("subscription__account").order_by("subscription__reference"):
-        tell_of_end(
-            done.subscription, termination.effective_on, cause="termination", reference=termination.reference, now=now
+    emit_termination_event(EventType.ACCOUNT_TERMINATED, termination, now)
+    for ended in termination.subscriptions.select_related("subscription__account").order_by("subscription__reference"):
+        emit_subscription_ended(
+            ended.subscription, termination.effective_on, cause="termination", reference=termination.reference, now=now
         )
 
 
-def _settle_requests(termination: Termination, now: datetime) -> None:
-    """Open requests are superseded, and their refunds void: the termination has a review of its own.
+def _supersede_requests(termination: Termination, now: datetime) -> None:
+    """Supersedes the open requests of the account and voids their refunds: the termination has its own reviews.
 
-    One whose date has come takes effect as it would have by itself: the customer left before we ended anything.
+    A request that is due already takes effect instead: the customer's cancellation came first.
     """
     rows = CancellationRequest.objects.select_related("policy_version", "subscription__account", "refund")
     rows = rows.select_for_update(of=("self",)).order_by("pk")
@@ -234,13 +236,13 @@ def _settle_requests(termination: Termination, now: datetime) -> None:
         if request.effective_at is not None and request.effective_at <= now and not request.enforcement_error:
             take_effect(request, now)
             continue
-        void_refund(request, "The account was terminated, and the refund is reviewed with that.", now)
+        void_refund(request, "The account was terminated. The refund is reviewed with the termination.", now)
         request.superseded_by = termination
         move(request, RequestState.SUPERSEDED, now)
         request.save()
 
 
-def _end(termination: Termination, subscription: Subscription, now: datetime) -> None:
+def _end_subscription(termination: Termination, subscription: Subscription, now: datetime) -> None:
     assert termination.effective_on is not None
     before = end_subscription(subscription=subscription, ended_on=termination.effective_on)
     TerminatedSubscription.objects.create(
@@ -270,7 +272,7 @@ def _queue_refund(termination: Termination, subscription: Subscription, now: dat
 
 
 def termination_basis(policy: PolicyVersion) -> RefundBasis:
-    """The basis of a refund that is proposed: the policy's own, or by days where its own is to propose none."""
+    """Returns the basis of a proposed refund: the policy's, or the unused part if the policy proposes none."""
     basis = RefundBasis(policy.termination_basis)
     return RefundBasis.UNUSED if basis == RefundBasis.NONE else basis
 
@@ -281,8 +283,8 @@ def _void(refund: Refund, ground: str, now: datetime, by: User) -> None:
         void(refund=row, ground=f"The termination was reversed. {ground.strip()}", now=now, by=by)
 
 
-def _take_up_again(request: CancellationRequest, now: datetime) -> None:
-    """With all that it rested on; where a newer request for the subscription is open, staff match it anew."""
+def _reopen(request: CancellationRequest, now: datetime) -> None:
+    """Returns a superseded request to review, unmatched if a newer request for its subscription is open."""
     move(request, RequestState.IN_REVIEW, now)
     try:
         with transaction.atomic():
@@ -292,9 +294,11 @@ def _take_up_again(request: CancellationRequest, now: datetime) -> None:
         request.save()
 
 
-def _settled(termination: Termination, verb: str, by: User, ground: str, allowed: TerminationState) -> Termination:
+def _locked_and_settled(
+    termination: Termination, verb: str, by: User, ground: str, allowed: TerminationState
+) -> Termination:
     if not ground.strip():
-        raise RequestRefused("State the ground: it is kept, and stands in what the customer reads.")
+        raise RequestRefused("State the ground. It is stored, and the customer reads it.")
     termination = _locked(termination, verb, allowed)
     termination.settled_by, termination.settled_ground = by, ground.strip()
     return termination
@@ -302,12 +306,12 @@ def _settled(termination: Termination, verb: str, by: User, ground: str, allowed
 
 def _locked(termination: Termination, verb: str, allowed: TerminationState) -> Termination:
     rows = Termination.objects.select_for_update(of=("self",)).select_related("account", "policy_version")
-    found = rows.get(pk=termination.pk)
-    if found.state != allowed:
-        raise IllegalTransition(reference=found.reference, state=found.state, verb=verb)
-    return found
+    row = rows.get(pk=termination.pk)
+    if row.state != allowed:
+        raise IllegalTransition(reference=row.reference, state=row.state, verb=verb)
+    return row
 
 
-def _to(termination: Termination, state: TerminationState, now: datetime) -> None:
+def _save_in_state(termination: Termination, state: TerminationState, now: datetime) -> None:
     termination.state, termination.state_changed_at = state, now
     termination.save()

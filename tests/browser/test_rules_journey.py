@@ -194,7 +194,7 @@ def test_a_manager_terminates_and_finance_returns_the_unused_part(desk: BrowserC
     page.fill("[name=refund_ground]", "Most of the year is unused.")
     page.click("button:has-text('Show what will happen')")
     expect(page.locator(".desk-letter")).to_contain_text("214,000 unwanted messages")
-    shoot(page, "terminate-rehearsal-desk")
+    shoot(page, "terminate-preview-desk")
     page.click("button:has-text('Terminate the account')")
     expect(page.locator("body")).to_contain_text("in effect.")
     shoot(page, "termination-desk")

@@ -17,7 +17,7 @@ from moneyed import Money
 from playwright.sync_api import Browser, Page
 
 from cancellations.models import CancellationRequest, Conversation, DeclineGround
-from cancellations.services.conversations import notice_failed
+from cancellations.services.conversations import open_tasks_for_failed_messages
 from cancellations.services.review import decline
 from messaging.models import OutgoingMessage, WebhookEndpoint
 from tests import cast
@@ -170,7 +170,7 @@ def test_a_cancellation_by_mail(pages, mailbox):
     speaking(pages, "de")
     each(pages, "prove-by-mail", link)
     for page in pages.values():
-        page.fill("[name=known]", "AT-000000")
+        page.fill("[name=identifier]", "AT-000000")
         page.click("main .btn-primary")
     kept(pages, "prove-by-mail-error")
 
@@ -300,7 +300,7 @@ def test_the_mail_of_the_desk(desks):
     request = cast.scheduled(cast.subscription(cast.account("Alice")), at=now)
     cast.deliver_all()
     OutgoingMessage.objects.filter(kind="scheduled").update(state="bounced", last_error="550 5.1.1 User unknown")
-    notice_failed(now=now)
+    open_tasks_for_failed_messages(now=now)
     arrive("Where is my invoice?\n\nThanks", f"{LONG} <long@customer.example>", "Rechnungsnummernverzeichnis")
     arrive("What happens to my data if I cancel my subscription?", "Bob <bob@customer.example>", "Leaving?")
     rows = {one.todo: one for one in Conversation.objects.all()}

@@ -5,7 +5,7 @@ from django.urls import reverse
 
 from cancellations.models import BulkJob, BulkRow, BulkVerb
 from cancellations.services import bulk
-from cancellations.services.bulk import order, work_due
+from cancellations.services.bulk import order, process_due
 from cancellations.services.common import RequestRefused
 from messaging.models import OutgoingMessage
 from tests import cast
@@ -29,15 +29,15 @@ def keys(rows):
 
 def test_each_row_is_done_or_refused_because(mixed):
     job = order(verb=BulkVerb.SCHEDULE, requests=keys(mixed), by=cast.staff("support"), now=NOW, words="Farewell.")
-    assert work_due(now=NOW) == 4
+    assert process_due(now=NOW) == 4
     told = {row.request_id: (row.state, row.said) for row in job.rows.all()}
     assert [told[row.pk][0] for row in mixed] == ["done", "done", "refused", "refused"]
-    assert "ground waits" in told[mixed[2].pk][1]
+    assert "ground has to be reviewed" in told[mixed[2].pk][1]
     assert "is scheduled" in told[mixed[3].pk][1]
     assert [fresh(row).state for row in mixed] == ["scheduled", "scheduled", "in_review", "scheduled"]
     assert OutgoingMessage.objects.filter(kind="scheduled", text__contains="Farewell.").count() == 2
     assert fresh(job).finished_at == NOW
-    assert work_due(now=NOW) == 0
+    assert process_due(now=NOW) == 0
 
 
 def test_one_bad_row_holds_nothing_up(mixed, monkeypatch):
@@ -50,7 +50,7 @@ def test_one_bad_row_holds_nothing_up(mixed, monkeypatch):
 
     monkeypatch.setattr(bulk, "schedule", failing)
     job = order(verb=BulkVerb.SCHEDULE, requests=keys(mixed[:2]), by=cast.staff("support"), now=NOW)
-    work_due(now=NOW)
+    process_due(now=NOW)
     assert [row.state for row in job.rows.all()] == ["refused", "done"]
     assert "ZeroDivisionError" in job.rows.first().said
 
@@ -59,7 +59,7 @@ def test_who_lost_the_right_meanwhile_does_nothing(mixed):
     sam = cast.staff("support")
     order(verb=BulkVerb.SCHEDULE, requests=keys(mixed), by=sam, now=NOW)
     sam.groups.clear()
-    work_due(now=NOW)
+    process_due(now=NOW)
     assert {row.state for row in BulkRow.objects.all()} == {"refused"}
     assert fresh(mixed[0]).state == "in_review"
 
@@ -69,7 +69,7 @@ def test_assign_and_ask_again():
     sam = cast.staff("support")
     order(verb=BulkVerb.ASSIGN, requests=keys([proof, reviewed]), to=mara, by=sam, now=NOW)
     order(verb=BulkVerb.ASK_AGAIN, requests=keys([proof, reviewed]), by=sam, now=NOW)
-    work_due(now=NOW + cast.timedelta(hours=2))
+    process_due(now=NOW + cast.timedelta(hours=2))
     assert fresh(proof).assigned_to == fresh(reviewed).assigned_to == mara
     assert OutgoingMessage.objects.filter(kind="prove_address").count() == 2
     assert BulkRow.objects.filter(state="refused").get().request_id == reviewed.pk
@@ -77,7 +77,7 @@ def test_assign_and_ask_again():
 
 def test_limits():
     sam = cast.staff("support")
-    for wrong in ({"requests": []}, {"requests": range(1, bulk.MOST + 2)}):
+    for wrong in ({"requests": []}, {"requests": range(1, bulk.MAX_REQUESTS + 2)}):
         with pytest.raises(RequestRefused):
             order(verb=BulkVerb.SCHEDULE, by=sam, now=NOW, **wrong)
     with pytest.raises(RequestRefused, match="Choose a person"):
@@ -95,11 +95,11 @@ class TestAtTheDesk:
         job = BulkJob.objects.get()
         assert answer.url == reverse("admin:cancellations_bulkjob_change", args=[job.pk])
         assert "0 of 3" in sam.get(answer.url).content.decode()
-        work_due(now=NOW)
+        process_due(now=NOW)
         page = sam.get(answer.url).content.decode()
         assert "3 of 3" in page
         assert "2 done" in page
-        assert "ground waits" in sam.get(answer.url + "?only=refused").content.decode()
+        assert "ground has to be reviewed" in sam.get(answer.url + "?only=refused").content.decode()
         assert sam.get(reverse("admin:cancellations_bulkjob_changelist")).status_code == 200
 
     def test_all_that_match_the_filters(self, mixed):

@@ -50,14 +50,14 @@ class TestHandling:
     def test_what_somebody_has_is_not_claimed_away(self, db):
         request, sam, mara = cast.in_review(), cast.staff("support"), cast.staff("manager")
         claim(request=request, by=mara, now=NOW)
-        with pytest.raises(RequestRefused, match="Mara has it in hand"):
+        with pytest.raises(RequestRefused, match="assigned to Mara"):
             claim(request=request, by=sam, now=NOW)
         assign(request=request, to=sam, by=sam, now=NOW)
         assert fresh(request).assigned_to == sam
 
     def test_only_to_people_who_work_on_requests(self, sam):
         request, fiona = cast.in_review(), cast.staff("finance")
-        with pytest.raises(RequestRefused, match="does not work on requests"):
+        with pytest.raises(RequestRefused, match="may not work on requests"):
             assign(request=request, to=fiona, by=cast.staff("support"), now=NOW)
         assert sam.post(url(request, "assign"), {"to": fiona.pk}).status_code == 422
         assert fresh(request).assigned_to is None

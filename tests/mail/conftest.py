@@ -3,7 +3,7 @@ from itertools import count
 
 import pytest
 
-from cancellations.services.conversations import notice_failed
+from cancellations.services.conversations import open_tasks_for_failed_messages
 from cancellations.services.mail import read_due
 from messaging.services.inbox import fetch_all
 from tests import cast
@@ -42,7 +42,7 @@ def read():
     def tick(now=cast.NOW):
         fetch_all(now=now)
         done = read_due(now=now)
-        notice_failed(now=now)
+        open_tasks_for_failed_messages(now=now)
         return done
 
     return tick

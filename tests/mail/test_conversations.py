@@ -7,10 +7,10 @@ import pytest
 from cancellations.models import CancellationRequest, Conversation
 from cancellations.services import conversations
 from cancellations.services.common import RequestRefused
-from cancellations.services.conversations import notice_failed
+from cancellations.services.conversations import open_tasks_for_failed_messages
 from cancellations.services.enforcement import enforce
 from cancellations.services.mail import read_due
-from cancellations.services.reminders import remind
+from cancellations.services.reminders import notify_staff
 from cancellations.services.submission import verify
 from messaging.addresses import reply_address
 from messaging.models import Door, IncomingMessage, MessageState, OutgoingMessage
@@ -132,7 +132,7 @@ class TestMakingARequestOfIt:
         late = NOW + timedelta(days=45)
         request = conversations.declare(conversation=row, by=cast.staff("support"), now=late)
         assert enforce(now=late + timedelta(days=6)) == []
-        verify(request=request, known=alice.username, now=late + timedelta(days=6))
+        verify(request=request, identifier=alice.username, now=late + timedelta(days=6))
         request = fresh(request)
         assert (request.subscription, request.received_at, request.effective_on) == (of, NOW, date(2026, 2, 28))
 
@@ -149,11 +149,11 @@ class TestWhatDidNotArrive:
         request = cast.scheduled(cast.subscription(alice))
         cast.deliver_all()
         OutgoingMessage.objects.filter(kind="scheduled").update(state=MessageState.BOUNCED, last_error="No such user")
-        assert notice_failed(now=NOW) == 1
+        assert open_tasks_for_failed_messages(now=NOW) == 1
         return request
 
     def test_is_told_of_once_and_shown_with_the_request(self, failed):
-        assert notice_failed(now=NOW) == 0
+        assert open_tasks_for_failed_messages(now=NOW) == 0
         row = Conversation.objects.get()
         assert (row.todo, row.request) == ("not_informed", failed)
         desk = cast.at_desk(cast.staff("support"))
@@ -174,7 +174,7 @@ class TestWhatDidNotArrive:
         row = Conversation.objects.get()
         conversations.send_again(conversation=row, by=cast.staff("support"), now=NOW)
         OutgoingMessage.objects.filter(kind="scheduled").update(state=MessageState.DEAD)
-        assert notice_failed(now=NOW + HOUR) == 1
+        assert open_tasks_for_failed_messages(now=NOW + HOUR) == 1
         assert (fresh(row).state, Conversation.objects.count()) == ("open", 1)
 
     def test_is_closed_only_with_how_the_customer_was_informed(self, failed):
@@ -192,7 +192,7 @@ class TestWhatDidNotArrive:
         gone = "(Held a code or a proving link; removed once sent.)"
         OutgoingMessage.objects.update(state=MessageState.SENT, text=gone)
         OutgoingMessage.objects.update(state=MessageState.BOUNCED)
-        notice_failed(now=NOW)
+        open_tasks_for_failed_messages(now=NOW)
         with pytest.raises(RequestRefused, match="Ask for proof again"):
             conversations.send_again(conversation=Conversation.objects.get(), by=cast.staff("support"), now=NOW)
 
@@ -202,7 +202,7 @@ class TestWhatDidNotArrive:
         for kind in ("staff_digest", "sign_in_code"):
             queue_message(kind=kind, recipient="x@atntcrm.example", context={}, now=NOW)
         OutgoingMessage.objects.update(state=MessageState.DEAD)
-        assert notice_failed(now=NOW) == 0
+        assert open_tasks_for_failed_messages(now=NOW) == 0
         assert OutgoingMessage.objects.filter(noticed=True).count() == 2
 
 
@@ -224,7 +224,7 @@ class TestTheQueue:
         assert fresh(row).assigned_to == sam
         assert row.reference in desk.get("/admin/cancellations/conversation/?assigned=me").content.decode()
         with pytest.raises(RequestRefused):
-            conversations.hand_to(conversation=row, to=cast.staff("finance"), by=sam, now=NOW)
+            conversations.assign(conversation=row, to=cast.staff("finance"), by=sam, now=NOW)
         desk.post(f"{desk_of(row)}do/release/", {})
         assert fresh(row).assigned_to is None
 
@@ -232,11 +232,11 @@ class TestTheQueue:
         settings.STAFF_DIGEST_HOUR = -1
         cast.staff("support")
         row = cast.waits_for_an_answer(alice)
-        assert remind(now=NOW + 23 * HOUR) == 0
-        assert remind(now=NOW + 25 * HOUR) == 1
+        assert notify_staff(now=NOW + 23 * HOUR) == 0
+        assert notify_staff(now=NOW + 25 * HOUR) == 1
         told = OutgoingMessage.objects.get(kind="staff_overdue")
         assert f"{row.reference}, since 12 February 2026: answer it" in told.text
-        assert remind(now=NOW + 26 * HOUR) == 0
+        assert notify_staff(now=NOW + 26 * HOUR) == 0
 
     def test_two_people_at_once(self, alice):
         row, sam, mara = cast.waits_for_an_answer(alice), cast.staff("support"), cast.staff("manager")

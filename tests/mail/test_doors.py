@@ -154,11 +154,11 @@ def test_the_erasure_of_an_account_takes_its_mail_with_it(client):
 
 
 def test_mail_that_is_kept_long_enough_is_forgotten(settings):
-    from cancellations.services.erasure import retain
+    from cancellations.services.erasure import apply_retention
 
     settings.RETENTION_MESSAGE_DAYS = 30
     row = cast.waits_for_an_answer(cast.account(), "My name is Alice Secret.")
-    retain(now=datetime(2026, 3, 1, tzinfo=UTC))
+    apply_retention(now=datetime(2026, 3, 1, tzinfo=UTC))
     assert "Secret" in IncomingMessage.objects.get(thread=row.reference).text
-    retain(now=datetime(2026, 4, 1, tzinfo=UTC))
+    apply_retention(now=datetime(2026, 4, 1, tzinfo=UTC))
     assert IncomingMessage.objects.get(thread=row.reference).text == "(erased)"

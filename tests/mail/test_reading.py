@@ -187,11 +187,11 @@ class TestTheProof:
         assert request.proof == "number"
         assert "thieves" not in OutgoingMessage.objects.get().text
         assert prove(client, request).status_code == 422
-        refused = prove(client, request, known="AT-999999")
+        refused = prove(client, request, identifier="AT-999999")
         assert "does not fit any account" in refused.content.decode()
         assert 'value="AT-999999"' in refused.content.decode()
         assert fresh(request).state == "unverified"
-        prove(client, request, known="at 104233")
+        prove(client, request, identifier="at 104233")
         assert fresh(request).subscription == alice
 
     def test_a_header_that_came_with_the_mail_is_not_believed(self, alice, came):
@@ -232,7 +232,7 @@ class TestMachines:
 
     def test_our_own_mail_gets_no_answer(self, alice, came):
         row = came(mail("Please cancel my subscription.", sender="atntcrm <support@atntcrm.com>"))
-        assert (row.sort, row.outcome, letters()) == ("own", "We wrote it ourselves.", [])
+        assert (row.sort, row.outcome, letters()) == ("own", "Sent by the portal itself.", [])
 
     def test_a_bounce_becomes_not_informed_and_a_task(self, alice, came):
         request = cast.scheduled(alice)

@@ -12,7 +12,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 from billing.services.review import approve, propose
 from billing.services.sending import settle
 from cancellations.models import Kind
-from cancellations.services.reminders import remind
+from cancellations.services.reminders import notify_staff
 from cancellations.services.submission import verify, withdraw
 from cancellations.services.termination import reverse
 from messaging.models import EventType, OutgoingMessage, WebhookDelivery, WebhookEndpoint, WebhookEvent
@@ -148,11 +148,11 @@ class TestLongFailure:
         receiver.answers = [(500, {})] * 99
         happen()
         call_due(now=NOW)
-        assert remind(now=NOW + timedelta(hours=23)) == 0
-        assert remind(now=NOW + DAY) == 1
-        assert remind(now=NOW + DAY + timedelta(hours=1)) == 0
+        assert notify_staff(now=NOW + timedelta(hours=23)) == 0
+        assert notify_staff(now=NOW + DAY) == 1
+        assert notify_staff(now=NOW + DAY + timedelta(hours=1)) == 0
         assert fresh(endpoint).state == "active"
-        assert remind(now=NOW + 5 * DAY) == 1
+        assert notify_staff(now=NOW + 5 * DAY) == 1
         assert fresh(endpoint).state == "disabled"
         told = OutgoingMessage.objects.order_by("created_at", "written_at").values_list("subject", flat=True)
         assert list(told) == ["A webhook fails: CRM", "A webhook was disabled: CRM"]
