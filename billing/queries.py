@@ -1,4 +1,4 @@
-"""What a refund could be: the computed proposal, payment by payment."""
+"""The computed proposal of a refund, payment by payment."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -15,7 +15,7 @@ from billing.rules.proration import unused_amount, unused_days
 
 @dataclass(frozen=True)
 class QuotedLine:
-    """One payment's share: what is unused, what can still be returned, and so what is proposed."""
+    """One payment's share: what is unused, what can still be returned, and what is proposed from that."""
 
     payment: Payment
     unused_days: int
@@ -26,7 +26,7 @@ class QuotedLine:
 
 
 def payments_with_returned(subscription: Subscription) -> list[Payment]:
-    """The subscription's payments, newest first, each with `returned`: what counting refunds took of it."""
+    """The subscription's payments, newest first, each with `returned`: the sum of the refunds that count against it."""
     counting = ~Q(refund_lines__refund__state__in=RELEASED)
     taken = Sum("refund_lines__amount", filter=counting, output_field=DecimalField())
     payments = Payment.objects.filter(subscription=subscription)
@@ -37,10 +37,10 @@ def payments_with_returned(subscription: Subscription) -> list[Payment]:
 def quote(
     subscription: Subscription, *, ended_on: date, basis: str = RefundBasis.UNUSED, whole_contract: bool = False
 ) -> list[QuotedLine]:
-    """A line for each payment whose period reaches past the day, newest first; empty where nothing is prepaid.
+    """A line for each payment whose period ends after the day, newest first; empty if nothing is prepaid.
 
     With `whole_contract`, also a line for each earlier payment, of which nothing is unused. A refund has one
-    currency: of a subscription that changed it, the newest payments' counts, and older ones need another refund.
+    currency, that of the newest payment; payments in an earlier currency need another refund.
     """
     lines: list[QuotedLine] = []
     payments = payments_with_returned(subscription)
@@ -52,26 +52,26 @@ def quote(
         unused = unused_amount(payment.amount, payment.period, ended_on)
         returned = Money(payment.returned, payment.amount.currency)  # type: ignore[attr-defined]  # annotated
         returnable = max(payment.refundable - returned, Money(0, payment.amount.currency))
-        wanted = {RefundBasis.FULL: payment.amount, RefundBasis.NONE: unused * 0}.get(RefundBasis(basis), unused)
+        proposed = {RefundBasis.FULL: payment.amount, RefundBasis.NONE: unused * 0}.get(RefundBasis(basis), unused)
         days = unused_days(payment.period, ended_on)
-        line = QuotedLine(payment, days, payment.period.days, unused, returnable, min(wanted, returnable))
+        line = QuotedLine(payment, days, payment.period.days, unused, returnable, min(proposed, returnable))
         lines.append(line)
     return lines
 
 
 def quoted_total(lines: list[QuotedLine]) -> Money | None:
-    """The sum of the lines; None where there are none."""
+    """The sum of the lines; None if there are none."""
     return sum((line.amount for line in lines[1:]), lines[0].amount) if lines else None
 
 
 def prepaid_beyond(subscription: Subscription, day: date, *, received_after: datetime | None = None) -> bool:
-    """Whether money was received, and not all returned, for a period that reaches past the day."""
+    """Whether money was received, and not all returned, for a period that ends after the day."""
     paid = Payment.objects.filter(subscription=subscription, period_end__gt=day, amount__gt=F("amount_refunded"))
     return (paid.filter(paid_at__gt=received_after) if received_after else paid).exists()
 
 
 def was_ever_paid(subscription: Subscription) -> bool:
-    """Whether any money was received for it, so that there is something to review."""
+    """Whether any money was ever received for the subscription, so that a refund can be reviewed."""
     return Payment.objects.filter(subscription=subscription, amount__gt=0).exists()
 
 

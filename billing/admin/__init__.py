@@ -1,4 +1,4 @@
-"""The staff interface of billing, one module for each kind of row; Django looks for it here."""
+"""The staff interface of billing: one module for each kind of row. Django imports this package."""
 
 from billing.admin import records, refunds, transfers
 

@@ -1,4 +1,4 @@
-"""Subscriptions and payments, to be read."""
+"""Subscriptions and payments, read-only."""
 
 from django.contrib import admin
 from unfold.decorators import display

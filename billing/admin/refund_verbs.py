@@ -1,4 +1,4 @@
-"""What staff may do to a refund: each verb with its form."""
+"""The verbs that staff can use on a refund, each with its form."""
 
 from datetime import datetime
 from typing import Any
@@ -23,13 +23,13 @@ class ProposeForm(VerbForm):
         label="Other amount",
         required=False,
         min_value=0,
-        help_text="Only for «other amount», in the payments’ currency.",
+        help_text="Only for «other amount», in the currency of the payments.",
     )
     ground = forms.CharField(
         label="Ground",
         required=False,
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="Needed for another amount, and for nothing. Only staff read it.",
+        help_text="Required for another amount and for nothing. Only staff see it.",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -41,12 +41,12 @@ class ProposeForm(VerbForm):
         )
 
     def clean(self) -> dict[str, Any]:
-        given = super().clean() or {}
-        if given.get("basis") == RefundBasis.CUSTOM and not given.get("amount"):
+        data = super().clean() or {}
+        if data.get("basis") == RefundBasis.CUSTOM and not data.get("amount"):
             self.add_error("amount", "Enter the amount.")
-        if given.get("basis") in (RefundBasis.CUSTOM, RefundBasis.NONE) and not given.get("ground", "").strip():
-            self.add_error("ground", "State the ground: another amount, or none, needs one.")
-        return given
+        if data.get("basis") in (RefundBasis.CUSTOM, RefundBasis.NONE) and not data.get("ground", "").strip():
+            self.add_error("ground", "State the ground: it is required for another amount and for nothing.")
+        return data
 
 
 class ApproveForm(VerbForm):
@@ -55,7 +55,7 @@ class ApproveForm(VerbForm):
         label="Message to the customer",
         required=False,
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="Optional; it stands in the mail below the breakdown.",
+        help_text="Optional. Appears in the mail below the breakdown.",
     )
 
 
@@ -113,38 +113,38 @@ class BankDetailsForm(VerbForm):
         self.initial = {"name": self.row.payee_name or self.row.account.name, "account": self.row.payee_account}
 
 
-def _bank_details(refund: Refund, user: User, given: dict[str, Any], now: datetime) -> None:
-    enter_bank_details(refund=refund, name=given["name"], account=given["account"], by=user, now=now)
+def _bank_details(refund: Refund, user: User, data: dict[str, Any], now: datetime) -> None:
+    enter_bank_details(refund=refund, name=data["name"], account=data["account"], by=user, now=now)
 
 
-def _propose(refund: Refund, user: User, given: dict[str, Any], now: datetime) -> None:
-    custom = given["basis"] == RefundBasis.CUSTOM
-    amount = given["amount"] if custom else None
-    propose(refund=refund, basis=given["basis"], amount=amount, ground=given["ground"], by=user, now=now)
+def _propose(refund: Refund, user: User, data: dict[str, Any], now: datetime) -> None:
+    custom = data["basis"] == RefundBasis.CUSTOM
+    amount = data["amount"] if custom else None
+    propose(refund=refund, basis=data["basis"], amount=amount, ground=data["ground"], by=user, now=now)
 
 
-def _approve(refund: Refund, user: User, given: dict[str, Any], now: datetime) -> None:
-    approve(refund=refund, by=user, ground=given["ground"], now=now)
+def _approve(refund: Refund, user: User, data: dict[str, Any], now: datetime) -> None:
+    approve(refund=refund, by=user, ground=data["ground"], now=now)
 
 
-def _decline(refund: Refund, user: User, given: dict[str, Any], now: datetime) -> None:
-    decline(refund=refund, by=user, ground=given["ground"], now=now)
+def _decline(refund: Refund, user: User, data: dict[str, Any], now: datetime) -> None:
+    decline(refund=refund, by=user, ground=data["ground"], now=now)
 
 
-def _settle(refund: Refund, user: User, given: dict[str, Any], now: datetime) -> None:
-    settle(refund=refund, by=user, reference=given["reference"], paid_on=given["paid_on"], now=now)
+def _settle(refund: Refund, user: User, data: dict[str, Any], now: datetime) -> None:
+    settle(refund=refund, by=user, reference=data["reference"], paid_on=data["paid_on"], now=now)
 
 
-def _send(refund: Refund, user: User, given: dict[str, Any], now: datetime) -> None:
+def _send(refund: Refund, user: User, data: dict[str, Any], now: datetime) -> None:
     send(refund=refund, by=user, now=now)
 
 
-def _fail(refund: Refund, user: User, given: dict[str, Any], now: datetime) -> None:
-    fail(refund=refund, by=user, ground=given["ground"], now=now)
+def _fail(refund: Refund, user: User, data: dict[str, Any], now: datetime) -> None:
+    fail(refund=refund, by=user, ground=data["ground"], now=now)
 
 
-def _void(refund: Refund, user: User, given: dict[str, Any], now: datetime) -> None:
-    void(refund=refund, by=user, ground=given["ground"], now=now)
+def _void(refund: Refund, user: User, data: dict[str, Any], now: datetime) -> None:
+    void(refund=refund, by=user, ground=data["ground"], now=now)
 
 
 def _is_with_a_gateway(refund: Refund) -> bool:
@@ -154,13 +154,13 @@ def _is_with_a_gateway(refund: Refund) -> bool:
 VERBS = (
     Verb(
         "propose", "Propose", "billing.propose_refund", (S.REQUESTED, S.PROPOSED), ProposeForm, _propose,
-        "You become the proposer, and somebody else decides. The customer is told the sum and how it arises, and "
-        "that it is a proposal.", "proposed.",
+        "You become the proposer, and somebody else decides. The customer gets a mail with the amount, its breakdown "
+        "and a note that it is a proposal.", "proposed.",
         key="p", decides=True,
     ),
     Verb(
         "approve", "Approve", "billing.approve_refund", (S.PROPOSED,), ApproveForm, _approve,
-        "The sum is settled and the customer is told. Above the limit, a second person has to approve as well.",
+        "The amount becomes final and the customer is notified. Above the limit, a second person has to approve, too.",
         "approved by you.",
         applies=lambda refund, user: refund.basis != RefundBasis.NONE
         and user.pk not in (refund.proposed_by_id, refund.approved_by_id),
@@ -169,38 +169,39 @@ VERBS = (
     ),
     Verb(
         "decline", "Decline", "billing.decline_refund", (S.REQUESTED, S.PROPOSED), DeclineForm, _decline,
-        "The refund ends here, and the customer reads the ground.", "declined.",
+        "The refund is closed, and the customer gets a mail with the ground.", "declined.",
         key="d", decides=True,
     ),
     Verb(
         "send", "Send", "billing.settle_refund", (S.APPROVED, S.FAILED), VerbForm, _send,
-        "It goes through the gateway that took the payments. Where that is done by hand, it counts as ordered, "
+        "It goes through the gateway that took the payments. If it is paid by hand, it counts as ordered, "
         "and you mark it as paid once the money has left.", "on its way.",
         sensitive=True,
         key="s",
     ),
     Verb(
         "settle", "Mark as paid", "billing.settle_refund", (S.APPROVED, S.SENDING, S.FAILED), SettleForm, _settle,
-        "You have sent the money by hand. The customer is told with its reference and gets a credit note.", "paid.",
+        "You have sent the money by hand. The customer gets a mail with the reference and the credit note.", "paid.",
         applies=lambda refund, user: not _is_with_a_gateway(refund),
         sensitive=True,
         key="m",
     ),
     Verb(
         "fail", "Mark as failed", "billing.settle_refund", (S.SENDING,), FailForm, _fail,
-        "The transfer did not arrive. It can be sent again, and the customer hears that it is delayed.", "failed.",
+        "The transfer did not arrive. It can be sent again, and the customer gets a mail about the delay.", "failed.",
         applies=lambda refund, user: not _is_with_a_gateway(refund),
         key="f",
     ),
     Verb(
         "bank-details", "Bank details", "billing.settle_refund", (S.REQUESTED, S.PROPOSED, S.APPROVED, S.FAILED),
-        BankDetailsForm, _bank_details, "The account to which it goes, if it goes by bank transfer. Whoever enters "
-        "it does not order the transfer: somebody else does.", "bank details kept.",
+        BankDetailsForm, _bank_details, "The account for a bank transfer. Somebody other than the person who enters it "
+        "has to order the transfer.", "bank details saved.",
         key="b",
     ),
     Verb(
         "void", "Void", "billing.approve_refund", (S.APPROVED,), VoidForm, _void,
-        "It has lost its cause, and no money has moved. The customer reads the ground.", "void.",
+        "There is no reason for it any more, and no money has moved. The customer gets a mail with the ground.",
+        "voided.",
         sensitive=True,
         key="v",
     ),

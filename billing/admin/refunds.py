@@ -12,9 +12,7 @@ from unfold.decorators import display
 from accounts.desk import VerbAdmin
 from accounts.models import Account, User
 from accounts.timeline import TimelineItem, action_item, changed_since, entries, outgoing_item, staff_names
-from billing.admin.refund_verbs import (
-    VERBS,
-)
+from billing.admin.refund_verbs import VERBS
 from billing.gateways import gateway_choices
 from billing.models import Refund
 from billing.models.states import IllegalTransition, RefundState
@@ -35,21 +33,21 @@ class RefundDue(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Refund]) -> QuerySet[Refund]:
         today = local_date(timezone.now(), settings.COMPANY_TIME_ZONE)
-        asked = {
+        conditions = {
             "overdue": Q(due_on__lt=today),
             "today": Q(due_on__lte=today),
             "decide": Q(state__in=(S.REQUESTED, S.PROPOSED)),
             "pay": Q(state__in=(S.APPROVED, S.SENDING, S.FAILED)),
         }
-        return queryset.filter(asked.get(self.value() or "", Q()))
+        return queryset.filter(conditions.get(self.value() or "", Q()))
 
 
 class Currency(admin.SimpleListFilter):
     title, parameter_name = "currency", "currency"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        found = Account.objects.order_by("currency").values_list("currency", flat=True).distinct()[:100]
-        return [(code, code) for code in found]
+        codes = Account.objects.order_by("currency").values_list("currency", flat=True).distinct()[:100]
+        return [(code, code) for code in codes]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Refund]) -> QuerySet[Refund]:
         return queryset.filter(amount_currency=self.value()) if self.value() else queryset
@@ -67,7 +65,7 @@ class Gateway(admin.SimpleListFilter):
 
 @admin.register(Refund)
 class RefundAdmin(VerbAdmin):
-    list_display = ["reference", "falls_due", "customer", "about", "shown_amount", "basis", "hands", "shown_state"]
+    list_display = ["reference", "falls_due", "customer", "about", "shown_amount", "basis", "people", "shown_state"]
     list_filter = [RefundDue, "state", "basis", Currency, Gateway]
     search_fields = ["reference", "about", "account__account_number"]
     search_help_text = "Reference, request or account number, from its beginning"
@@ -102,8 +100,8 @@ class RefundAdmin(VerbAdmin):
     verbs = VERBS
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Refund]:
-        found: QuerySet[Refund] = super().get_queryset(request)
-        return found.select_related("account", "subscription", "proposed_by", "approved_by", "second_approved_by")
+        refunds: QuerySet[Refund] = super().get_queryset(request)
+        return refunds.select_related("account", "subscription", "proposed_by", "approved_by", "second_approved_by")
 
     def get_ordering(self, request: HttpRequest) -> list[Any]:
         return [F("due_on").asc(nulls_last=True), "requested_at", "pk"]
@@ -118,7 +116,7 @@ class RefundAdmin(VerbAdmin):
     def facts(self, row: Refund) -> dict[str, str]:
         return {
             "State": str(row.get_state_display()),
-            "Sum": money_words(row.amount) if row.amount else "–",
+            "Amount": money_words(row.amount) if row.amount else "–",
             "Basis": str(row.get_basis_display()) if row.basis else "–",
             "Approvals": f"{bool(row.approved_by_id) + bool(row.second_approved_by_id)} of {row.approvals_needed}",
             "Pay by": day_words(row.payment_due_on) or "–",
@@ -141,7 +139,7 @@ class RefundAdmin(VerbAdmin):
         return changed_since(row, since)
 
     def waiting(self, rows: QuerySet[Refund], user: User) -> QuerySet[Refund]:
-        """What the person can decide: proposals of others, if they approve; else what nobody proposed yet."""
+        """What the user can decide: others' proposals if they may approve, otherwise refunds without a proposal."""
         if user.has_perm("billing.approve_refund"):
             undecided = rows.filter(state__in=(S.REQUESTED, S.PROPOSED))
             return undecided.exclude(state=S.PROPOSED, proposed_by=user).exclude(state=S.PROPOSED, approved_by=user)
@@ -191,18 +189,18 @@ class RefundAdmin(VerbAdmin):
         return [refund.account.name, refund.account.account_number]
 
     @display(description="proposed, approved")
-    def hands(self, refund: Refund) -> str:
-        people = [one for one in (refund.proposed_by, refund.approved_by, refund.second_approved_by) if one]
-        return " → ".join(map(str, people)) or "–"
+    def people(self, refund: Refund) -> str:
+        people = (refund.proposed_by, refund.approved_by, refund.second_approved_by)
+        return " → ".join(str(person) for person in people if person) or "–"
 
 
 def due_words(refund: Refund) -> tuple[str, str]:
-    """What falls due next, and when; in words."""
+    """The next step of the refund and when it is due, as texts."""
     if refund.due_on is None:
         return "–", ""
-    what = {S.REQUESTED: "Propose", S.PROPOSED: "Decide", S.APPROVED: "Send", S.SENDING: "Pay", S.FAILED: "Send again"}
+    steps = {S.REQUESTED: "Propose", S.PROPOSED: "Decide", S.APPROVED: "Send", S.SENDING: "Pay", S.FAILED: "Send again"}
     today = local_date(timezone.now(), settings.COMPANY_TIME_ZONE)
     days = (refund.due_on - today).days
-    near = "today" if days == 0 else "tomorrow" if days == 1 else f"in {days} days"
-    when = f"{-days} day{'' if days == -1 else 's'} overdue" if days < 0 else near
-    return what[S(refund.state)], f"{refund.due_on:%d %b %Y}, {when}"
+    upcoming = "today" if days == 0 else "tomorrow" if days == 1 else f"in {days} days"
+    when = f"{-days} day{'' if days == -1 else 's'} overdue" if days < 0 else upcoming
+    return steps[S(refund.state)], f"{refund.due_on:%d %b %Y}, {when}"

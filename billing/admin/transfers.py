@@ -1,4 +1,4 @@
-"""Bank transfers: ordered together in a file, and read back from the bank."""
+"""Bank transfers: ordering them in a file for the bank, and reading the bank's file back."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from accounts.audit import record_action
 from accounts.desk import DeskAdmin
 from accounts.desk.proof import ask_for_proof, is_proven_recently
 from accounts.models import User
-from billing.bank_files.statements import MOST_BYTES, READ_COLUMNS, UnreadableFile, read
+from billing.bank_files.statements import MAX_BYTES, READ_COLUMNS, UnreadableFile, read
 from billing.models import Refund, TransferBatch
 from billing.models.states import IllegalTransition, RefundState
 from billing.services.common import RefundRefused
@@ -35,7 +35,7 @@ class TransferForm(forms.Form):
     def __init__(self, choices: list[Refund], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         field: Any = self.fields["refunds"]
-        field.queryset = Refund.objects.filter(pk__in=[one.pk for one in choices])
+        field.queryset = Refund.objects.filter(pk__in=[refund.pk for refund in choices])
 
 
 class ReadBackForm(forms.Form):
@@ -52,7 +52,7 @@ class ReadBackForm(forms.Form):
 
 @admin.register(TransferBatch)
 class TransferBatchAdmin(DeskAdmin):
-    """Files with bank transfers: made, handed out, and read back."""
+    """Files with bank transfers: created, downloaded and read back."""
 
     change_form_template = "desk/transfer_batch.html"
     list_display = ["reference", "made_at", "made_by", "count", "shown_total", "form", "progress"]
@@ -68,8 +68,8 @@ class TransferBatchAdmin(DeskAdmin):
         ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TransferBatch]:
-        found: QuerySet[TransferBatch] = super().get_queryset(request)
-        return found.defer("file")
+        batches: QuerySet[TransferBatch] = super().get_queryset(request)
+        return batches.defer("file")
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm("billing.view_refund"))  # type: ignore[union-attr]
@@ -81,7 +81,7 @@ class TransferBatchAdmin(DeskAdmin):
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Chooses refunds of one currency, and orders their transfers in one file."""
+        """The page to choose refunds of one currency and order their transfers in one file."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         if not is_proven_recently(request, timezone.now()):
@@ -99,7 +99,7 @@ class TransferBatchAdmin(DeskAdmin):
             except (RefundRefused, IllegalTransition) as error:
                 form.add_error(None, str(error))
             else:
-                messages.success(request, f"{batch}: {batch.count} transfers ordered. Hand the file to the bank.")
+                messages.success(request, f"{batch}: {batch.count} transfers ordered. Upload the file to the bank.")
                 return redirect("admin:billing_transferbatch_change", batch.pk)
         context = {
             **self.admin_site.each_context(request),
@@ -110,7 +110,7 @@ class TransferBatchAdmin(DeskAdmin):
             "currency": currency,
             "currencies": currencies,
             "own": waiting.filter(payee_by=request.user, amount_currency=currency).count(),
-            "without": Refund.objects.filter(state=RefundState.APPROVED, payee_account="").count(),
+            "without_details": Refund.objects.filter(state=RefundState.APPROVED, payee_account="").count(),
         }
         return render(request, "desk/transfers.html", context, status=422 if form.is_bound else 200)
 
@@ -120,12 +120,12 @@ class TransferBatchAdmin(DeskAdmin):
         row = self.get_object(request, object_id)
         context = dict(extra_context or {})
         if row is not None and self.has_view_permission(request, row):
-            may = self.has_add_permission(request)
-            context |= {"row": row, "items": row.items.select_related("refund__account"), "may": may}
+            may_settle = self.has_add_permission(request)
+            context |= {"row": row, "items": row.items.select_related("refund__account"), "may_settle": may_settle}
         return super().change_view(request, object_id, form_url, context)
 
     def file_view(self, request: HttpRequest, key: int) -> HttpResponse:
-        """The file for the bank; who fetched it is noted."""
+        """Downloads the file for the bank. Recorded in the audit log."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         if not is_proven_recently(request, timezone.now()):
@@ -133,14 +133,16 @@ class TransferBatchAdmin(DeskAdmin):
         assert isinstance(request.user, User)
         batch = get_object_or_404(TransferBatch, pk=key)
         record_action(verb="download", by=request.user, now=timezone.now(), about=batch.reference)
-        ending, kind = ("xml", "application/xml") if batch.form == "pain.001" else ("csv", "text/csv; charset=utf-8")
-        answer = HttpResponse(bytes(batch.file), content_type=kind)
-        answer["Content-Disposition"] = f'attachment; filename="{batch.reference}.{ending}"'
-        return answer
+        extension, content_type = (
+            ("xml", "application/xml") if batch.form == "pain.001" else ("csv", "text/csv; charset=utf-8")
+        )
+        response = HttpResponse(bytes(batch.file), content_type=content_type)
+        response["Content-Disposition"] = f'attachment; filename="{batch.reference}.{extension}"'
+        return response
 
     @csrf_protect_m
     def read_view(self, request: HttpRequest) -> HttpResponse:
-        """Reads back what the bank paid, and shows what became of each line."""
+        """Reads the bank's file and shows the result of each line."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         if not is_proven_recently(request, timezone.now()):
@@ -150,17 +152,17 @@ class TransferBatchAdmin(DeskAdmin):
         results: list[Result] | None = None
         if form.is_valid():
             try:
-                bookings = read(form.cleaned_data["file"].read(MOST_BYTES + 1))
+                bookings = read(form.cleaned_data["file"].read(MAX_BYTES + 1))
                 now = timezone.now()
                 name = form.cleaned_data["file"].name
                 record_action(verb="read_bank_file", by=request.user, now=now, about=name, why=f"{len(bookings)} lines")
                 results = read_back(bookings=bookings, by=request.user, now=now)
             except UnreadableFile as error:
                 form.add_error("file", str(error))
-        context = {**self.admin_site.each_context(request), "title": "Read back what was paid", "opts": self.opts}
-        failed = form.is_bound and results is None
+        context = {**self.admin_site.each_context(request), "title": "Read the bank’s file", "opts": self.opts}
+        has_failed = form.is_bound and results is None
         context |= {"form": form, "results": results}
-        return render(request, "desk/read_back.html", context, status=422 if failed else 200)
+        return render(request, "desk/read_back.html", context, status=422 if has_failed else 200)
 
     @display(description="total")
     def shown_total(self, batch: TransferBatch) -> str:

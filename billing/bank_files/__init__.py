@@ -1,1 +1,1 @@
-"""Files for the bank and from it: transfers that are ordered, and statements that are read back."""
+"""Files for the bank and from the bank: orders of transfers, and statements."""

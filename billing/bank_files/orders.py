@@ -31,13 +31,13 @@ class Transfer:
 
 
 def plain_account(typed: str) -> str:
-    """The account without its spaces. Raises ValueError where it looks like an IBAN and its check digits are wrong."""
+    """The account without spaces. Raises ValueError if it is malformed, or an IBAN with wrong check digits."""
     account = "".join(typed.split()).upper()
     if re.match(r"^[A-Z]{2}\d{2}", account):
         try:
             return str(iban.validate(account))
         except ValidationError as error:
-            raise ValueError("The check digits of this IBAN do not fit. Compare it once more.") from error
+            raise ValueError("The check digits of this IBAN are wrong. Check it for typing errors.") from error
     if not re.match(r"^[A-Z0-9/-]{4,64}$", account):
         raise ValueError("Enter an IBAN, or an account number of letters and digits.")
     return account
@@ -48,18 +48,18 @@ def is_iban(account: str) -> bool:
 
 
 def as_pain(transfers: Sequence[Transfer], *, batch: str, company: str, account: str, bic: str, on: date) -> bytes:
-    """SEPA credit transfers, checked against the schema of ISO 20022."""
+    """A pain.001 file of SEPA credit transfers, validated against the ISO 20022 schema."""
     config: dict[str, Any] = {"name": company, "IBAN": account, "batch": True, "currency": "EUR"}
     sepa = SepaTransfer({**config, "BIC": bic} if bic else config, schema=SCHEMA, clean=True)
-    for one in transfers:
+    for transfer in transfers:
         sepa.add_payment(
             {
-                "name": one.name,
-                "IBAN": one.account,
-                "amount": int(one.amount.amount * 100),
+                "name": transfer.name,
+                "IBAN": transfer.account,
+                "amount": int(transfer.amount.amount * 100),
                 "execution_date": on,
-                "description": one.purpose,
-                "endtoend_id": one.reference,
+                "description": transfer.purpose,
+                "endtoend_id": transfer.reference,
             }
         )
     text: bytes = sepa.export(validate=True)
@@ -67,15 +67,24 @@ def as_pain(transfers: Sequence[Transfer], *, batch: str, company: str, account:
 
 
 def as_csv(transfers: Sequence[Transfer]) -> bytes:
-    """One line a transfer, for banks and currencies that take no pain.001."""
+    """A CSV file with a line for each transfer, for banks and currencies without pain.001."""
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
-    for one in transfers:
-        amount = f"{one.amount.amount:f}"
-        writer.writerow([one.reference, _safe(one.name), _safe(one.account), amount, one.amount.currency, one.purpose])
+    for transfer in transfers:
+        amount = f"{transfer.amount.amount:f}"
+        writer.writerow(
+            [
+                transfer.reference,
+                _escaped(transfer.name),
+                _escaped(transfer.account),
+                amount,
+                transfer.amount.currency,
+                transfer.purpose,
+            ]
+        )
     return out.getvalue().encode("utf-8-sig")
 
 
-def _safe(text: str) -> str:
+def _escaped(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -1,4 +1,4 @@
-"""Reading what the bank says: statements and notices (camt.053, camt.054), rejections (pain.002), and CSV."""
+"""Reading the bank's files: statements and notifications (camt.053, camt.054), rejections (pain.002), and CSV."""
 
 import csv
 import io
@@ -20,16 +20,16 @@ READ_COLUMNS = ("reference", "amount", "currency", "paid_on", "bank_reference")
 REPORTS = ("BkToCstmrStmt", "BkToCstmrDbtCdtNtfctn", "CstmrPmtStsRpt")
 
 
-MOST_BYTES = 10_000_000
+MAX_BYTES = 10_000_000
 
 
 class UnreadableFile(Exception):
-    """The file cannot be understood; the message says what is wrong with it."""
+    """The file cannot be read. The message says what is wrong with it."""
 
 
 @dataclass(frozen=True)
 class Booking:
-    """What the bank says of one transfer; `rejected` says why where it did not go through."""
+    """A booking or a rejection of one transfer; `rejected` is the reason if it did not go through."""
 
     reference: str
     amount: Money | None
@@ -39,9 +39,9 @@ class Booking:
 
 
 def read(content: bytes) -> list[Booking]:
-    """What the bank says, in the file's order. Raises UnreadableFile."""
-    if len(content) > MOST_BYTES:
-        raise UnreadableFile(f"The file is larger than {MOST_BYTES // 1_000_000} MB.")
+    """The bookings and rejections of a file, in its order. Raises UnreadableFile."""
+    if len(content) > MAX_BYTES:
+        raise UnreadableFile(f"The file is larger than {MAX_BYTES // 1_000_000} MB. Split it.")
     if content.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
         return _read_xml(content)
     return list(_read_csv(content))
@@ -51,101 +51,102 @@ def _read_csv(content: bytes) -> Iterator[Booking]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UnreadableFile("This is neither XML nor CSV in UTF-8.") from error
+        raise UnreadableFile("This is neither XML nor CSV in UTF-8. Save it as UTF-8.") from error
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         if missing := [name for name in READ_COLUMNS if name not in (reader.fieldnames or ())]:
-            raise UnreadableFile(f"The first line names the columns {', '.join(READ_COLUMNS)}; missing: {missing[0]}.")
+            raise UnreadableFile(f"The column {missing[0]} is missing. The first line needs {', '.join(READ_COLUMNS)}.")
         for number, row in enumerate(reader, 2):
             yield _booking_of_row(number, row)
     except csv.Error as error:
-        raise UnreadableFile(f"This is no CSV: {error}.") from error
+        raise UnreadableFile(f"This is not valid CSV: {error}.") from error
 
 
 def _booking_of_row(number: int, row: dict[str, Any]) -> Booking:
-    told = {name: (row.get(name) or "").strip() for name in (*READ_COLUMNS, "rejected")}
+    cells = {name: (row.get(name) or "").strip() for name in (*READ_COLUMNS, "rejected")}
     try:
-        amount = Money(Decimal(told["amount"]), told["currency"].upper())
-        booked_on = date.fromisoformat(told["paid_on"]) if told["paid_on"] or not told["rejected"] else None
+        amount = Money(Decimal(cells["amount"]), cells["currency"].upper())
+        booked_on = date.fromisoformat(cells["paid_on"]) if cells["paid_on"] or not cells["rejected"] else None
     except (InvalidOperation, CurrencyDoesNotExist, ValueError) as error:
         raise UnreadableFile(
             f"Line {number}: write the amount like 12.50, the currency like EUR and the day like 2026-01-31."
         ) from error
-    return Booking(told["reference"], amount, booked_on, told["bank_reference"], told["rejected"])
+    return Booking(cells["reference"], amount, booked_on, cells["bank_reference"], cells["rejected"])
 
 
 def _read_xml(content: bytes) -> list[Booking]:
     try:
         root = fromstring(content, forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError) as error:
-        raise UnreadableFile("This is no XML that can be read.") from error
-    found = [*_entries(root), *_rejections(root)]
-    if not found and not any(
-        _name(part) in ("BkToCstmrStmt", "BkToCstmrDbtCdtNtfctn", "CstmrPmtStsRpt") for part in root
-    ):
-        raise UnreadableFile("This XML is none of camt.053, camt.054 and pain.002.")
-    return found
+        raise UnreadableFile("This is not valid XML.") from error
+    bookings = [*_entries(root), *_rejections(root)]
+    if not bookings and not any(_name(part) in REPORTS for part in root):
+        raise UnreadableFile("This XML is not camt.053, camt.054 or pain.002.")
+    return bookings
 
 
 def _entries(root: Element) -> Iterator[Booking]:
-    """camt.053 and camt.054: what was booked from our account, and what came back."""
+    """camt.053 and camt.054: debits from our account, and transfers that were returned."""
     for entry in _all(root, "Ntry"):
         status = _text(entry, "Sts", "Cd") or _text(entry, "Sts")
         if status not in ("BOOK", ""):
             continue
-        booked = _day(_text(entry, "BookgDt", "Dt") or _text(entry, "BookgDt", "DtTm"))
+        booked_on = _day(_text(entry, "BookgDt", "Dt") or _text(entry, "BookgDt", "DtTm"))
         for details in _all(entry, "TxDtls"):
             reference = _text(details, "Refs", "EndToEndId")
-            ours = _text(details, "Refs", "AcctSvcrRef") or _text(entry, "AcctSvcrRef") or _text(entry, "NtryRef")
+            bank_reference = (
+                _text(details, "Refs", "AcctSvcrRef") or _text(entry, "AcctSvcrRef") or _text(entry, "NtryRef")
+            )
             returned = next(_all(details, "RtrInf"), None)
-            why = ""
+            reason = ""
             if returned is not None:
                 code = _text(returned, "Rsn", "Cd") or _text(returned, "Rsn", "Prtry")
-                why = f"returned by the bank ({code or 'no reason given'})"
+                reason = f"returned by the bank ({code or 'no reason given'})"
             side = _text(details, "CdtDbtInd") or _text(entry, "CdtDbtInd")
             if reference and (side == "DBIT" or returned is not None):
-                yield Booking(reference, _amount(details) or _amount(entry), booked, ours, why)
+                yield Booking(reference, _amount(details) or _amount(entry), booked_on, bank_reference, reason)
 
 
 def _rejections(root: Element) -> Iterator[Booking]:
-    """pain.002: what the bank did not take."""
-    for one in _all(root, "TxInfAndSts"):
-        reference, status = _text(one, "OrgnlEndToEndId"), _text(one, "TxSts")
+    """pain.002: transfers that the bank rejected."""
+    for transaction in _all(root, "TxInfAndSts"):
+        reference, status = _text(transaction, "OrgnlEndToEndId"), _text(transaction, "TxSts")
         if reference and status == "RJCT":
-            code = _text(one, "StsRsnInf", "Rsn", "Cd") or "no reason given"
-            more = _text(one, "StsRsnInf", "AddtlInf")
+            code = _text(transaction, "StsRsnInf", "Rsn", "Cd") or "no reason given"
+            more = _text(transaction, "StsRsnInf", "AddtlInf")
             yield Booking(reference, None, None, "", f"rejected by the bank ({code}){f': {more}' if more else ''}")
 
 
-def _name(part: Element) -> str:
-    return part.tag.rpartition("}")[2]
+def _name(element: Element) -> str:
+    """The tag without its namespace."""
+    return element.tag.rpartition("}")[2]
 
 
-def _all(part: Element, name: str) -> Iterator[Element]:
-    return (one for one in part.iter() if _name(one) == name)
+def _all(parent: Element, name: str) -> Iterator[Element]:
+    return (element for element in parent.iter() if _name(element) == name)
 
 
-def _text(part: Element, *path: str) -> str:
+def _text(element: Element, *path: str) -> str:
     for name in path:
-        found = next((one for one in part if _name(one) == name), None)
-        if found is None:
+        child = next((candidate for candidate in element if _name(candidate) == name), None)
+        if child is None:
             return ""
-        part = found
-    return (part.text or "").strip()
+        element = child
+    return (element.text or "").strip()
 
 
-def _amount(part: Element) -> Money | None:
-    for one in part.iter():
-        if _name(one) == "Amt" and one.text and one.get("Ccy"):
+def _amount(parent: Element) -> Money | None:
+    for element in parent.iter():
+        if _name(element) == "Amt" and element.text and element.get("Ccy"):
             try:
-                return Money(Decimal(one.text.strip()), one.get("Ccy"))
+                return Money(Decimal(element.text.strip()), element.get("Ccy"))
             except (InvalidOperation, CurrencyDoesNotExist):
                 return None
     return None
 
 
-def _day(told: str) -> date | None:
+def _day(text: str) -> date | None:
     try:
-        return datetime.fromisoformat(told).date() if told else None
+        return datetime.fromisoformat(text).date() if text else None
     except ValueError:
         return None

@@ -1,4 +1,4 @@
-"""What a gateway is asked, and what it may answer."""
+"""The interface of a gateway: what it is asked and what it answers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from moneyed import Money
 
 @dataclass(frozen=True)
 class Part:
-    """The share of one payment: `charge` is the gateway's own name for that payment."""
+    """The amount to return of one payment; `charge` is the gateway's identifier of that payment."""
 
     payment: str
     charge: str
@@ -19,9 +19,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Answer:
-    """`paid` and `failed` are final; with `unclear` the same question is asked again later.
+    """A gateway's answer: `paid` and `failed` are final, after `unclear` the gateway is called again later.
 
-    `reference` is the gateway's name for what it paid, `detail` says in words what went wrong.
+    `reference` is the gateway's identifier of the refund, `detail` describes the problem.
     """
 
     state: Literal["paid", "failed", "unclear"]
@@ -30,16 +30,16 @@ class Answer:
 
 
 class Gateway(Protocol):
-    """An adapter. `name` is the gateway's name in imported payments and in refunds, `label` its name for staff."""
+    """An adapter. `name` is the gateway's name in imported payments and refunds, `label` its name for staff."""
 
     name: ClassVar[str]
     label: ClassVar[str]
 
     @classmethod
     def from_settings(cls) -> "Gateway | None":
-        """The adapter with the keys of the settings; None where they are not set."""
+        """The adapter with the keys of the settings; None if they are not set."""
         ...
 
     def send(self, key: UUID, parts: Sequence[Part]) -> Answer:
-        """Returns the money, or says what became of an earlier call with the same key. Raises nothing of its own."""
+        """Returns the money, or the outcome of an earlier call with the same key. Raises no errors of its own."""
         ...

@@ -1,4 +1,4 @@
-"""Refunds through Stripe (https://docs.stripe.com/api/refunds), one for each payment that is returned."""
+"""Refunds through Stripe (https://docs.stripe.com/api/refunds), one for each payment."""
 
 import logging
 from collections.abc import Sequence
@@ -29,32 +29,35 @@ class StripeGateway:
         self._client = stripe.StripeClient(api_key, base_addresses=addresses, http_client=http, max_network_retries=0)
 
     def send(self, key: UUID, parts: Sequence[Part]) -> Answer:
-        """Each part is looked for among the charge's refunds before it is made: an idempotency key is kept for a day
-        only, our metadata for ever. One part that failed fails the whole, and names what the others returned.
+        """Looks for an existing refund of each charge before it creates one: Stripe keeps an idempotency key for a
+        day only, but our metadata for ever. If one part failed, all fail; the reference names the other refunds.
         """
         try:
-            found = [self._made(key, part) for part in parts]
+            refunds = [self._find_or_create(key, part) for part in parts]
         except stripe.InvalidRequestError as error:
             return Answer("failed", detail=f"Stripe: {error.user_message or error}")
         except stripe.StripeError as error:
             log.warning("Stripe's answer about refund %s is unclear: %s", key, error)
             return Answer("unclear", detail=f"Stripe: {error}")
-        names = ", ".join(one.id for one in found)
-        broken = [one for one in found if one.status in ("failed", "canceled")]
-        if broken:
-            why = [f"{one.id} {one.status} {getattr(one, 'failure_reason', None) or ''}".strip() for one in broken]
-            return Answer("failed", reference=names, detail=f"Stripe: {'; '.join(why)}")
-        if any(one.status != "succeeded" for one in found):
-            return Answer("unclear", reference=names, detail="Stripe has not finished it yet")
-        return Answer("paid", reference=names)
+        ids = ", ".join(refund.id for refund in refunds)
+        failed = [refund for refund in refunds if refund.status in ("failed", "canceled")]
+        if failed:
+            reasons = [
+                f"{refund.id} {refund.status} {getattr(refund, 'failure_reason', None) or ''}".strip()
+                for refund in failed
+            ]
+            return Answer("failed", reference=ids, detail=f"Stripe: {'; '.join(reasons)}")
+        if any(refund.status != "succeeded" for refund in refunds):
+            return Answer("unclear", reference=ids, detail="Stripe has not finished it yet")
+        return Answer("paid", reference=ids)
 
-    def _made(self, key: UUID, part: Part) -> Any:
-        """Our refund of this charge, made now if there is none; one that failed is made anew, under another key."""
+    def _find_or_create(self, key: UUID, part: Part) -> Any:
+        """Our refund of this charge; creates one if there is none or if it failed, then under another key."""
         params: Any = {**_charge(part), "limit": 100}
-        known = self._client.v1.refunds.list(params).auto_paging_iter()
-        ours = [one for one in known if _metadata(one).get("refund") == str(key)]
-        alive = [one for one in ours if one.status not in ("failed", "canceled")]
-        return alive[0] if alive else self._create(part, key, f"{key}:{part.payment}:{len(ours)}")
+        existing = self._client.v1.refunds.list(params).auto_paging_iter()
+        ours = [refund for refund in existing if _metadata(refund).get("refund") == str(key)]
+        active = [refund for refund in ours if refund.status not in ("failed", "canceled")]
+        return active[0] if active else self._create(part, key, f"{key}:{part.payment}:{len(ours)}")
 
     def _create(self, part: Part, key: UUID, idempotency_key: str) -> Any:
         units = int(part.amount.amount.scaleb(minor_unit_digits(part.amount.currency)))

@@ -1,4 +1,4 @@
-"""The verbs of a refund and the end of a subscription. The only writers of these rows.
+"""The verbs of refunds and the ending of subscriptions. Nothing else writes these rows.
 
 Locks are taken in one order everywhere: subscription, refund, payments by key.
 """

@@ -1,4 +1,4 @@
-"""The review of a refund: queued, proposed by one person, approved or declined by another, or void."""
+"""The review of a refund: requested, proposed by one person, approved or declined by another, or voided."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -43,10 +43,9 @@ def request_refund(
 ) -> Refund:
     """Queues a refund review. The day counts are working days of the company's country (policy 2.2).
 
-    `language` (BCP 47) is the customer's. Where the law sets a last day (`pay_by_on`), nothing falls due after it.
+    `language` (BCP 47) is the customer's. If the law sets a last day (`pay_by_on`), nothing falls due after it.
 
-    The proposal starts from `computed_basis`; with `whole_contract`, payments for periods that are over
-    belong to the case as well.
+    The proposal starts from `computed_basis`; `whole_contract` includes payments for past periods.
     """
     today = local_date(now, settings.COMPANY_TIME_ZONE)
     return Refund.objects.create(
@@ -74,7 +73,7 @@ def request_refund(
 def propose(
     *, refund: Refund, basis: str, by: User, now: datetime, amount: Decimal | None = None, ground: str = ""
 ) -> Refund:
-    """Proposes a sum, or with the basis `none` that nothing is returned; proposing anew makes that person the proposer.
+    """Proposes an amount, or with the basis `none` that nothing is returned. Can be repeated by another proposer.
 
     `amount` (in the payments' currency) belongs to the basis `custom`; `custom` and `none` need a ground.
     Raises RefundRefused, IllegalTransition.
@@ -108,7 +107,7 @@ def propose(
 @permitted("billing.approve_refund")
 @transaction.atomic
 def approve(*, refund: Refund, by: User, now: datetime, ground: str = "") -> Refund:
-    """Approves what somebody else proposed; above the policy's limit it takes two people, one after the other.
+    """Approves another person's proposal. Above the policy's limit, two people have to approve one after the other.
 
     Raises RefundRefused, IllegalTransition.
     """
@@ -117,9 +116,11 @@ def approve(*, refund: Refund, by: User, now: datetime, ground: str = "") -> Ref
         if by.pk == refund.proposed_by_id:
             raise RefundRefused("You proposed this refund. Somebody else has to approve it.")
         if by.pk == refund.approved_by_id:
-            raise RefundRefused("You approved it already. Above the limit a second person has to approve it, too.")
+            raise RefundRefused(
+                "You have already approved this refund. Above the limit, a second person has to approve it, too."
+            )
         if refund.basis == RefundBasis.NONE:
-            raise RefundRefused("Nothing is proposed to be returned. Decline the refund, or propose a sum.")
+            raise RefundRefused("The proposal is to return nothing. Decline the refund, or propose an amount.")
         refuse_disputed(refund)
         if refund.approved_by_id is None:
             refund.approved_by = by
@@ -162,7 +163,7 @@ def redate(
     pay_by_on: date | None,
     now: datetime,
 ) -> Refund:
-    """What the refund follows from moved or changed its kind: what was proposed before falls away.
+    """Adjusts an open refund after its cancellation changed its end date or kind. Drops any proposal.
 
     Raises IllegalTransition.
     """
@@ -182,7 +183,7 @@ def redate(
 @permitted("billing.approve_refund")
 @transaction.atomic
 def void(*, refund: Refund, ground: str, now: datetime, by: User | None = None) -> Refund:
-    """Takes a refund back that has lost its cause, before any money moved. Raises IllegalTransition."""
+    """Voids a refund that no longer has a reason, before any money has moved. Raises IllegalTransition."""
     with recorded("void", actor="staff" if by else "system", by=by.pk if by else None, why=ground):
         refund = locked(refund, "void", *VOIDABLE)
         refund.decision_ground = ground
@@ -192,16 +193,16 @@ def void(*, refund: Refund, ground: str, now: datetime, by: User | None = None) 
     return refund
 
 
-def _due(today: date, working_days: int, at_the_latest: date | None) -> date:
+def _due(today: date, working_days: int, latest: date | None) -> date:
     due = add_working_days(today, working_days, settings.COMPANY_COUNTRY)
-    return min(due, at_the_latest) if at_the_latest else due
+    return min(due, latest) if latest else due
 
 
 def _lines(refund: Refund, basis: str, amount: Decimal | None, ground: str) -> list[QuotedLine]:
     payments = Payment.objects.filter(subscription_id=refund.subscription_id).order_by("pk")
     list(payments.select_for_update())  # held until the lines are written
     if basis in (RefundBasis.CUSTOM, RefundBasis.NONE) and not ground.strip():
-        raise RefundRefused("State the ground: another amount, or none, needs one.")
+        raise RefundRefused("State the ground: it is required for another amount and for nothing.")
     if basis == RefundBasis.NONE:
         return []
     if basis != RefundBasis.CUSTOM:
@@ -209,27 +210,27 @@ def _lines(refund: Refund, basis: str, amount: Decimal | None, ground: str) -> l
         lines = quote(refund.subscription, ended_on=refund.ended_on, basis=basis, whole_contract=whole)
         return [line for line in lines if line.amount]
     if amount is None or amount <= 0:
-        raise RefundRefused("Another amount needs a sum above zero.")
+        raise RefundRefused("Enter an amount above zero.")
     return _spread(refund, amount)
 
 
 def _spread(refund: Refund, amount: Decimal) -> list[QuotedLine]:
-    """Lays a free amount over the payments, the newest period first, each up to what it can still return."""
+    """Distributes an amount over the payments, newest period first, up to what each can still return."""
     lines = quote(refund.subscription, ended_on=refund.ended_on, whole_contract=True)
     if not lines:
-        raise RefundRefused("No payment is known for this subscription, so there is nothing to return.")
+        raise RefundRefused("There are no payments for this subscription, so there is nothing to return.")
     currency = lines[0].payment.amount.currency
     if amount != round(amount, digits := minor_unit_digits(currency)):
         raise RefundRefused(f"{currency} has {digits} decimals; {amount} has more.")
-    left, spread = amount, []
+    remaining, spread = amount, []
     for line in lines:
-        share = min(left, line.returnable.amount)
+        share = min(remaining, line.returnable.amount)
         if share > 0:
             spread.append(replace(line, amount=Money(share, currency)))
-            left -= share
-    if left > 0:
-        most, wanted = money_words(Money(amount - left, currency)), money_words(Money(amount, currency))
-        raise RefundRefused(f"The payments of this subscription can return {most} at most, not {wanted}.")
+            remaining -= share
+    if remaining > 0:
+        most, requested = money_words(Money(amount - remaining, currency)), money_words(Money(amount, currency))
+        raise RefundRefused(f"The payments of this subscription can return {most} at most, not {requested}.")
     return spread
 
 
@@ -244,4 +245,6 @@ def _add_line(refund: Refund, line: QuotedLine) -> None:
                 period_days=line.period_days,
             )
     except IntegrityError as error:
-        raise RefundRefused(f"More would be returned of {line.payment.reference} than was paid.") from error
+        raise RefundRefused(
+            f"This would return more of {line.payment.reference} than was paid. Propose a smaller amount."
+        ) from error

@@ -1,4 +1,4 @@
-"""Moving the money: sent through a gateway, or settled by hand, and what becomes of it."""
+"""Moving the money: sending it through a gateway or settling by hand, and recording the outcome."""
 
 import logging
 from datetime import date, datetime, timedelta
@@ -9,7 +9,7 @@ from django.db import transaction
 from accounts.history import recorded
 from accounts.models import User
 from accounts.permissions import permitted
-from billing.gateways import MANUAL, Answer, gateway_called, gateway_name, parts_of
+from billing.gateways import MANUAL, Answer, gateway_by_name, gateway_name, parts_of
 from billing.models import Refund
 from billing.models.states import RefundState
 from billing.rules.periods import local_date
@@ -26,16 +26,16 @@ ASK_AGAIN_AFTER = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=
 @permitted("billing.settle_refund")
 @transaction.atomic
 def send(*, refund: Refund, by: User, now: datetime) -> Refund:
-    """Hands an approved refund, or one that failed, to the gateway that took the payments.
+    """Sends an approved or failed refund through the gateway that took the payments.
 
-    Only the state is written here, and committed; a worker then calls the gateway. Where a person makes the
-    transfer, the state says that it is ordered. Raises RefundRefused, IllegalTransition.
+    Only writes the state; a worker calls the gateway after the commit. If the transfer is made by hand, the state
+    means that it is ordered. Raises RefundRefused, IllegalTransition.
     """
     with recorded("send", actor="staff", by=by.pk):
         refund = locked(refund, "send", RefundState.APPROVED, RefundState.FAILED)
         refuse_disputed(refund)
         refund.gateway, refund.failure = gateway_name(refund), ""
-        # The count of attempts goes on, so that the answer of an earlier call is told apart
+        # The count of attempts goes on, so that the answer to an earlier call can be recognised
         refund.attempt_due_at = None if refund.gateway == MANUAL else now
         move(refund, RefundState.SENDING, now)
         save_guarded(refund)
@@ -48,29 +48,31 @@ def send(*, refund: Refund, by: User, now: datetime) -> Refund:
 def settle(*, refund: Refund, by: User, reference: str, paid_on: date, now: datetime) -> Refund:
     """Records that a refund was paid by hand, with its reference and date.
 
-    Not while a gateway has it: its answer is waited for. Raises RefundRefused, IllegalTransition.
+    Refused while a gateway is sending it. Raises RefundRefused, IllegalTransition.
     """
     if not reference.strip():
         raise RefundRefused("Enter the reference of the transfer: it proves the payment.")
     if paid_on > local_date(now, settings.COMPANY_TIME_ZONE):
-        raise RefundRefused("The day of payment lies in the future. Mark it as paid once the money has left.")
+        raise RefundRefused("The day of payment is in the future. Mark the refund as paid once the money has left.")
     with recorded("settle", actor="staff", by=by.pk, why=reference):
         refund = locked(refund, "settle", RefundState.APPROVED, RefundState.SENDING, RefundState.FAILED)
-        _refuse_while_called(refund)
+        _refuse_while_at_gateway(refund)
         if paid_on < local_date(refund.requested_at, settings.COMPANY_TIME_ZONE):
-            raise RefundRefused("The day of payment lies before the refund was asked for. Check the date.")
+            raise RefundRefused(
+                "The day of payment is before the day on which the refund was requested. Check the date."
+            )
         if refund.state == RefundState.APPROVED:
             refund.gateway = MANUAL
             move(refund, RefundState.SENDING, now)
             save_guarded(refund)
-        _paid(refund, reference.strip(), paid_on, now, by)
+        _mark_paid(refund, reference.strip(), paid_on, now, by)
     return refund
 
 
 @permitted("billing.settle_refund")
 @transaction.atomic
 def fail(*, refund: Refund, by: User, ground: str, now: datetime) -> Refund:
-    """Records that a transfer made by hand did not arrive; it can be sent again.
+    """Records that a transfer made by hand did not arrive; the refund can be sent again.
 
     Raises RefundRefused, IllegalTransition.
     """
@@ -78,24 +80,24 @@ def fail(*, refund: Refund, by: User, ground: str, now: datetime) -> Refund:
         raise RefundRefused("Say what went wrong: whoever sends it again needs to know.")
     with recorded("fail", actor="staff", by=by.pk, why=ground):
         refund = locked(refund, "fail", RefundState.SENDING)
-        _refuse_while_called(refund)
-        _failed(refund, ground.strip(), now)
+        _refuse_while_at_gateway(refund)
+        _mark_failed(refund, ground.strip(), now)
     return refund
 
 
 def send_due(*, now: datetime) -> int:
-    """Calls the gateways for what is under way, and returns how many refunds came to an end.
+    """Calls the gateways for refunds that are due to be sent, and returns how many were paid or failed.
 
-    Each row is leased in a transaction of its own before its gateway is called. A worker that dies in between
-    leaves a row whose lease runs out; the gateway is then asked again, with the same key.
+    Each row is leased in its own transaction before its gateway is called. If the worker dies, the lease expires
+    and the gateway is called again with the same key.
     """
     ended = 0
     while (refund := _claim(now)) is not None:
-        answer = _ask(refund)
+        answer = _call_gateway(refund)
         try:
             ended += _record(refund, answer, now)
-        except RefundRefused:  # what the gateway did stands; once the lease is over it is asked again
-            log.exception("The answer %s about refund %s could not be written", answer, refund.reference)
+        except RefundRefused:  # what the gateway did stands; it is called again once the lease expires
+            log.exception("Could not record the answer %s about refund %s", answer, refund.reference)
     return ended
 
 
@@ -109,14 +111,14 @@ def _claim(now: datetime) -> Refund | None:
         return refund
 
 
-def _ask(refund: Refund) -> Answer:
-    gateway = gateway_called(refund.gateway)
+def _call_gateway(refund: Refund) -> Answer:
+    gateway = gateway_by_name(refund.gateway)
     if gateway is None:
-        return Answer("unclear", detail=f"The settings name no gateway {refund.gateway!r}")
+        return Answer("unclear", detail=f"The gateway {refund.gateway!r} is not configured")
     try:
         return gateway.send(refund.pk, parts_of(refund))
-    except Exception as error:  # whatever it is, the money may have moved: asked again, never assumed
-        log.exception("The gateway broke while refund %s was sent", refund.reference)
+    except Exception as error:  # the money may have moved: call again, never assume
+        log.exception("The gateway failed while sending refund %s", refund.reference)
         return Answer("unclear", detail=f"{type(error).__name__}: {error}")
 
 
@@ -124,11 +126,11 @@ def _record(refund: Refund, answer: Answer, now: datetime) -> bool:
     with transaction.atomic(), recorded(f"gateway_{answer.state}", actor="system", why=answer.detail):
         row = Refund.objects.select_for_update().get(pk=refund.pk)
         if row.state != RefundState.SENDING or row.attempts != refund.attempts:
-            return False  # another worker had the lease meanwhile, and its answer is written
+            return False  # another worker took over the lease and recorded its answer
         if answer.state == "paid":
-            _paid(row, answer.reference[:120], local_date(now, settings.COMPANY_TIME_ZONE), now)
+            _mark_paid(row, answer.reference[:120], local_date(now, settings.COMPANY_TIME_ZONE), now)
         elif answer.state == "failed":
-            _failed(row, answer.detail, now)
+            _mark_failed(row, answer.detail, now)
         else:
             row.attempt_due_at = now + ASK_AGAIN_AFTER[min(row.attempts, len(ASK_AGAIN_AFTER)) - 1]
             row.failure = answer.detail
@@ -136,14 +138,14 @@ def _record(refund: Refund, answer: Answer, now: datetime) -> bool:
         return answer.state != "unclear"
 
 
-def _refuse_while_called(refund: Refund) -> None:
+def _refuse_while_at_gateway(refund: Refund) -> None:
     if refund.state == RefundState.SENDING and refund.gateway not in ("", MANUAL):
         raise RefundRefused(
-            f"{refund.gateway.capitalize()} has this refund. Wait for its answer, so that nothing is paid twice."
+            f"{refund.gateway.capitalize()} is sending this refund. Wait for its answer, so that nothing is paid twice."
         )
 
 
-def _paid(refund: Refund, reference: str, paid_on: date, now: datetime, by: User | None = None) -> None:
+def _mark_paid(refund: Refund, reference: str, paid_on: date, now: datetime, by: User | None = None) -> None:
     refund.settlement_reference, refund.paid_on, refund.settled_by = reference, paid_on, by
     refund.attempt_due_at, refund.failure = None, ""
     move(refund, RefundState.PAID, now)
@@ -153,7 +155,7 @@ def _paid(refund: Refund, reference: str, paid_on: date, now: datetime, by: User
     emit_refund_event(EventType.REFUND_PAID, refund, now)
 
 
-def _failed(refund: Refund, why: str, now: datetime) -> None:
+def _mark_failed(refund: Refund, why: str, now: datetime) -> None:
     refund.failure, refund.attempt_due_at = why, None
     move(refund, RefundState.FAILED, now)
     save_guarded(refund)

@@ -1,4 +1,4 @@
-"""Ending a subscription, and giving it back when that end was wrong."""
+"""Ending a subscription, and restoring it when the end is undone."""
 
 from datetime import date
 
@@ -6,9 +6,9 @@ from billing.models import EndedBy, Subscription
 
 
 def end_subscription(*, subscription: Subscription, ended_on: date) -> Subscription:
-    """Ends the subscription; `ended_on` is its first day without service. An earlier end stands.
+    """Ends the subscription; `ended_on` is its first day without service. An earlier end stays.
 
-    Returns the row as it was before, so that the end can be undone.
+    Returns an unsaved row with the previous end, so that it can be undone.
     """
     locked = Subscription.objects.select_for_update().get(pk=subscription.pk)
     before = Subscription(ended_on=locked.ended_on, ended_by=locked.ended_by)
@@ -21,7 +21,7 @@ def end_subscription(*, subscription: Subscription, ended_on: date) -> Subscript
 def restore_subscription(
     *, subscription: Subscription, ended_on: date, ended_on_before: date | None, ended_by_before: str
 ) -> bool:
-    """Undoes an end of ours on the day `ended_on`; False where it ended otherwise meanwhile, and stays as it is."""
+    """Undoes the portal's own end on `ended_on`. Returns False, and changes nothing, if the end has changed since."""
     ours = Subscription.objects.select_for_update().filter(
         pk=subscription.pk, ended_on=ended_on, ended_by=EndedBy.PORTAL
     )

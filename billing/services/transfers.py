@@ -1,4 +1,4 @@
-"""Bank transfers of refunds: the account, the file for the bank, and reading back what it paid."""
+"""Bank transfers of refunds: the bank details, the file for the bank, and reading back what it paid."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from billing.rules.proration import minor_unit_digits
 from billing.services.common import RefundRefused, locked
 from billing.services.sending import fail, send, settle
 
-MOST = 1000
+MAX_TRANSFERS = 1000
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one line of the bank's file: `paid`, `failed`, `refused` or `not ours`."""
+    """The result of one line of the bank's file: `what` is `paid`, `failed`, `refused` or `not ours`."""
 
     reference: str
     what: str
@@ -36,9 +36,9 @@ class Result:
 @permitted("billing.settle_refund")
 @transaction.atomic
 def enter_bank_details(*, refund: Refund, name: str, account: str, by: User, now: datetime) -> Refund:
-    """Keeps the account to which a refund goes. Who enters it does not order the transfer. Raises RefundRefused."""
+    """Stores the bank details of a refund. Somebody else has to order the transfer. Raises RefundRefused."""
     if not name.strip():
-        raise RefundRefused("Enter the account holder, as the bank knows them.")
+        raise RefundRefused("Enter the name of the account holder, as the bank has it.")
     try:
         plain = plain_account(account)
     except ValueError as error:
@@ -52,10 +52,12 @@ def enter_bank_details(*, refund: Refund, name: str, account: str, by: User, now
 
 
 def ready_for_transfer(currency: str, *, by: User) -> list[Refund]:
-    """Approved or failed refunds of the currency that go by hand and have an account, and not one that `by` entered."""
+    """Refunds to transfer by hand in this currency whose bank details somebody other than `by` entered."""
     rows = Refund.objects.filter(state__in=(RefundState.APPROVED, RefundState.FAILED), amount_currency=currency)
     rows = rows.exclude(payee_account="").exclude(payee_by=by).select_related("account", "payee_by")
-    return [one for one in rows.order_by("payment_due_on", "pk")[:MOST] if gateway_name(one) == MANUAL]
+    return [
+        refund for refund in rows.order_by("payment_due_on", "pk")[:MAX_TRANSFERS] if gateway_name(refund) == MANUAL
+    ]
 
 
 @permitted("billing.settle_refund")
@@ -63,24 +65,26 @@ def make_batch(*, refunds: Sequence[Refund], by: User, now: datetime) -> Transfe
     """Orders the transfers of these refunds in one file, all or none. Raises RefundRefused, IllegalTransition."""
     if not refunds:
         raise RefundRefused("Choose refunds first.")
-    if len(refunds) > MOST:
-        raise RefundRefused(f"At most {MOST} transfers in a file.")
+    if len(refunds) > MAX_TRANSFERS:
+        raise RefundRefused(f"A file holds at most {MAX_TRANSFERS} transfers. Choose fewer refunds.")
     with transaction.atomic():
         sent = []
-        for refund in sorted(refunds, key=lambda one: one.pk):
-            found = send(refund=refund, by=by, now=now)
-            _refuse_for_batch(found, by)
-            sent.append(found)
-        currencies = {one.amount.currency.code for one in sent}
+        for refund in sorted(refunds, key=lambda refund: refund.pk):
+            sending = send(refund=refund, by=by, now=now)
+            _refuse_for_batch(sending, by)
+            sent.append(sending)
+        currencies = {refund.amount.currency.code for refund in sent}
         if len(currencies) != 1:
-            raise RefundRefused("A file holds one currency. Make one for each.")
+            raise RefundRefused("A file holds one currency. Create a file for each currency.")
         reference = transfer_reference()
         form, file = _file(sent, reference, local_date(now, settings.COMPANY_TIME_ZONE))
-        total = sum((one.amount for one in sent[1:]), sent[0].amount)
+        total = sum((refund.amount for refund in sent[1:]), sent[0].amount)
         batch = TransferBatch.objects.create(
             reference=reference, form=form, total=total, count=len(sent), made_by=by, made_at=now, file=file
         )
-        TransferItem.objects.bulk_create(TransferItem(batch=batch, refund=one, amount=one.amount) for one in sent)
+        TransferItem.objects.bulk_create(
+            TransferItem(batch=batch, refund=refund, amount=refund.amount) for refund in sent
+        )
     return batch
 
 
@@ -88,18 +92,18 @@ def _refuse_for_batch(refund: Refund, by: User) -> None:
     if refund.gateway != MANUAL:
         raise RefundRefused(f"{refund} goes through {refund.gateway.capitalize()}, not by bank transfer.")
     if not refund.payee_account:
-        raise RefundRefused(f"{refund} has no account to go to. Enter the bank details first.")
+        raise RefundRefused(f"{refund} has no bank details. Enter them first.")
     if refund.payee_by_id == by.pk:
-        raise RefundRefused(f"You entered the account of {refund}. Somebody else has to order its transfer.")
+        raise RefundRefused(f"You entered the bank details of {refund}. Somebody else has to order its transfer.")
 
 
 def _file(refunds: Sequence[Refund], batch: str, on: date) -> tuple[str, bytes]:
-    lines = [_transfer(one) for one in refunds]
-    sepa = lines[0].amount.currency.code == "EUR" and all(is_iban(one.account) for one in lines)
-    if sepa and settings.COMPANY_IBAN:
+    transfers = [_transfer(refund) for refund in refunds]
+    is_sepa = transfers[0].amount.currency.code == "EUR" and all(is_iban(transfer.account) for transfer in transfers)
+    if is_sepa and settings.COMPANY_IBAN:
         company = {"company": settings.COMPANY_NAME, "account": settings.COMPANY_IBAN, "bic": settings.COMPANY_BIC}
-        return "pain.001", as_pain(lines, batch=batch, on=on, **company)
-    return "csv", as_csv(lines)
+        return "pain.001", as_pain(transfers, batch=batch, on=on, **company)
+    return "csv", as_csv(transfers)
 
 
 def _transfer(refund: Refund) -> Transfer:
@@ -115,11 +119,11 @@ def _transfer(refund: Refund) -> Transfer:
 
 @permitted("billing.settle_refund")
 def read_back(*, bookings: Sequence[Booking], by: User, now: datetime) -> list[Result]:
-    """Marks as paid or failed what the bank says, each by itself; what does not fit to the cent is left alone."""
-    return [_read(one, by, now) for one in bookings]
+    """Marks refunds as paid or failed by the bank's bookings, one by one. Skips those whose amount differs."""
+    return [_apply(booking, by, now) for booking in bookings]
 
 
-def _read(booking: Booking, by: User, now: datetime) -> Result:
+def _apply(booking: Booking, by: User, now: datetime) -> Result:
     refund = Refund.objects.filter(reference=booking.reference).first()
     if refund is None:
         return Result(booking.reference, "not ours", "No refund has this reference.")
@@ -128,9 +132,9 @@ def _read(booking: Booking, by: User, now: datetime) -> Result:
             fail(refund=refund, by=by, ground=booking.rejected, now=now)
             return Result(booking.reference, "failed", booking.rejected)
         if booking.amount is None or booking.amount != refund.amount:
-            raise RefundRefused(f"The bank says {booking.amount}, the refund is {refund.amount}. Look at it by itself.")
+            raise RefundRefused(f"The bank booked {booking.amount}, the refund is {refund.amount}. Check it by hand.")
         if booking.booked_on is None:
-            raise RefundRefused("The bank does not say on which day it was booked.")
+            raise RefundRefused("The file does not give the booking date.")
         if refund.state != RefundState.SENDING:
             raise IllegalTransition(reference=refund.reference, state=refund.state, verb="mark as paid")
         proof = booking.bank_reference or f"bank, {booking.booked_on.isoformat()}"

@@ -70,7 +70,7 @@ class TestFile:
     def test_who_entered_the_account_does_not_order_the_transfer(self, fiona):
         refund, mara = approved(), cast.staff("manager")
         assert ready_for_transfer("EUR", by=mara) == []
-        with pytest.raises(RefundRefused, match="You entered the account"):
+        with pytest.raises(RefundRefused, match="You entered the bank details"):
             make_batch(refunds=[refund], by=mara, now=TODAY)
         assert fresh(refund).state == "approved"
         assert ready_for_transfer("EUR", by=fiona) == [refund]

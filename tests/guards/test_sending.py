@@ -198,7 +198,7 @@ class TestThroughAGateway:
     def bank(self, monkeypatch):
         bank = Bank()
         monkeypatch.setattr(sending, "gateway_name", lambda refund: "bank")
-        monkeypatch.setattr(sending, "gateway_called", lambda name: bank)
+        monkeypatch.setattr(sending, "gateway_by_name", lambda name: bank)
         return bank
 
     def test_the_state_is_committed_before_the_gateway_is_called(self, bank):
