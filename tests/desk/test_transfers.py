@@ -79,7 +79,7 @@ class TestFile:
         good, bare = approved(), cast.refund_requested()
         propose(refund=bare, basis="unused", by=cast.staff("finance", "Frank"), now=NOW)
         bare = approve(refund=bare, by=cast.staff("manager"), now=NOW)
-        with pytest.raises(RefundRefused, match="has no account"):
+        with pytest.raises(RefundRefused, match="has no bank details"):
             make_batch(refunds=[good, bare], by=fiona, now=TODAY)
         assert {fresh(good).state, fresh(bare).state} == {"approved"}
         assert not TransferBatch.objects.exists()

@@ -114,7 +114,7 @@ class TestByHand:
         assert settle(refund=refund, by=frank(), reference="SEPA 2", paid_on=TODAY, now=NOW).failure == ""
 
     def test_the_day_of_payment_is_plausible(self):
-        with pytest.raises(RefundRefused, match="before the refund was asked for"):
+        with pytest.raises(RefundRefused, match="before the day on which the refund was requested"):
             settle(refund=approved(), by=frank(), reference="SEPA 1", paid_on=date(2020, 1, 1), now=NOW)
 
     @pytest.mark.parametrize("verb", [send, settle, fail])
