@@ -1,1 +1,1 @@
-"""Messages to customers, and webhooks to the company's own systems: what they say of a case."""
+"""Messages to customers, and webhooks to the company's own systems."""

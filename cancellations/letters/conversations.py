@@ -19,12 +19,12 @@ QUOTED_LINES = 40
 
 
 def send_too_large(mail: IncomingMessage, conversation: Conversation, *, now: datetime) -> None:
-    """Answers a mail of which we kept only the beginning."""
+    """Answers a mail that was too large, of which only the beginning is stored."""
     with use_language(conversation.language):
         context: dict[str, Value] = {
-            "subject_told": mail.subject,
+            "mail_subject": mail.subject,
             "size": _megabytes(mail.size),
-            "most": _megabytes(settings.INBOUND_MOST_BYTES),
+            "size_limit": _megabytes(settings.INBOUND_MOST_BYTES),
             "received": instant_words(mail.arrived_at, settings.COMPANY_TIME_ZONE),
             "form_url": settings.SITE_URL + reverse("cancel"),
         }
@@ -42,12 +42,12 @@ def send_too_large(mail: IncomingMessage, conversation: Conversation, *, now: da
 def send_written(
     kind: str, conversation: Conversation, words: str, *, now: datetime, answers: IncomingMessage | None = None
 ) -> None:
-    """Queues what somebody of staff wrote: an answer to a mail, or a question about a request."""
+    """Queues a text that staff wrote: an answer to a mail, or a question about a request."""
     with use_language(conversation.language):
         quoted = own_words(answers.text)[0].split("\n")[:QUOTED_LINES] if answers else []
         context: dict[str, Value] = {
             "words": words,
-            "subject_told": REPLIED.sub("", answers.subject if answers else conversation.subject),
+            "mail_subject": REPLIED.sub("", answers.subject if answers else conversation.subject),
             "reference": conversation.about,
             "quoted": quoted,
             "quoted_at": instant_words(answers.arrived_at, settings.COMPANY_TIME_ZONE) if answers else "",

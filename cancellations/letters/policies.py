@@ -24,8 +24,8 @@ def send_policy_letter(version: PolicyVersion, account: Account, *, now: datetim
 def _send_policy_letter(version: PolicyVersion, account: Account, now: datetime) -> None:
     effective = version.effective_from
     assert effective is not None  # held by a constraint for published versions
-    before = published_versions().filter(number__lt=version.number).first()
-    compare = reverse("policy_compare", args=[before.number, version.number]) if before else ""
+    previous = published_versions().filter(number__lt=version.number).first()
+    compare = reverse("policy_compare", args=[previous.number, version.number]) if previous else ""
     context: dict[str, Value] = {
         "name": account.name,
         "policy": str(version.number),

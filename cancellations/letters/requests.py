@@ -22,7 +22,7 @@ from messaging.outbound.rendering import Value
 from messaging.services.outbox import queue_message
 from messaging.wording import day_words, instant_words, use_language
 
-PROVING = {"prove_address", "follow_link"}  # whoever reads these proves the address: wiped once sent
+PROVING = {"prove_address", "follow_link"}  # their links and codes prove the address, so the text is wiped once sent
 
 
 def send_letter(
@@ -33,9 +33,9 @@ def send_letter(
     parts: Sequence[CancellationRequest] | None = None,
     answers: IncomingMessage | None = None,
 ) -> None:
-    """Queues the message of this kind to the customer, about `parts` of the declaration or the request alone.
+    """Queues a message to the customer about `parts` of the declaration, or about the request alone.
 
-    `answers` is the mail to which it replies.
+    `kind` names the template; `answers` is the mail to which the message replies.
     """
     with use_language(request.language):
         context = _context(request, parts or [request])
@@ -43,8 +43,8 @@ def send_letter(
             context |= {"code": follow_code(request.declaration, request.email_given, now)}
         own_mail = request.channel == Channel.EMAIL and request.proof == Proof.LINK
         if kind == "prove_address" and not (PROFILES[request.jurisdiction].one_page or own_mail):
-            # Nobody has proven this address yet: what somebody typed goes to it only where the law says so, or
-            # where our mail server found that it came from there.
+            # The address is not proven yet. Repeating what was typed could send a stranger's text to it, so we do
+            # that only where the law requires it or our mail server authenticated the sender.
             context |= {"words": "", "cause": "", "refund_reason": "", "name": ""}
         queue_message(
             kind=kind,
@@ -84,7 +84,7 @@ def _context(request: CancellationRequest, parts: Sequence[CancellationRequest])
         "name": request.name_given,
         "end_notice": PROFILES[request.jurisdiction].end_notice and request.effective_on is not None,
         "words": request.words,
-        "wished": day_words(request.requested_end),
+        "requested_end": day_words(request.requested_end),
         "refund_reason": request.refund_reason,
         "refund_due": day_words(request.refund.decision_due_on if request.refund else None),
         "policy": str(request.policy_version.number),
@@ -96,7 +96,7 @@ def _context(request: CancellationRequest, parts: Sequence[CancellationRequest])
 
 
 def _part(request: CancellationRequest) -> dict[str, Value]:
-    """What concerns one subscription of the declaration."""
+    """Returns the values that concern one subscription of the declaration."""
     return {
         "plan": str(request.subscription) if request.subscription else "",
         "effective": day_words(request.effective_on),

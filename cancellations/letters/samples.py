@@ -1,4 +1,4 @@
-"""Each mail with invented values, for whoever wants to see how it looks before a customer does."""
+"""Renders each mail with example values, to preview it in the staff interface."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from messaging.outbound.rendering import Rendered, Value, render
 
 LANGUAGES = {"en": "English", "de": "Deutsch", "fr": "Français"}
 FOLDER = settings.BASE_DIR / "templates" / "messages"
-_EXPLAINED = [
+_EXPLANATION = [
     "We received your request on 12 February 2026.",
     "The next billing date after that is 28 February 2026.",
     "Notice is 10 days, so the last day to cancel for that date is 18 February 2026.",
@@ -17,7 +17,7 @@ _EXPLAINED = [
 _PART: Mapping[str, Value] = {
     "plan": "Team (SUB-00001)",
     "effective": "28 February 2026",
-    "explanation": _EXPLAINED,
+    "explanation": _EXPLANATION,
     "at_once": False,
     "ground_is_open": False,
 }
@@ -52,6 +52,7 @@ SAMPLE: Mapping[str, Value] = {
     "given_up": "1",
     "ground": "Harmful activity",
     "in_force": False,
+    "is_single": False,
     "items": [
         {"what": "CR-7KQ4-M9XT, received on 10 February 2026", "todo": "match it", "page_url": settings.SITE_URL}
     ],
@@ -60,11 +61,10 @@ SAMPLE: Mapping[str, Value] = {
     "kind_ground": "The cooling-off days were over when it was received",
     "link_days": "7",
     "mail": "6",
+    "mail_subject": "Cancellation, with all of our invoices",
     "mine": "3",
     "more_proof": False,
-    "most": "25 MB",
     "name": "Donaudampfschifffahrtsgesellschaft Mannheim-Ludwigshafen mbH",
-    "one": False,
     "overdue": ["CR-7KQ4-M9XT, received on 10 February 2026: match it"],
     "page_url": f"{settings.SITE_URL}/requests/CR-7KQ4-M9XT/",
     "paid_on": "2 March 2026",
@@ -85,6 +85,7 @@ SAMPLE: Mapping[str, Value] = {
     "refunds_paid": ["RF-2N8K-QQ3M"],
     "refunds_pay": "2",
     "refunds_today": "1",
+    "requested_end": "",
     "requests": ["CR-7KQ4-M9XT"],
     "requests_proof": "5",
     "requests_review": "12",
@@ -96,24 +97,23 @@ SAMPLE: Mapping[str, Value] = {
     "settlement_reference": "TRF 2026-0301",
     "since": "11 February 2026, 09:00",
     "size": "40 MB",
+    "size_limit": "25 MB",
     "status_url": f"{settings.SITE_URL}/requests/proof/…/",
-    "subject_told": "Cancellation, with all of our invoices",
     "summary": "Notice is 14 days instead of 30.",
     "unread": ["support@imap.example.com/INBOX"],
     "username": "alice",
     "verify_url": f"{settings.SITE_URL}/verify/",
-    "why": "It took no webhook for five days.",
-    "wished": "",
+    "why": "It has accepted no webhook for five days.",
     "words": "You find it on the page of your request, under «Receipt».",
 }
 
 
 def kinds(language: str) -> list[str]:
-    """The kinds of mail that there are in the language."""
+    """Returns the kinds of mail that exist in the language."""
     return sorted(path.stem for path in (FOLDER / language).glob("*.md"))
 
 
 def sample(kind: str, language: str, **changed: Value) -> Rendered:
-    """The mail as it would be written, with invented values."""
+    """Returns the mail with example values."""
     with translation.override("en-gb" if language == "en" else language):
         return render(kind, {**SAMPLE, **changed})

@@ -22,9 +22,11 @@ def send_termination_letter(kind: str, termination: Termination, *, now: datetim
 
 def _send_termination_letter(kind: str, termination: Termination, now: datetime) -> None:
     account = termination.account
-    done = termination.subscriptions.select_related("subscription", "refund").order_by("subscription__reference")
+    ended = termination.subscriptions.select_related("subscription", "refund").order_by("subscription__reference")
     requests = termination.superseded_requests.order_by("declaration").values_list("declaration", flat=True)
-    paid = [str(one.refund) for one in done if one.refund and one.refund.state not in (*VOIDABLE, *RELEASED)]
+    refunds_under_way = [
+        str(item.refund) for item in ended if item.refund and item.refund.state not in (*VOIDABLE, *RELEASED)
+    ]
     context: dict[str, Value] = {
         "reference": termination.reference,
         "account_number": account.account_number,
@@ -32,11 +34,11 @@ def _send_termination_letter(kind: str, termination: Termination, now: datetime)
         "ground": str(termination.get_ground_display()),
         "description": termination.description,
         "effective": instant_words(termination.effective_at, account.time_zone) if termination.effective_at else "",
-        "plans": [str(one.subscription) for one in done],
+        "plans": [str(item.subscription) for item in ended],
         "requests": list(dict.fromkeys(requests)),
-        "reviewed": any(one.refund for one in done),
-        "refund_due": next((day_words(one.refund.decision_due_on) for one in done if one.refund), ""),
-        "refunds_paid": paid,
+        "reviewed": any(item.refund for item in ended),
+        "refund_due": next((day_words(item.refund.decision_due_on) for item in ended if item.refund), ""),
+        "refunds_paid": refunds_under_way,
         "revoked": termination.revoke_sign_in,
         "settled_ground": termination.settled_ground,
         "appeal_email": settings.APPEAL_EMAIL,

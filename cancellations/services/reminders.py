@@ -106,7 +106,7 @@ def _send_escalations(now: datetime) -> int:
                 {"what": what, "todo": todo, "page_url": settings.SITE_URL + url} for what, todo, url in new_items
             ],
             "count": str(len(new_items)),
-            "one": len(new_items) == 1,
+            "is_single": len(new_items) == 1,
         }
         for email in people:
             queue_message(kind="staff_overdue", recipient=email, context=context, now=now)

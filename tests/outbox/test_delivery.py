@@ -124,7 +124,7 @@ def test_an_answer_goes_below_the_mail_that_it_answers(smtp, settings):
     mail_id = cast.waits_for_an_answer(cast.account())
     answered = IncomingMessage.objects.get(thread=mail_id.reference)
     message = queue_message(
-        kind="answer", recipient="a@customer.example", context={"words": "Hi", "subject_told": "Hello"}, now=NOW,
+        kind="answer", recipient="a@customer.example", context={"words": "Hi", "mail_subject": "Hello"}, now=NOW,
         about="CR-7KQ4-M9XT", thread=mail_id.reference, answers=answered,
     )  # fmt: skip
     deliver_due(now=NOW)

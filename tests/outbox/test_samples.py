@@ -40,7 +40,7 @@ def test_a_mail_reads_well_whatever_is_known(kind, language):
     flags = sorted(name for name in named(kind, language) if isinstance(SAMPLE.get(name), bool))
     for values in product([True, False], repeat=min(len(flags), 4)):
         changed = dict(zip(flags, values, strict=False))
-        empty = dict.fromkeys(("name", "words", "reason", "wished", "refund_due", "username", "reference"), "")
+        empty = dict.fromkeys(("name", "words", "reason", "requested_end", "refund_due", "username", "reference"), "")
         for more in ({}, empty):
             mail = sample(kind, language, **changed, **more)
             assert mail.subject.strip()
