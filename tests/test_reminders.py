@@ -35,8 +35,8 @@ def test_a_digest_a_day_to_all_who_decide(people):
     assert [one.recipient for one in told] == sorted(person.email for person in people)
     sam = told.get(recipient=people[0].email)
     assert "1 in review" in sam.subject
-    assert "1 in your hands" in sam.text
-    assert "0 in your hands" in told.get(recipient=people[1].email).text
+    assert "1 assigned to you" in sam.text
+    assert "0 assigned to you" in told.get(recipient=people[1].email).text
     assert notify_staff(now=MORNING + cast.timedelta(days=1)) > 0
 
 

@@ -267,7 +267,7 @@ class TestAtTheDesk:
             "This is what will happen",
             "Team",
             "A stolen card &lt;b&gt;was&lt;/b&gt; used.",
-            "We end your account",
+            "We are ending your account",
         ):
             assert part in page, part
         assert not Termination.objects.exists()

@@ -135,7 +135,7 @@ def test_a_request_that_expired_is_taken_up_again_from_its_time_of_receipt(sam):
     request = fresh(request)
     assert (request.state, request.received_at, request.subscription) == ("in_review", NOW, of)
     assert (request.effective_on, request.on_time) == (cast.date(2026, 2, 28), True)
-    assert "That time of receipt counts" in OutgoingMessage.objects.get(kind="reopened").text
+    assert "That time of receipt still counts" in OutgoingMessage.objects.get(kind="reopened").text
     cast.pass_time(NOW.replace(month=5))
     assert fresh(of).ended_on == cast.date(2026, 2, 28)
 

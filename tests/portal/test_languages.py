@@ -170,7 +170,7 @@ class TestGerman:
         type(refund).objects.filter(pk=refund.pk).update(language="de-AT")
         money.propose(refund=cast.fresh(refund), by=cast.staff("finance"), basis="unused", now=cast.NOW)
         mail = OutgoingMessage.objects.get(kind="refund_proposed")
-        assert mail.subject == "Die Erstattung, die wir vorschlagen: 20,00 €"
+        assert mail.subject == "Vorschlag für Ihre Erstattung: 20,00 €"
         assert "20 von 30 Tagen nicht genutzt" in mail.text
 
     def test_the_termination_letter_speaks_the_accounts_language(self):

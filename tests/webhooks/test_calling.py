@@ -155,7 +155,7 @@ class TestLongFailure:
         assert notify_staff(now=NOW + 5 * DAY) == 1
         assert fresh(endpoint).state == "disabled"
         told = OutgoingMessage.objects.order_by("created_at", "written_at").values_list("subject", flat=True)
-        assert list(told) == ["A webhook fails: CRM", "A webhook was disabled: CRM"]
+        assert list(told) == ["A webhook endpoint is failing: CRM", "A webhook endpoint was disabled: CRM"]
 
     def test_while_disabled_nothing_is_lost(self, endpoint, receiver):
         receiver.answers = [(410, {})]
