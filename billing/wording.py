@@ -1,4 +1,4 @@
-"""What billing calls its things, in the reader's language."""
+"""Texts about billing in the active language."""
 
 from django.utils.translation import gettext, ngettext
 
@@ -9,8 +9,8 @@ def interval_words(subscription: Subscription) -> str:
     """Like «a month» or «every 3 months»."""
     count, unit = subscription.interval_count, subscription.interval_unit
     if count == 1:
-        each = {"day": gettext("a day"), "week": gettext("a week"), "month": gettext("a month")}
-        return each.get(unit) or gettext("a year")
+        single = {"day": gettext("a day"), "week": gettext("a week"), "month": gettext("a month")}
+        return single.get(unit) or gettext("a year")
     words = {
         "day": ngettext("every %(count)s day", "every %(count)s days", count),
         "week": ngettext("every %(count)s week", "every %(count)s weeks", count),

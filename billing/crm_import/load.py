@@ -1,6 +1,6 @@
-"""Taking in a CRM export: accounts, subscriptions, payments. Repeatable; a bad row never stops the rest.
+"""Importing a CRM export: accounts, subscriptions, payments. Repeatable; a bad row never stops the rest.
 
-What the portal did stays: a subscription that the portal ended keeps its end, whatever the file says.
+The import never undoes the portal's own changes: a subscription that the portal ended keeps its end.
 """
 
 import csv
@@ -33,7 +33,7 @@ BATCH = 1000
 
 
 class FileRefused(Exception):
-    """A file of the export is missing, unreadable or of another kind. Nothing was imported."""
+    """A file of the export is missing, unreadable or lacks columns. Nothing was imported."""
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Kind:
-    """One file of the export: its columns, its reader, its table, and what a row refers to."""
+    """One file of the export: its columns, its reader, its model, and what its rows refer to."""
 
     file: str
     columns: tuple[str, ...]
@@ -60,7 +60,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Parent:
-    """What a row belongs to: the column that names it, its table and key, and what the row takes over from it."""
+    """What a row belongs to: the column that names it, its model and key, and the values to take over from it."""
 
     column: str
     model: type[models.Model]
@@ -77,35 +77,35 @@ class Line:
 
 
 class Rejects:
-    """The rejects file: one line for each row that was not taken, with the reason and the row as it was."""
+    """The rejects file: one line for each rejected row, with the reason and the original cells."""
 
     def __init__(self, handle: TextIO) -> None:
         self._writer = csv.writer(handle)
         self._writer.writerow(["file", "line", "reason", "row"])
-        self._waiting: list[tuple[int, str, list[str]]] = []
+        self._pending: list[tuple[int, str, list[str]]] = []
 
     def add(self, number: int, reason: str, cells: Iterable[str]) -> None:
-        self._waiting.append((number, reason, [cell if len(cell) <= 300 else cell[:300] + "…" for cell in cells]))
+        self._pending.append((number, reason, [cell if len(cell) <= 300 else cell[:300] + "…" for cell in cells]))
 
     def write(self, file: str) -> None:
-        """Writes what was added since the last time, in the order of the lines."""
-        for number, reason, cells in sorted(self._waiting):
+        """Writes the rows added since the last call, in the order of their lines."""
+        for number, reason, cells in sorted(self._pending):
             # The row as JSON, so that no cell can start a formula in a spreadsheet.
             self._writer.writerow([file, number, reason, json.dumps(cells, ensure_ascii=False)])
-        self._waiting.clear()
+        self._pending.clear()
 
 
 def import_export(folder: Path, rejects: TextIO, progress: Callable[[int], object]) -> list[Report]:
-    """Imports the three files of a checked folder in order; `progress` is called with the lines read."""
-    written = Rejects(rejects)
+    """Imports the three files of a checked folder in order; calls `progress` with the number of lines read."""
+    rejects_file = Rejects(rejects)
     with recorded("import", actor="system"):
-        return [_import(folder, kind, written, progress) for kind in KINDS]
+        return [_import(folder, kind, rejects_file, progress) for kind in KINDS]
 
 
 def check_export(folder: Path) -> int:
-    """Lines of the folder's three files, without their headers, for a progress bar.
+    """Counts the lines of the folder's three files, without their headers, for a progress bar.
 
-    Raises FileRefused unless each file is there, is UTF-8 throughout and has its columns.
+    Raises FileRefused unless each file exists, is UTF-8 throughout and has its columns.
     """
     return sum(_check(folder, kind) for kind in KINDS)
 
@@ -117,15 +117,15 @@ def _check(folder: Path, kind: Kind) -> int:
             header = next(csv.reader(handle), None)
             lines = sum(1 for _ in handle)
     except FileNotFoundError:
-        raise FileRefused(f"{path} is missing. An export has {', '.join(k.file for k in KINDS)}.") from None
+        raise FileRefused(f"{path} is missing. An export has {', '.join(kind.file for kind in KINDS)}.") from None
     except UnicodeDecodeError as error:
         raise FileRefused(f"{path} is not UTF-8 (byte {error.start}). Export it again as UTF-8.") from None
     except (OSError, csv.Error) as error:
         raise FileRefused(f"{path} cannot be read: {error}.") from None
     if not header:
-        raise FileRefused(f"{path} is empty: not even the line with the column names is there.")
+        raise FileRefused(f"{path} is empty. Its first line needs the column names.")
     if missing := [name for name in kind.columns if name not in header]:
-        raise FileRefused(f"{path} lacks the columns {', '.join(missing)}. It needs commas between its columns.")
+        raise FileRefused(f"{path} lacks the columns {', '.join(missing)}. The columns are separated by commas.")
     return lines
 
 
@@ -133,17 +133,17 @@ def _import(folder: Path, kind: Kind, rejects: Rejects, progress: Callable[[int]
     report, seen = Report(kind.file), dict[tuple[str, str], int]()
     source = _lines(folder / kind.file)
     while lines := list(islice(source, BATCH)):
-        good = []
+        valid = []
         for line in lines:
             try:
                 if line.malformed:
                     raise RowRejected(line.malformed)
                 line.values = kind.read(line.row)
-                _once(kind, line, seen)
-                good.append(line)
+                _reject_repeated(kind, line, seen)
+                valid.append(line)
             except RowRejected as error:
                 _reject(rejects, report, line, str(error))
-        _take(kind, good, rejects, report)
+        _save(kind, valid, rejects, report)
         rejects.write(kind.file)
         progress(len(lines))
     return report
@@ -165,18 +165,18 @@ def _lines(path: Path) -> Iterator[Line]:
                 yield line
 
 
-def _once(kind: Kind, line: Line, seen: dict[tuple[str, str], int]) -> None:
-    """Rejects a key or a unique value that stood in an earlier line of the same file."""
+def _reject_repeated(kind: Kind, line: Line, seen: dict[tuple[str, str], int]) -> None:
+    """Rejects a key or a unique value that an earlier line of the same file has."""
     pairs = [(name, line.values[name]) for name in (kind.key, *kind.unique)]
     for name, value in pairs:
         if (name, value) in seen:
             column = kind.columns[0] if name == kind.key else name
-            raise RowRejected(f"{column} {value} stands in line {seen[name, value]} already; keep one of the two rows")
+            raise RowRejected(f"{column} {value} is already in line {seen[name, value]}; keep one of the two rows")
     seen.update(dict.fromkeys(pairs, line.number))
 
 
-def _take(kind: Kind, lines: list[Line], rejects: Rejects, report: Report) -> None:
-    """Writes a batch at once; where the database refuses it, row by row, so that only the culprit stays out."""
+def _save(kind: Kind, lines: list[Line], rejects: Rejects, report: Report) -> None:
+    """Writes a batch at once; if the database refuses it, row by row, so that only the bad rows are rejected."""
     lines = _with_parents(kind, lines, rejects, report)
     try:
         with transaction.atomic():
@@ -193,20 +193,20 @@ def _take(kind: Kind, lines: list[Line], rejects: Rejects, report: Report) -> No
 
 
 def _with_parents(kind: Kind, lines: list[Line], rejects: Rejects, report: Report) -> list[Line]:
-    parent, known = kind.parent, []
+    parent, accepted = kind.parent, []
     if parent is None:
         return lines
-    wanted = {line.row[parent.column].strip() for line in lines}
-    rows = parent.model._default_manager.filter(**{f"{parent.key}__in": wanted})
-    found = {getattr(row, parent.key): row for row in rows}
+    keys = {line.row[parent.column].strip() for line in lines}
+    rows = parent.model._default_manager.filter(**{f"{parent.key}__in": keys})
+    parents = {getattr(row, parent.key): row for row in rows}
     for line in lines:
-        named = line.row[parent.column]
-        if named.strip() in found:
-            line.values |= parent.takes(found[named.strip()])
-            known.append(line)
+        key = line.row[parent.column]
+        if key.strip() in parents:
+            line.values |= parent.takes(parents[key.strip()])
+            accepted.append(line)
         else:
-            _reject(rejects, report, line, f"{parent.column} {named!r} is not known; was its own row rejected?")
-    return known
+            _reject(rejects, report, line, f"{parent.column} {key!r} is not known; was its own row rejected?")
+    return accepted
 
 
 def _write(kind: Kind, lines: list[Line]) -> Counter[str]:
@@ -230,7 +230,7 @@ def _write(kind: Kind, lines: list[Line]) -> Counter[str]:
             counts["unchanged"] += 1
     manager.bulk_create(created)
     if changed:
-        names = [f.name for f in kind.model._meta.concrete_fields if not f.primary_key]
+        names = [field.name for field in kind.model._meta.concrete_fields if not field.primary_key]
         manager.bulk_update(changed, names, batch_size=200)
     return counts + Counter(created=len(created), updated=len(changed))
 
@@ -242,8 +242,8 @@ def _reject(rejects: Rejects, report: Report, line: Line, reason: str) -> None:
 
 def _reason(error: IntegrityError) -> str:
     detail = getattr(getattr(error.__cause__, "diag", None), "message_detail", None) or str(error).splitlines()[0]
-    if taken := re.fullmatch(r"Key \((\w+)\)=\((.*)\) already exists\.", detail):
-        return f"{taken[1]} {taken[2]} is taken by another row here already; correct one of the two"
+    if duplicate := re.fullmatch(r"Key \((\w+)\)=\((.*)\) already exists\.", detail):
+        return f"{duplicate[1]} {duplicate[2]} is already used by another row; correct one of the two"
     return f"the database refuses it: {detail}"
 
 
@@ -254,7 +254,7 @@ def _keep_account(row: Account | None, values: dict[str, Any]) -> None:
 
 def _keep_subscription(row: Subscription | None, values: dict[str, Any]) -> None:
     if row is not None and row.account_id != values["account_id"]:
-        raise RowRejected("the subscription belongs to another account here; a subscription does not change accounts")
+        raise RowRejected("the subscription belongs to another account; it cannot be moved")
     if row is not None and row.ended_by == EndedBy.PORTAL:
         values |= {"ended_on": row.ended_on, "ended_by": row.ended_by}
     else:
@@ -263,7 +263,7 @@ def _keep_subscription(row: Subscription | None, values: dict[str, Any]) -> None
 
 def _keep_payment(row: Payment | None, values: dict[str, Any]) -> None:
     if row is not None and row.subscription_id != values["subscription_id"]:
-        raise RowRejected("the payment belongs to another subscription here; a payment does not change subscriptions")
+        raise RowRejected("the payment belongs to another subscription; it cannot be moved")
 
 
 KINDS = (
@@ -297,7 +297,7 @@ KINDS = (
             "subscription_ref",
             Subscription,
             "reference",
-            lambda found: {"subscription_id": found.pk, "account_id": found.account_id},
+            lambda subscription: {"subscription_id": subscription.pk, "account_id": subscription.account_id},
         ),
         keep=_keep_payment,
     ),

@@ -1,4 +1,4 @@
-"""The rows of a CRM export, column by column, and why one is rejected (docs/import.md). No database here."""
+"""Reading the rows of a CRM export column by column (docs/import.md). Does not use the database."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ Row = Mapping[str, str]
 
 
 class RowRejected(ValueError):
-    """The row cannot be taken; the message tells a person what to correct."""
+    """The row cannot be imported. The message says what to correct."""
 
 
 def account_values(row: Row) -> dict[str, Any]:
@@ -53,12 +53,12 @@ def account_values(row: Row) -> dict[str, Any]:
 
 
 def subscription_values(row: Row) -> dict[str, Any]:
-    """Without `account_id`, which the caller looks up. `ended_on` is what the company's system says."""
+    """The values without `account_id`, which the caller looks up. `ended_on` comes from the company's system."""
     started_on, ended_on = day(row, "started_on"), _optional_day(row, "ended_on")
     trial_ends_on = _optional_day(row, "trial_ends_on")
     for name, value in (("ended_on", ended_on), ("trial_ends_on", trial_ends_on)):
         if value is not None and value < started_on:
-            raise RowRejected(f"{name} {value} lies before started_on {started_on}")
+            raise RowRejected(f"{name} {value} is before started_on {started_on}")
     return {
         "reference": text(row, "subscription_ref", 40),
         "plan_code": text(row, "plan_code", 60),
@@ -77,7 +77,7 @@ def subscription_values(row: Row) -> dict[str, Any]:
 
 
 def payment_values(row: Row) -> dict[str, Any]:
-    """Without `subscription_id` and `account_id`, which the caller looks up."""
+    """The values without `subscription_id` and `account_id`, which the caller looks up."""
     start, end = day(row, "period_start"), day(row, "period_end")
     if end <= start:
         raise RowRejected(f"period_end {end} is not after period_start {start}")
@@ -99,23 +99,23 @@ def payment_values(row: Row) -> dict[str, Any]:
 
 
 def _dispute(row: Row) -> str:
-    known = {"", "open", "lost", "won"}
-    if (value := row["dispute"].strip()) not in known:
-        raise RowRejected(f"dispute {value!r} is no known state of a dispute: open, lost, won, or empty")
+    states = {"", "open", "lost", "won"}
+    if (value := row["dispute"].strip()) not in states:
+        raise RowRejected(f"dispute {value!r} is not a valid state of a dispute: open, lost, won, or empty")
     return value
 
 
-def optional_text(row: Row, column: str, longest: int) -> str:
+def optional_text(row: Row, column: str, max_length: int) -> str:
     value = row[column].strip()
-    if len(value) > longest:
-        raise RowRejected(f"{column} has {len(value)} characters; at most {longest} fit")
+    if len(value) > max_length:
+        raise RowRejected(f"{column} has {len(value)} characters; the limit is {max_length}")
     if "\x00" in value:
         raise RowRejected(f"{column} holds a NUL character; remove it")
     return value
 
 
-def text(row: Row, column: str, longest: int) -> str:
-    if not (value := optional_text(row, column, longest)):
+def text(row: Row, column: str, max_length: int) -> str:
+    if not (value := optional_text(row, column, max_length)):
         raise RowRejected(f"{column} is empty")
     return value
 
@@ -127,7 +127,7 @@ def day(row: Row, column: str) -> date:
             raise ValueError
         return date.fromisoformat(value)
     except ValueError:
-        raise RowRejected(f"{column} {value!r} is no date; write it like 2026-02-28") from None
+        raise RowRejected(f"{column} {value!r} is not a date; write it like 2026-02-28") from None
 
 
 def _optional_day(row: Row, column: str) -> date | None:
@@ -139,21 +139,21 @@ def _instant(row: Row, column: str) -> datetime:
     try:
         instant = datetime.fromisoformat(value)
     except ValueError:
-        raise RowRejected(f"{column} {value!r} is no time; write it like 2026-02-28T14:07:31Z") from None
+        raise RowRejected(f"{column} {value!r} is not a time; write it like 2026-02-28T14:07:31Z") from None
     return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
 
 
-def _whole(row: Row, column: str, largest: int) -> int:
+def _whole(row: Row, column: str, maximum: int) -> int:
     value = text(row, column, 40)
-    if not re.fullmatch(r"[0-9]{1,9}", value) or not 1 <= int(value) <= largest:
-        raise RowRejected(f"{column} {value!r} is not a whole number from 1 to {largest}")
+    if not re.fullmatch(r"[0-9]{1,9}", value) or not 1 <= int(value) <= maximum:
+        raise RowRejected(f"{column} {value!r} is not a whole number from 1 to {maximum}")
     return int(value)
 
 
 def _money(row: Row, column: str) -> Money:
     currency, value = get_currency(_currency(row)), text(row, column, 40)
     if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]+)?", value):
-        raise RowRejected(f"{column} {value!r} is no amount of zero or more; write it like 1234.50, with a point")
+        raise RowRejected(f"{column} {value!r} is not an amount of zero or more; write it like 1234.50, with a point")
     digits = minor_unit_digits(currency)
     if len(value.partition(".")[2].rstrip("0")) > digits:
         raise RowRejected(f"{column} {value} has more decimals than {currency.code} has ({digits})")
@@ -169,21 +169,21 @@ def _email(row: Row) -> str:
     try:
         validate_email(value)
     except ValidationError:
-        raise RowRejected(f"email {value!r} is no e-mail address") from None
+        raise RowRejected(f"email {value!r} is not an e-mail address") from None
     return value
 
 
-def _one_of(row: Row, column: str, known: Any, what: str) -> str:
+def _one_of(row: Row, column: str, allowed: Any, what: str) -> str:
     value = text(row, column, 80)
-    if value not in known:
-        raise RowRejected(f"{column} {value!r} is no known {what}")
+    if value not in allowed:
+        raise RowRejected(f"{column} {value!r} is not a valid {what}")
     return value
 
 
 def _matching(row: Row, column: str, pattern: str, what: str) -> str:
     value = text(row, column, 12)
     if not re.fullmatch(pattern, value):
-        raise RowRejected(f"{column} {value!r} is no {what}")
+        raise RowRejected(f"{column} {value!r} is not a {what}")
     return value
 
 

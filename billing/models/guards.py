@@ -1,8 +1,8 @@
-"""What the database itself refuses, whoever asks: a refund's sum and the cap on each payment.
+"""Database triggers that enforce the amount of a refund and the cap on each payment.
 
 PL/pgSQL for pgtrigger. Errors carry SQLSTATE 23514 (check_violation), so that Django raises IntegrityError.
-Each payment row is locked before its refunds are added up; in READ COMMITTED the sum is then read anew,
-so that two refunds at the same moment cannot both fit.
+Each payment row is locked before its refunds are added up. In READ COMMITTED the sum is read after the lock, so
+that of two concurrent refunds only one can use the rest of a payment.
 """
 
 RELEASED = "('declined', 'void', 'failed')"
@@ -37,8 +37,8 @@ LINE_GUARD = f"""
     RETURN NEW;
 """
 
-# A refund gets its credit note's number as it is paid. Numbers have no gaps: a number is the highest plus one,
-# handed out under a lock that lasts until the transaction ends, and a paid refund is never deleted.
+# A refund gets its credit note number when it is paid. Numbers have no gaps: each is the highest plus one, assigned
+# under a lock that lasts until the end of the transaction, and a paid refund is never deleted.
 CREDIT_NOTE = """
     IF TG_OP = 'UPDATE' AND OLD.credit_note_number IS NOT NULL THEN
         NEW.credit_note_number := OLD.credit_note_number;
@@ -51,8 +51,8 @@ CREDIT_NOTE = """
     RETURN NEW;
 """
 
-# A refund's sum is its lines', from the proposal on; a refund that counts again is held to the cap again;
-# what was decided upon does not change after the decision.
+# From the proposal on, a refund's amount is the sum of its lines. A refund that counts against its payments again is
+# checked against the cap again. What was approved does not change any more.
 REFUND_GUARD = f"""
     IF NEW.state IN ('proposed', 'approved', 'sending', 'paid') THEN
         SELECT coalesce(sum(l.amount), 0) INTO total FROM billing_refundline l WHERE l.refund_id = NEW.id;

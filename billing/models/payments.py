@@ -1,4 +1,4 @@
-"""Payments: money received for one billing period each."""
+"""Payments: each is money received for one billing period."""
 
 import pghistory
 from django.db import models
@@ -14,7 +14,7 @@ from billing.rules.periods import Period
 
 
 class Dispute(models.TextChoices):
-    """Whether the customer's bank asks for the money back, or has taken it (a chargeback)."""
+    """Whether the customer's bank disputes the payment or has charged it back."""
 
     NONE = "", _("none")
     OPEN = "open", _("under dispute")
@@ -58,12 +58,12 @@ class Payment(models.Model):
 
     @property
     def is_disputed(self) -> bool:
-        """Money under dispute or charged back is not there to be returned."""
+        """Whether it is under dispute or charged back, so that it cannot be refunded."""
         return self.dispute in (Dispute.OPEN, Dispute.LOST)
 
     @property
     def refundable(self) -> Money:
-        """What is left of it, before the portal's own refunds."""
+        """What can still be refunded, before the portal's own refunds."""
         if self.is_disputed:
             return Money(0, self.amount.currency)
         return self.amount - Money(self.amount_refunded, self.amount.currency)

@@ -36,7 +36,7 @@ _DECIDED = Q(state__in=["approved", "sending", "paid", "failed"])
 
 @tracked(pghistory.InsertEvent(), pghistory.UpdateEvent(), exclude=["due_on"])
 class Refund(models.Model):
-    """Money returned against payments: proposed by one person, approved by another, then paid."""
+    """Money returned to a customer: proposed by one person, approved by another, then paid."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     reference = models.CharField(max_length=20, unique=True, default=refund_reference, editable=False)
@@ -90,7 +90,7 @@ class Refund(models.Model):
     pay_by_on = models.DateField(
         null=True, blank=True, help_text="The last day by law; decision and payment fall due no later"
     )
-    due_on = models.GeneratedField(  # the clock that runs: to decide, then to pay
+    due_on = models.GeneratedField(  # the next deadline: first to decide, then to pay
         expression=Case(
             When(state__in=[RefundState.REQUESTED, RefundState.PROPOSED], then=F("decision_due_on")),
             When(
@@ -172,13 +172,13 @@ class Refund(models.Model):
 
     @property
     def credit_note(self) -> str:
-        """Like «CN-000042»; empty until it is paid."""
+        """The number like «CN-000042»; empty until the refund is paid."""
         return f"CN-{self.credit_note_number:06}" if self.credit_note_number else ""
 
 
 @tracked(pghistory.InsertEvent(), pghistory.UpdateEvent(), pghistory.DeleteEvent())
 class RefundLine(models.Model):
-    """What a refund returns of one payment, with the working: `unused_days` of `period_days`."""
+    """The amount that a refund returns of one payment, and its basis: `unused_days` of `period_days`."""
 
     refund = models.ForeignKey(Refund, models.PROTECT, related_name="lines")
     payment = models.ForeignKey(Payment, models.PROTECT, related_name="refund_lines")

@@ -1,4 +1,4 @@
-"""The states of a refund, and the one error that every illegal transition raises."""
+"""The states of a refund, and the error that an illegal transition raises."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -37,7 +37,7 @@ RELEASED = (S.DECLINED, S.VOID, S.FAILED)  # states whose money does not count a
 
 
 class IllegalTransition(Exception):
-    """The verb is not open to the row in its present state. Nothing was changed."""
+    """The verb is not allowed in the present state of the row. Nothing has changed."""
 
     def __init__(self, *, reference: str, state: str, verb: str) -> None:
         self.reference, self.state, self.verb = reference, state, verb

@@ -63,10 +63,10 @@ class Subscription(models.Model):
 
     @property
     def interval(self) -> Interval:
-        return Interval(self.interval_unit, self.interval_count)  # type: ignore[arg-type]  # held by choices
+        return Interval(self.interval_unit, self.interval_count)  # type: ignore[arg-type]  # limited by choices
 
     def period_on(self, day: date) -> Period | None:
-        """The billing period of the day; the first, shorter one runs from the start to the anchor."""
+        """The billing period of the day; before the anchor, the shorter first period, or None if there is none."""
         if day >= self.billing_anchor:
             return period_containing(self.billing_anchor, self.interval, day)
         if self.started_on < self.billing_anchor:

@@ -1,4 +1,4 @@
-"""Bank transfers of refunds, ordered together in a file."""
+"""Bank transfers of refunds, ordered in a file."""
 
 import pgtrigger
 from django.db import models
@@ -15,7 +15,7 @@ def transfer_reference() -> str:
 
 
 class TransferBatch(models.Model):
-    """Bank transfers of one currency, ordered together in a file for the bank. The file never changes."""
+    """Bank transfers in one currency, ordered in a file for the bank. The file never changes."""
 
     FORMS = [("pain.001", "ISO 20022 pain.001"), ("csv", "CSV")]
 
@@ -37,7 +37,7 @@ class TransferBatch(models.Model):
 
 
 class TransferItem(models.Model):
-    """A refund in a batch, as it was ordered."""
+    """A refund in a batch, with the amount that was ordered."""
 
     batch = models.ForeignKey(TransferBatch, models.PROTECT, related_name="items")
     refund = models.ForeignKey(Refund, models.PROTECT, related_name="transfers")

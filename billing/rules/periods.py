@@ -1,7 +1,7 @@
 """Billing dates and periods, in dates of the account's time zone. Pure: no Django, no clock.
 
-Every billing date is counted from the anchor, never from the billing date before it. Adding a month to
-28 February would lose the 31st for ever; adding two months to 31 January does not.
+Every billing date is counted from the anchor, never from the previous billing date. Adding a month to 28 February
+would lose the 31st; adding two months to 31 January does not.
 """
 
 from dataclasses import dataclass
@@ -103,20 +103,20 @@ def _whole_intervals(anchor: date, interval: Interval, day: date) -> int:
         return (day - anchor).days // (DAYS_PER_UNIT[interval.unit] * interval.count)
     months = (day.year - anchor.year) * 12 + day.month - anchor.month
     k = months // (MONTHS_PER_UNIT[interval.unit] * interval.count)
-    # The month is right; only its day may still lie ahead.
+    # The month is right, but its billing date may be after the day.
     return k if billing_date(anchor, interval, k) <= day else k - 1
 
 
 def local_date(instant: datetime, zone: str) -> date:
-    """The date on which the instant (aware) falls in the named zone."""
+    """The date of the instant (an aware datetime) in the named time zone."""
     return instant.astimezone(ZoneInfo(zone)).date()
 
 
 def start_of_day(day: date, zone: str) -> datetime:
     """The first instant of the day in the named zone, in UTC.
 
-    Where local midnight is skipped, that is the instant of the jump; where it comes twice, the first
-    time. PEP 495: fold=0 takes the offset before the change in both cases, which is just that.
+    If local midnight is skipped, that is the instant of the jump; if it occurs twice, the first
+    time. PEP 495: fold=0 takes the offset before the change in both cases, which gives these instants.
     """
     return datetime.combine(day, time.min, tzinfo=ZoneInfo(zone)).astimezone(UTC)
 

@@ -18,7 +18,7 @@ def minor_unit_digits(currency: Currency) -> int:
 def unused_days(period: Period, ended_on: date) -> int:
     """Days of the period from `ended_on` on; a day outside the period is clamped to it.
 
-    Half-open: a subscription that ends on day D was used up to and without D.
+    Half-open: a subscription that ends on day D was used until the day before D.
     """
     return (period.end - min(max(ended_on, period.start), period.end)).days
 
@@ -26,13 +26,13 @@ def unused_days(period: Period, ended_on: date) -> int:
 def unused_amount(paid: Money, period: Period, ended_on: date) -> Money:
     """The unused share of `paid`, by actual days, rounded half up to the currency's minor unit.
 
-    The used share is `paid` less this, so that both always add up. Raises ValueError for a negative
+    The used share is `paid` minus this, so that both always add up. Raises ValueError for a negative
     or non-finite payment.
     """
     amount = Decimal(paid.amount)
     if not amount.is_finite() or amount < 0:
         raise ValueError(f"Only a payment of zero or more can be prorated, not {amount}.")
-    # Fractions, because a decimal quotient is already rounded once and could be rounded up a second time.
+    # Fractions, because a decimal quotient is already rounded and could be rounded up a second time.
     share = Fraction(amount) * unused_days(period, ended_on) / period.days
     digits = minor_unit_digits(paid.currency)
     units = int(share * 10**digits + Fraction(1, 2))

@@ -1,6 +1,6 @@
 import secrets
 
-# No 0/O, 1/I/L, U/V: read over the telephone and typed from paper.
+# Without 0/O, 1/I/L and U/V, because references are read over the telephone and typed from paper.
 ALPHABET = "23456789ABCDEFGHJKMNPQRSTWXYZ"
 
 

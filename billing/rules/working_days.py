@@ -6,9 +6,9 @@ import holidays
 
 
 def add_working_days(day: date, count: int, country: str) -> date:
-    """The date `count` working days after the day, in the country (ISO 3166-1); weekends and holidays skipped.
+    """The date `count` working days after the day, skipping weekends and the country's (ISO 3166-1) holidays.
 
-    A country without a calendar in the `holidays` package has weekends only.
+    For a country that the `holidays` package does not know, only weekends are skipped.
     """
     closed: holidays.HolidayBase | dict[date, str]
     try:

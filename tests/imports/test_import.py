@@ -127,13 +127,13 @@ def test_an_end_made_by_the_crm_follows_the_crm(export):
     ("cells", "reason"),
     [
         ({"account_number": ""}, "account_number is empty"),
-        ({"email": "no-address"}, "is no e-mail address"),
+        ({"email": "no-address"}, "is not an e-mail address"),
         ({"country": "Germany"}, "two-letter country code"),
         ({"time_zone": "Mars/Olympus"}, "time zone name"),
         ({"currency": "XXQ"}, "currency code"),
-        ({"customer_since": "31/02/2026"}, "is no date"),
+        ({"customer_since": "31/02/2026"}, "is not a date"),
         ({"status": "zombie"}, "active or closed"),
-        ({"name": "x" * 201}, "201 characters; at most 200"),
+        ({"name": "x" * 201}, "201 characters; the limit is 200"),
         ({"name": "a\x00b"}, "NUL character"),
     ],
 )
@@ -150,16 +150,16 @@ def test_a_bad_account_is_rejected_with_its_line_and_reason(export, cells, reaso
     ("cells", "reason"),
     [
         ({"account_number": "AT-9"}, "'AT-9' is not known"),
-        ({"price": "-5.00"}, "no amount of zero or more"),
+        ({"price": "-5.00"}, "not an amount of zero or more"),
         ({"price": "12,50"}, "with a point"),
-        ({"price": "1e9"}, "no amount"),
-        ({"price": "NaN"}, "no amount"),
+        ({"price": "1e9"}, "not an amount"),
+        ({"price": "NaN"}, "not an amount"),
         ({"price": "1.005"}, "more decimals than EUR has (2)"),
         ({"interval_unit": "fortnight"}, "day, week, month or year"),
         ({"interval_count": "0"}, "whole number from 1"),
         ({"quantity": "1.5"}, "whole number from 1"),
-        ({"billing_anchor": "2026-13-01"}, "is no date"),
-        ({"ended_on": "2001-01-01"}, "lies before started_on"),
+        ({"billing_anchor": "2026-13-01"}, "is not a date"),
+        ({"ended_on": "2001-01-01"}, "is before started_on"),
     ],
 )
 def test_a_bad_subscription_is_rejected(export, cells, reason):
@@ -175,7 +175,7 @@ def test_a_bad_subscription_is_rejected(export, cells, reason):
         ({"period_end": "2026-01-31"}, "is not after period_start"),
         ({"amount": "0.001"}, "more decimals"),
         ({"currency": ""}, "currency is empty"),
-        ({"paid_at": "yesterday"}, "is no time"),
+        ({"paid_at": "yesterday"}, "is not a time"),
         ({"amount_refunded": "999"}, "more than the amount"),
     ],
 )
@@ -187,7 +187,7 @@ def test_a_bad_payment_is_rejected(export, cells, reason):
 
 def test_the_second_of_two_equal_keys_is_rejected(export):
     _, rejects = export(accounts=[ACCOUNT, account(name="Again"), account(account_number="AT-3")])
-    assert [(line, "stands in line 2 already" in reason) for _, line, reason in rejects] == [(3, True), (4, True)]
+    assert [(line, "is already in line 2" in reason) for _, line, reason in rejects] == [(3, True), (4, True)]
     assert Account.objects.get().name == "Alice"
 
 
@@ -196,7 +196,7 @@ def test_a_username_that_somebody_holds_is_rejected_and_the_batch_goes_on(export
     bob = account(account_number="AT-2", username="bob")
     counts, rejects = export(accounts=[account(username="taken"), bob], subscriptions=[], payments=[])
     assert counts["accounts.csv"] == [1, 0, 0, 1]
-    assert "username taken is taken by another row" in rejects[0][2]
+    assert "username taken is already used by another row" in rejects[0][2]
 
 
 def test_a_torn_row_is_rejected_with_its_line(export):

@@ -11,35 +11,35 @@ from billing.crm_import.load import FileRefused, check_export, import_export
 
 
 class Command(BaseCommand):
-    help = "Takes in a CRM export (accounts.csv, subscriptions.csv, payments.csv). Can be run again with newer files."
+    help = "Imports a CRM export (accounts.csv, subscriptions.csv, payments.csv). Can be run again with newer files."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("folder", type=Path, metavar="DIR")
-        parser.add_argument("--rejects", type=Path, help="where rejected rows go (default: in the data directory)")
+        parser.add_argument("--rejects", type=Path, help="File for rejected rows (default: in the data directory)")
 
     def handle(self, *args: Any, folder: Path, rejects: Path | None, **options: Any) -> None:
         target = rejects or settings.DATA_DIR / f"import-rejects-{timezone.now():%Y%m%d-%H%M%S}.csv"
         try:
             lines = check_export(folder)
             target.parent.mkdir(parents=True, exist_ok=True)
-            quiet = options["verbosity"] == 0
+            is_quiet = options["verbosity"] == 0
             with target.open("w", encoding="utf-8", newline="") as handle:
-                with tqdm(total=lines, unit=" lines", disable=quiet) as bar:
+                with tqdm(total=lines, unit=" lines", disable=is_quiet) as bar:
                     reports = import_export(folder, handle, lambda lines: bar.update(lines))
         except FileRefused as error:
             raise CommandError(f"Nothing was imported. {error}") from None
         except OSError as error:
             raise CommandError(f"The rejects file {target} cannot be written: {error}.") from None
-        self._tell(reports, target, quiet)
+        self._report(reports, target, is_quiet)
 
-    def _tell(self, reports: list[Any], target: Path, quiet: bool) -> None:
+    def _report(self, reports: list[Any], target: Path, is_quiet: bool) -> None:
         rejected = sum(report.counts["rejected"] for report in reports)
-        if not quiet:
+        if not is_quiet:
             outcomes = ("created", "updated", "unchanged", "rejected")
             self.stdout.write(f"{'':20}" + "".join(f"{name:>11}" for name in outcomes))
             for report in reports:
                 self.stdout.write(f"{report.name:20}" + "".join(f"{report.counts[name]:>11,}" for name in outcomes))
         if rejected:
-            self.stdout.write(f"Each rejected row, with its line and the reason: {target}")
+            self.stdout.write(f"Rejected rows, each with its line and the reason: {target}")
         else:
             target.unlink()
