@@ -11,7 +11,8 @@ COPY . /app
 WORKDIR /app
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PORTAL_DATA_DIR=/data PORTAL_LOCAL_RUN=0
 # collectstatic needs settings, but no server and no real secret
-RUN SECRET_KEY=only-for-this-step DATABASE_URL=postgres://none REDIS_URL=redis://none \
+RUN SECRET_KEY=$(head -c 40 /dev/urandom | base64) SITE_URL=https://portal.invalid \
+    DATABASE_URL=postgres://none REDIS_URL=redis://none \
     python manage.py collectstatic --noinput --verbosity 0
 USER portal
 EXPOSE 8000

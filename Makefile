@@ -4,6 +4,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 ALL_CORES := -n logical --maxprocesses 8 --dist worksteal
 
+export PORTAL_LOCAL_RUN ?= 1
+
 .PHONY: help run test check browser bench bench-desk soak lighthouse screenshots translations format requirements clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
@@ -24,6 +26,7 @@ check: $(VENV)/dev ## format, lint, types, import contracts, migrations, templat
 	@$(PY) manage.py makemigrations --check --dry-run
 	@git ls-files -z 'templates/*.html' | xargs -0 $(VENV)/bin/djade --target-version 5.2 --check
 	@PORTAL_LOCAL_RUN=0 SECRET_KEY=$$(head -c 40 /dev/urandom | base64) SITE_URL=https://cancel.example.com \
+		DATABASE_URL=postgres://none REDIS_URL=redis://none \
 		$(PY) manage.py check --deploy --fail-level WARNING
 
 bench: $(VENV)/dev ## what a confirmed cancellation costs, as a ratio measured in one run

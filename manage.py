@@ -5,8 +5,16 @@ import os
 import sys
 
 
+def _names_no_servers() -> bool:
+    """Whether a command by hand means the data of `make run`. Web, worker and beat are never started from here."""
+    names = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SITE_URL")
+    return not any(os.environ.get(name) for name in names) and sys.argv[1:2] != ["runserver"]
+
+
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    if sys.argv[1:2] == ["up"] or _names_no_servers():
+        os.environ.setdefault("PORTAL_LOCAL_RUN", "1")
     try:
         from django.core.management import execute_from_command_line
     except ImportError as missing:

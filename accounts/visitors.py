@@ -37,3 +37,11 @@ def remember_language(response: HttpResponseBase, language: str) -> None:
         httponly=True,
         samesite="Lax",
     )
+
+
+def address_of(request: HttpRequest) -> str:
+    """The client's network address. Behind so many proxies of ours, the one that the outermost of them saw."""
+    addresses = [address.strip() for address in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
+    if 0 < settings.BEHIND_PROXY <= len(addresses) and addresses[-settings.BEHIND_PROXY]:
+        return addresses[-settings.BEHIND_PROXY][:64]
+    return str(request.META.get("REMOTE_ADDR", ""))[:64]

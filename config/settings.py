@@ -9,31 +9,36 @@ from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 
 from cancellations.rules.jurisdictions import PROFILES
+from config.checks import refusals
 from config.local import embedded
 from messaging.inbound.mailboxes import source_of
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 DATA_DIR = embedded.data_dir()
-LOCAL_RUN = env.bool("PORTAL_LOCAL_RUN", default=embedded.wanted())
+LOCAL_RUN = env.bool("PORTAL_LOCAL_RUN", default=False)  # asked for, never inferred: `make run` sets it
 
 
-def _secret_key() -> str:
-    """From the environment; in a local run, made once and kept with the data."""
-    if key := env.str("SECRET_KEY", default=""):
-        return key
-    if not LOCAL_RUN:
-        raise ImproperlyConfigured("Set SECRET_KEY to a long random text, the same for web, worker and beat.")
-    return embedded.local_secret()
-
-
-SECRET_KEY = _secret_key()
+SECRET_KEY = env.str("SECRET_KEY", default="")
+if LOCAL_RUN and not SECRET_KEY:
+    SECRET_KEY = embedded.local_secret()
+# Earlier keys, the newest first: what they signed and encrypted is still read (docs/security.md)
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 # Seals the audit (accounts/audit.py). It must stay the same for as long as the audit is to be checked.
 AUDIT_KEY = env.str("AUDIT_KEY", default="") or SECRET_KEY
 AUDIT_KEY_FALLBACKS = env.list("AUDIT_KEY_FALLBACKS", default=[])
 DEBUG = env.bool("DEBUG", default=False)
 PORT = env.int("PORT", default=8000)
 SITE_URL = env.str("SITE_URL", default=f"http://localhost:{PORT}").rstrip("/")
+if _refusals := refusals(
+    local_run=LOCAL_RUN,
+    secret_key=SECRET_KEY,
+    debug=DEBUG,
+    site_url=SITE_URL,
+    database_url=env.str("DATABASE_URL", default=""),
+    redis_url=env.str("REDIS_URL", default=""),
+):
+    raise ImproperlyConfigured(" ".join(_refusals))
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = [SITE_URL]
 
@@ -135,6 +140,16 @@ else:
     DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", **embedded.database_settings()}}
 DATABASES["default"].update({"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True, "DISABLE_SERVER_SIDE_CURSORS": True})
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Rate limits count in Redis, for all web processes together; while it is away, each process counts by itself.
+CACHES = {
+    "default": {
+        "BACKEND": "config.web.cache.SharedCache",
+        "LOCATION": (env.str("REDIS_URL", default="") or embedded.redis_url()).replace("redis+socket://", "unix://"),
+        "KEY_PREFIX": "portal",
+        "OPTIONS": {"socket_connect_timeout": 0.5, "socket_timeout": 0.5},
+    }
+}
 
 # Celery wakes workers up; the rows are the queue (docs/architecture.md).
 CELERY_BROKER_URL = env.str("REDIS_URL", default="") or embedded.redis_url()
@@ -271,7 +286,8 @@ SECURE_SSL_REDIRECT = SECURE
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE
-BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
+# How many proxies of ours stand in front: so many addresses at the end of X-Forwarded-For are theirs to say
+BEHIND_PROXY = env.int("BEHIND_PROXY", default=0)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {

@@ -24,6 +24,8 @@ def django_db_setup(django_test_environment, django_db_blocker) -> Iterator[None
 def _plain_settings(settings, tmp_path) -> None:
     settings.EMAIL_FILE_PATH = str(tmp_path / "mail")
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    in_memory = "django.core.cache.backends.locmem.LocMemCache"  # rate limits of one test are not those of another
+    settings.CACHES = {"default": {"BACKEND": in_memory, "LOCATION": str(tmp_path)}}
 
 
 @pytest.fixture

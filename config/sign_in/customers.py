@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.services import customer_who_may_sign_in
+from accounts.visitors import address_of
 from messaging.outbound.rendering import Rendered
 from messaging.services.outbox import queue_message, queue_rendered
 
@@ -19,6 +20,9 @@ KINDS = {"account/email/login_code": "sign_in_code", "account/email/unknown_acco
 class PortalAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False  # accounts come from the company's own system
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        return address_of(request)
 
     def get_login_stages(self) -> list[str]:
         """A passkey is another way in, and never a second step after the code: who lost it would be locked out."""

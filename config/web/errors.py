@@ -15,6 +15,7 @@ from billing.rules.references import new_reference
 from config.web.style import style_url
 
 log = logging.getLogger(__name__)
+RETRY_AFTER_SECONDS = 300
 
 
 def bad_request(http: HttpRequest, exception: Exception) -> HttpResponse:
@@ -50,6 +51,13 @@ def not_found(http: HttpRequest, exception: Exception) -> HttpResponse:
 def not_open_yet(http: HttpRequest) -> HttpResponse:
     what = _("No cancellation policy is published here yet. If you want to cancel, write to us: that counts, too.")
     return _page(http, 503, _("This portal is not open yet"), what)
+
+
+def too_many_requests(http: HttpRequest) -> HttpResponse:
+    """A rate limit of signing in was reached; the page and `Retry-After` (RFC 9110, 10.2.3) say when to try again."""
+    response = render(http, "429.html", status=429)
+    response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
 
 
 def server_error(http: HttpRequest) -> HttpResponse:

@@ -10,7 +10,7 @@ from django.utils import translation
 from django.utils.cache import patch_vary_headers
 from pghistory.middleware import HistoryMiddleware
 
-from accounts.visitors import language_of
+from accounts.visitors import address_of, language_of
 from cancellations.queries.policies import NoPolicyInForce
 from config.sign_in.sessions import signed_out_when_idle
 from config.web.errors import not_allowed, not_open_yet
@@ -59,12 +59,6 @@ class History(HistoryMiddleware):
         if request.path.startswith(FOR_STAFF):
             told["address"] = address_of(request)
         return told
-
-
-def address_of(request: HttpRequest) -> str:
-    """The network address that asks; behind a proxy, the one that the proxy saw."""
-    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "") if settings.BEHIND_PROXY else ""
-    return (forwarded.rpartition(",")[2].strip() or request.META.get("REMOTE_ADDR", ""))[:64]
 
 
 class StaffSession:
