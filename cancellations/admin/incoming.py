@@ -112,7 +112,7 @@ class IncomingMessageAdmin(DeskAdmin):
     def shown_checked(self, row: IncomingMessage) -> str:
         return row.get_checked_display()
 
-    @display(description="state", label={"not understood": "danger", "waiting to be read": "info", "read": "success"})
+    @display(description="state", label={"set aside": "danger", "waiting to be read": "info", "read": "success"})
     def shown_state(self, row: IncomingMessage) -> str:
         return row.get_state_display()
 

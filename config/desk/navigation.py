@@ -48,7 +48,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         _item(request, "Mail that came in", "inbox", "messaging.incomingmessage"),
         _item(request, "Mail that goes out", "outbox", "messaging.outgoingmessage"),
         _item(request, "All conversations", "chat", MAIL),
-        _item(request, "Canned replies", "quickreply", "messaging.cannedreply"),
+        _item(request, "Saved replies", "quickreply", "messaging.cannedreply"),
         _item(request, "Policy versions", "gavel", "cancellations.policyversion"),
         _item(request, "Holds", "back_hand", "cancellations.hold"),
         _item(request, "Erasures", "ink_eraser", "cancellations.erasure"),

@@ -20,9 +20,9 @@ class Mailbox(models.Model):
     name = models.CharField(max_length=254, unique=True, help_text="user@server/folder")
     uid_validity = models.BigIntegerField(null=True, blank=True)
     last_uid = models.BigIntegerField(default=0)
-    passed_over = models.PositiveIntegerField(default=0, help_text="Too old when the mailbox was first read")
+    passed_over = models.PositiveIntegerField(default=0, help_text="Skipped: too old when the mailbox was first read")
     read_at = models.DateTimeField("last read", null=True, blank=True)
-    leased_until = models.DateTimeField(null=True, blank=True, help_text="Until when a worker reads it")
+    leased_until = models.DateTimeField(null=True, blank=True, help_text="End of the lease of the worker that reads it")
     failing_since = models.DateTimeField(null=True, blank=True)
     last_error = models.TextField(blank=True)
 
@@ -39,21 +39,21 @@ class Door(models.TextChoices):
 
     MAILBOX = "mailbox", "mailbox"
     WEBHOOK = "webhook", "mail provider"
-    COMMAND = "command", "handed over"
+    COMMAND = "command", "mail server"
 
 
 class ReadState(models.TextChoices):
     WAITING = "waiting", "waiting to be read"
     READ = "read", "read"
-    DUPLICATE = "duplicate", "the same again"
-    SET_ASIDE = "set_aside", "not understood"
+    DUPLICATE = "duplicate", "a duplicate"
+    SET_ASIDE = "set_aside", "set aside"
 
 
 class Sort(models.TextChoices):
     """Who or what wrote a mail."""
 
     PERSON = "person", "a person"
-    AUTOMATIC = "automatic", "an automatic answer"
+    AUTOMATIC = "automatic", "an automatic reply"
     BOUNCE = "bounce", "a delivery report"
     LIST = "list", "a list or newsletter"
     OWN = "own", "our own mail"
@@ -86,13 +86,15 @@ class IncomingMessage(models.Model):
     mailbox = models.ForeignKey(Mailbox, models.PROTECT, null=True, blank=True, related_name="messages")
     uid_validity = models.BigIntegerField(null=True, blank=True)
     uid = models.BigIntegerField(null=True, blank=True)
-    arrived_at = models.DateTimeField("arrived", help_text="When our mail server took it")
+    arrived_at = models.DateTimeField("arrived", help_text="When our mail server received it")
     stored_at = models.DateTimeField()
-    size = models.PositiveIntegerField(help_text="Bytes, as the server had it")
+    size = models.PositiveIntegerField(help_text="In bytes, as reported by the server")
     raw = models.BinaryField()
 
     state = models.CharField(max_length=10, choices=ReadState.choices, default=ReadState.WAITING)
-    due_at = models.DateTimeField(help_text="When it is read; while a worker holds the row, the end of its lease")
+    due_at = models.DateTimeField(
+        help_text="When it is due to be read; while a worker holds the row, the end of its lease"
+    )
     attempts = models.PositiveSmallIntegerField(default=0)
     last_error = models.TextField(blank=True)
 
@@ -105,12 +107,12 @@ class IncomingMessage(models.Model):
     subject = models.CharField(max_length=250, blank=True)
     text = models.TextField(blank=True)
     files = models.JSONField(default=list, blank=True, help_text="Name, type and bytes of each attached file")
-    remarks = models.JSONField(default=list, blank=True, help_text="What was left out, and what was wrong with it")
+    remarks = models.JSONField(default=list, blank=True, help_text="What was left out or could not be read")
     sort = models.CharField(max_length=10, choices=Sort.choices, blank=True)
     checked = models.CharField(max_length=8, choices=Checked.choices, default=Checked.UNKNOWN)
     about = models.CharField(max_length=40, blank=True, help_text="The reference that it belongs to")
     thread = models.CharField(max_length=20, blank=True, help_text="The conversation that it belongs to")
-    outcome = models.CharField(max_length=250, blank=True, help_text="What became of it")
+    outcome = models.CharField(max_length=250, blank=True, help_text="What happened to it")
     duplicate_of = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="+")
 
     class Meta:

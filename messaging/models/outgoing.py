@@ -41,7 +41,9 @@ class OutgoingMessage(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=40)
-    about = models.CharField("about", max_length=40, blank=True, db_index=True, help_text="The reference it tells of")
+    about = models.CharField(
+        "about", max_length=40, blank=True, db_index=True, help_text="The reference that it is about"
+    )
     thread = models.CharField(max_length=20, blank=True, help_text="The conversation that it belongs to")
     recipient = models.EmailField(max_length=320)
     subject = models.CharField(max_length=250)
@@ -61,11 +63,13 @@ class OutgoingMessage(models.Model):
     written_at = models.DateTimeField(
         db_default=models.Func(function="clock_timestamp", output_field=models.DateTimeField()),
         editable=False,
-        help_text="By the database's clock: the order of messages that were written for the same instant",
+        help_text="Database time: the order of messages with the same created_at",
     )
     sent_at = models.DateTimeField(null=True, blank=True)
-    noticed = models.BooleanField(default=False, help_text="That it failed became a task for staff")
-    settled_at = models.DateTimeField(null=True, blank=True, help_text="When staff said how it was told otherwise")
+    noticed = models.BooleanField(default=False, help_text="Staff were notified of the failure")
+    settled_at = models.DateTimeField(
+        null=True, blank=True, help_text="When staff recorded that they informed the recipient in another way"
+    )
 
     class Meta:
         verbose_name = "outgoing message"

@@ -32,14 +32,15 @@ class CannedReply(models.Model):
 
     USES = [("any", "requests and refunds"), ("request", "requests"), ("refund", "refunds")]
 
-    name = models.CharField(max_length=80, unique=True, help_text="By which staff find it; customers do not see it")
+    name = models.CharField(max_length=80, unique=True, help_text="Only staff see it")
     used_for = models.CharField(max_length=7, choices=USES, default="any")
     text_en = models.TextField("text, English", validators=[refuse_unknown_variables])
     text_de = models.TextField("text, German", blank=True, validators=[refuse_unknown_variables])
     text_fr = models.TextField("text, French", blank=True, validators=[refuse_unknown_variables])
 
     class Meta:
-        verbose_name_plural = "canned replies"
+        verbose_name = "saved reply"
+        verbose_name_plural = "saved replies"
         ordering = ["name"]
 
     def __str__(self) -> str:

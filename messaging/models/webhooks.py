@@ -9,15 +9,15 @@ from django.db.models import Q
 
 
 class EventType(models.TextChoices):
-    REQUEST_RECEIVED = "request.received", "request.received: a cancellation reached us, and its sender is proven"
-    REQUEST_SCHEDULED = "request.scheduled", "request.scheduled: its end date stands"
+    REQUEST_RECEIVED = "request.received", "request.received: a cancellation was received, and its sender is verified"
+    REQUEST_SCHEDULED = "request.scheduled", "request.scheduled: its end date is set"
     REQUEST_WITHDRAWN = "request.withdrawn", "request.withdrawn: the customer took it back"
-    SUBSCRIPTION_ENDED = "subscription.ended", "subscription.ended: it took effect"
-    ACCOUNT_TERMINATED = "account.terminated", "account.terminated: the company ended the account"
+    SUBSCRIPTION_ENDED = "subscription.ended", "subscription.ended: the subscription ended"
+    ACCOUNT_TERMINATED = "account.terminated", "account.terminated: the company terminated the account"
     ACCOUNT_REINSTATED = "account.reinstated", "account.reinstated: a termination was reversed on appeal"
-    REFUND_APPROVED = "refund.approved", "refund.approved: it will be paid"
-    REFUND_PAID = "refund.paid", "refund.paid: it was paid"
-    POLICY_PUBLISHED = "policy.published", "policy.published: a new version of the policy"
+    REFUND_APPROVED = "refund.approved", "refund.approved: the refund will be paid"
+    REFUND_PAID = "refund.paid", "refund.paid: the refund was paid"
+    POLICY_PUBLISHED = "policy.published", "policy.published: a new policy version"
 
 
 class EndpointState(models.TextChoices):
@@ -62,7 +62,9 @@ class WebhookEvent(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     type = models.CharField(max_length=40, choices=EventType.choices)
-    subject = models.CharField(max_length=60, help_text="What it is about: its events reach an endpoint in order")
+    subject = models.CharField(
+        max_length=60, help_text="What it is about. Events with the same subject are sent in order"
+    )
     occurred_at = models.DateTimeField()
     payload = models.JSONField()
 
