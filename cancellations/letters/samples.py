@@ -7,7 +7,7 @@ from django.utils import translation
 
 from messaging.outbound.rendering import Rendered, Value, render
 
-LANGUAGES = {"en": "English", "de": "Deutsch", "fr": "Français"}
+LANGUAGES = {code.partition("-")[0]: name for code, name in settings.LANGUAGES}
 FOLDER = settings.BASE_DIR / "templates" / "messages"
 _EXPLANATION = [
     "We received your request on 12 February 2026.",
