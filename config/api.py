@@ -164,7 +164,7 @@ def _verb_operation(site: VerbAdmin, verb: Verb, key_name: str) -> Callable[...,
     def act(request: HttpRequest, key: str, given: body) -> Any:
         user = _may(request, verb.permission)
         if verb.sensitive and not is_proven_recently(request, timezone.now()):
-            return 403, {"detail": "Prove once more that it is you, at /admin/confirm/."}
+            return 403, {"detail": "Confirm that it is you, at /admin/confirm/."}
         try:
             row = site.get_queryset(request).get(**{key_name: key})
         except (model.DoesNotExist, ValueError):

@@ -231,7 +231,7 @@ ACCOUNT_LOGIN_BY_CODE_TIMEOUT = 900
 ACCOUNT_LOGIN_BY_CODE_MAX_ATTEMPTS = 5
 ACCOUNT_LOGIN_BY_CODE_SUPPORTS_RESEND = True
 # Passkeys of customers, optional; the code stays enough (config/sign_in/passkeys.py)
-MFA_ADAPTER = "config.sign_in.factors.Sealed"
+MFA_ADAPTER = "config.sign_in.factors.EncryptedFactors"
 MFA_SUPPORTED_TYPES = ["webauthn"]  # of customers; those of staff are kept by config/sign_in/staff.py
 MFA_TOTP_ISSUER = BRAND_NAME
 MFA_TOTP_TOLERANCE = 1  # half a minute, for clocks that are not quite right

@@ -1,1 +1,1 @@
-"""How people sign in: customers by a code or a passkey, staff always with a second factor."""
+"""Signing in: customers with a code or a passkey, staff always with a second factor."""

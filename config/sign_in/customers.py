@@ -1,4 +1,4 @@
-"""How customers sign in: a code by e-mail (django-allauth), sent through our outbox like every other message."""
+"""Signing in of customers: a code by e-mail (django-allauth), sent through the outbox like every other message."""
 
 from typing import Any
 
@@ -25,51 +25,54 @@ class PortalAdapter(DefaultAccountAdapter):
         return address_of(request)
 
     def get_login_stages(self) -> list[str]:
-        """A passkey is another way in, and never a second step after the code: who lost it would be locked out."""
+        """Removes the second-factor stages: a passkey is an alternative to the code, never a second step after it."""
         return [stage for stage in super().get_login_stages() if not stage.startswith("allauth.mfa.")]
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         now = timezone.now()
         if kind := KINDS.get(template_prefix):
-            told = {"code": context["code"]} if "code" in context else {}
-            queue_message(kind=kind, recipient=email, context=told, now=now, holds_secret=True)
+            variables = {"code": context["code"]} if "code" in context else {}
+            queue_message(kind=kind, recipient=email, context=variables, now=now, holds_secret=True)
             return
         mail = self.render_mail(template_prefix, email, context)
         rendered = Rendered(subject=mail.subject, text=str(mail.body), html="")
         queue_rendered(kind="sign_in", recipient=email, rendered=rendered, now=now, holds_secret=True)
 
     def add_message(self, *args: Any, **kwargs: Any) -> None:
-        """The pages themselves say what happened."""
+        """Suppresses allauth's messages: the pages themselves say what happened."""
 
 
-class _Drawn:
-    """Lets crispy draw the fields in the manner of our own forms."""
+class _StyledForm:
+    """Makes crispy render allauth's fields like those of our own forms."""
 
     fields: dict[str, Any]
 
-    def drawn(self, labels: dict[str, dict[str, Any]]) -> None:
+    def apply_style(self, options: dict[str, dict[str, Any]]) -> None:
         self.helper = FormHelper()
         self.helper.form_tag = False
         self.helper.disable_csrf = True
         self.use_required_attribute = False
-        for name, told in labels.items():
+        for name, texts in options.items():
             field = self.fields[name]
-            field.label, field.help_text = told["label"], told.get("help", "")
-            field.widget.attrs |= told["attrs"]
+            field.label, field.help_text = texts["label"], texts.get("help", "")
+            field.widget.attrs |= texts["attrs"]
             field.widget.attrs.pop("placeholder", None)
-            field.error_messages |= told["errors"]
+            field.error_messages |= texts["errors"]
 
 
-class SignInForm(_Drawn, RequestLoginCodeForm):
+class SignInForm(_StyledForm, RequestLoginCodeForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        wrong = _("Enter an e-mail address, like name@example.com")
-        told: dict[str, Any] = {"label": _("E-mail address"), "help": _("The one to which we send your invoices.")}
-        told |= {"attrs": {"class": "middle", "autocomplete": "email"}, "errors": {"required": wrong, "invalid": wrong}}
-        self.drawn({"email": told})
+        message = _("Enter an e-mail address, like name@example.com")
+        email: dict[str, Any] = {"label": _("E-mail address"), "help": _("The one to which we send your invoices.")}
+        email |= {
+            "attrs": {"class": "middle", "autocomplete": "email"},
+            "errors": {"required": message, "invalid": message},
+        }
+        self.apply_style({"email": email})
 
     def clean_email(self) -> str:
-        """Makes the person known on first use; allauth then says the same for a known and an unknown address."""
+        """Creates the user on first use. The answer is the same for a known and an unknown address."""
         email = self.cleaned_data["email"]
         customer = customer_who_may_sign_in(email=email)
         email = super().clean_email()
@@ -78,10 +81,10 @@ class SignInForm(_Drawn, RequestLoginCodeForm):
         return str(email)
 
 
-class CodeForm(_Drawn, ConfirmLoginCodeForm):
+class CodeForm(_StyledForm, ConfirmLoginCodeForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         attrs = {"class": "short", "autocomplete": "one-time-code", "autofocus": True}
-        self.drawn(
+        self.apply_style(
             {"code": {"label": _("Code"), "attrs": attrs, "errors": {"required": _("Enter the code from our mail")}}}
         )

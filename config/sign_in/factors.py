@@ -1,6 +1,6 @@
 """Second factors of staff: an authenticator app (TOTP, RFC 6238), a passkey (W3C Web Authentication), recovery codes.
 
-django-allauth keeps and checks them.
+django-allauth stores and verifies them.
 """
 
 from datetime import datetime, timedelta
@@ -19,14 +19,14 @@ from accounts.audit import record_action
 from accounts.models import Deed, User
 from messaging.sealing import box
 
-MOST_FAILURES, WITHIN = 5, timedelta(minutes=15)
+MAX_FAILURES, FAILURE_WINDOW = 5, timedelta(minutes=15)
 
 
 Kinds = Authenticator.Type
 
 
-class Sealed(DefaultMFAAdapter):
-    """Secrets of second factors are kept encrypted: a copy of the database alone signs nobody in."""
+class EncryptedFactors(DefaultMFAAdapter):
+    """Stores the secrets of second factors encrypted, so that a copy of the database is not enough to sign in."""
 
     @cached_property
     def _box(self) -> MultiFernet:
@@ -46,37 +46,37 @@ def has_factor(user: User) -> bool:
     return Authenticator.objects.filter(user=user, type__in=(Kinds.TOTP, Kinds.WEBAUTHN)).exists()
 
 
-def code_is_right(user: User, code: str) -> str:
-    """How the code proves the person: «authenticator app» or «recovery code»; empty where it does not.
+def verify_code(user: User, code: str) -> str:
+    """Verifies a code and returns its kind, «authenticator app» or «recovery code»; empty if it is wrong.
 
-    A code counts once, whichever process is asked.
+    A code can be used once, also across processes.
     """
-    typed = "".join(code.split()).replace("-", "")
+    plain_code = "".join(code.split()).replace("-", "")
     with transaction.atomic():
-        for found in Authenticator.objects.select_for_update().filter(user=user).order_by("pk"):
+        for factor in Authenticator.objects.select_for_update().filter(user=user).order_by("pk"):
             try:
-                if found.type == Kinds.TOTP and validate_totp_code(decrypt(found.data["secret"]), typed):
-                    used, now = found.data.get("used", []), timezone.now()
-                    if typed in used:
+                if factor.type == Kinds.TOTP and validate_totp_code(decrypt(factor.data["secret"]), plain_code):
+                    used, now = factor.data.get("used", []), timezone.now()
+                    if plain_code in used:
                         return ""
-                    found.data["used"], found.last_used_at = [typed, *used][:5], now
-                    found.save(update_fields=["data", "last_used_at"])
+                    factor.data["used"], factor.last_used_at = [plain_code, *used][:5], now
+                    factor.save(update_fields=["data", "last_used_at"])
                     return "authenticator app"
-                if found.type == Kinds.RECOVERY_CODES and RecoveryCodes(found).validate_code(typed):
+                if factor.type == Kinds.RECOVERY_CODES and RecoveryCodes(factor).validate_code(plain_code):
                     return "recovery code"
-            except InvalidToken:  # sealed with a key that is gone: as if it were not there
+            except InvalidToken:  # encrypted with a key that no longer exists: skip it
                 continue
     return ""
 
 
 def too_many_failures(email: str, now: datetime) -> bool:
-    failed = Deed.objects.filter(verb="sign_in_failed", about=email.lower()[:254], at__gt=now - WITHIN)
-    return failed[:MOST_FAILURES].count() == MOST_FAILURES
+    failures = Deed.objects.filter(verb="sign_in_failed", about=email.lower()[:254], at__gt=now - FAILURE_WINDOW)
+    return failures[:MAX_FAILURES].count() == MAX_FAILURES
 
 
-def note_failure(email: str, why: str) -> None:
-    known = User.objects.filter(email=email.lower(), is_staff=True).first()
-    record_action(verb="sign_in_failed", by=known, now=timezone.now(), about=email.lower(), why=why, actor="")
+def record_failure(email: str, why: str) -> None:
+    user = User.objects.filter(email=email.lower(), is_staff=True).first()
+    record_action(verb="sign_in_failed", by=user, now=timezone.now(), about=email.lower(), why=why, actor="")
 
 
 LOCKED = "Too many attempts. Wait a quarter of an hour, then try again."

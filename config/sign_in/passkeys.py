@@ -1,6 +1,7 @@
-"""Passkeys for customers: optional, beside the code by e-mail, which always works (W3C Web Authentication).
+"""Passkeys for customers (W3C Web Authentication): an optional alternative to the code by e-mail.
 
-The ceremonies are django-allauth's; the pages, and who may, are ours. Staff have no passkey here.
+django-allauth handles the ceremonies; the pages and the permissions are ours. Staff use their passkeys elsewhere
+(config/sign_in/staff_factors.py).
 """
 
 from typing import Any
@@ -25,36 +26,36 @@ from accounts.models import User
 from accounts.services import customer_who_may_sign_in
 from messaging.services.outbox import queue_message
 
-MOST = 10
-MALFORMED = (KeyError, TypeError, ValueError, AttributeError)  # what the library raises for what is no credential
+MAX_PASSKEYS = 10
+MALFORMED = (KeyError, TypeError, ValueError, AttributeError)  # what the library raises for a malformed credential
 
 
 def passkeys_of(user: User) -> QuerySet[Authenticator]:
-    found: QuerySet[Authenticator] = Authenticator.objects.filter(user=user, type=Authenticator.Type.WEBAUTHN)
-    return found.order_by("created_at")
+    rows: QuerySet[Authenticator] = Authenticator.objects.filter(user=user, type=Authenticator.Type.WEBAUTHN)
+    return rows.order_by("created_at")
 
 
 @never_cache
 @require_safe
 @login_required
 def passkeys(http: HttpRequest) -> HttpResponse:
-    """The customer's passkeys."""
+    """The page with the customer's passkeys."""
     assert isinstance(http.user, User)
     if http.user.is_staff:
         return redirect("admin:index")
-    found = [(one.pk, one.wrap().name, one.created_at, one.last_used_at) for one in passkeys_of(http.user)]
-    return render(http, "account/passkeys.html", {"passkeys": found, "may_add": len(found) < MOST})
+    rows = [(row.pk, row.wrap().name, row.created_at, row.last_used_at) for row in passkeys_of(http.user)]
+    return render(http, "account/passkeys.html", {"passkeys": rows, "may_add": len(rows) < MAX_PASSKEYS})
 
 
 @method_decorator([never_cache, login_required], name="dispatch")
 class Add(AddWebAuthnView):
-    """A passkey that the device keeps and that a person unlocks, so that it signs in alone."""
+    """Adds a discoverable passkey with user verification, which is enough to sign in."""
 
     template_name = "account/passkey_add.html"
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         user = request.user
-        if not isinstance(user, User) or user.is_staff or passkeys_of(user).count() >= MOST:
+        if not isinstance(user, User) or user.is_staff or passkeys_of(user).count() >= MAX_PASSKEYS:
             return redirect("mfa_index")
         return super().dispatch(request, *args, **kwargs)
 
@@ -77,7 +78,7 @@ class Add(AddWebAuthnView):
     def form_valid(self, form: Any) -> HttpResponse:
         name = form.cleaned_data["name"][:100]
         flows.add_authenticator(self.request, name=name, credential=form.cleaned_data["credential"])
-        _tell(self.request, "passkey_added", name)
+        _notify(self.request, "passkey_added", name)
         messages.success(self.request, _("From now on you can sign in with this passkey."))
         return redirect("mfa_index")
 
@@ -90,18 +91,18 @@ class Add(AddWebAuthnView):
 @require_http_methods(["POST"])
 @login_required
 def remove(http: HttpRequest, key: int) -> HttpResponse:
-    """Takes one of the customer's own passkeys away."""
+    """Removes one of the customer's own passkeys."""
     assert isinstance(http.user, User)
-    found = get_object_or_404(passkeys_of(http.user), pk=key)
-    name = found.wrap().name
-    found.delete()
-    _tell(http, "passkey_removed", name)
+    passkey = get_object_or_404(passkeys_of(http.user), pk=key)
+    name = passkey.wrap().name
+    passkey.delete()
+    _notify(http, "passkey_removed", name)
     messages.success(http, _("The passkey was removed. The code by e-mail works as before."))
     return redirect("mfa_index")
 
 
 class SignIn(LoginWebAuthnView):
-    """Signs in by a passkey whoever may sign in by a code: no staff, and nobody whose accounts were revoked."""
+    """Signs in with a passkey. Open to those who may sign in by a code: no staff, nobody with only revoked accounts."""
 
     def post(self, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
@@ -122,7 +123,7 @@ class SignIn(LoginWebAuthnView):
         return redirect("account_request_login_code")
 
 
-def _tell(http: HttpRequest, kind: str, name: str) -> None:
-    """By mail, so that a passkey that somebody else made or took away does not stay unseen."""
+def _notify(http: HttpRequest, kind: str, name: str) -> None:
+    """Sends a mail, so that the customer learns of a passkey that somebody else added or removed."""
     assert isinstance(http.user, User)
     queue_message(kind=kind, recipient=http.user.email, context={"name": name}, now=timezone.now())

@@ -1,4 +1,4 @@
-"""Sessions of staff: the first step done, signed in, and signed out when idle."""
+"""Sessions of staff: after the first step, signed in, and signed out when idle."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ from accounts.desk.proof import PROVEN_AT
 from accounts.models import User
 from config.sign_in.factors import has_factor
 
-PENDING, SEEN, SECRET, GONE = "staff_pending", "staff_seen_at", "staff_totp_secret", "staff_signed_out"
+PENDING, SEEN, SECRET, SIGNED_OUT = "staff_pending", "staff_seen_at", "staff_totp_secret", "staff_signed_out"
 
 
 PENDING_FOR = timedelta(minutes=10)
@@ -22,43 +22,45 @@ PENDING_FOR = timedelta(minutes=10)
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
-# What the session knows of somebody on the way in
+# Signing in, step by step; the state is in the session
 
 
-def begin(request: HttpRequest, user: User, following: str) -> HttpResponse:
-    """The first step is done: on to the second factor, or to setting one up."""
+def begin(request: HttpRequest, user: User, next_url: str) -> HttpResponse:
+    """Records that the first step is done, and redirects to the second factor or to its set-up."""
     request.session.cycle_key()
-    request.session[PENDING] = {"user": user.pk, "at": timezone.now().timestamp(), "next": following}
+    request.session[PENDING] = {"user": user.pk, "at": timezone.now().timestamp(), "next": next_url}
     return redirect("admin:second" if has_factor(user) else "admin:set_up")
 
 
 def pending(request: HttpRequest) -> tuple[User, str] | None:
-    """Who is on the way in, and where to; None after ten minutes."""
-    told = request.session.get(PENDING) or {}
-    if timezone.now().timestamp() - (told.get("at") or 0) > PENDING_FOR.total_seconds():
+    """The user who has done the first step and the page to go to; None after PENDING_FOR."""
+    state = request.session.get(PENDING) or {}
+    if timezone.now().timestamp() - (state.get("at") or 0) > PENDING_FOR.total_seconds():
         return None
-    user = User.objects.filter(pk=told.get("user") or 0, is_staff=True, is_active=True).first()
-    return (user, told.get("next") or "") if user else None
+    user = User.objects.filter(pk=state.get("user") or 0, is_staff=True, is_active=True).first()
+    return (user, state.get("next") or "") if user else None
 
 
-def complete(request: HttpRequest, user: User, how: str) -> None:
-    """The session is the person's; it ends after some hours, or sooner when nothing is done in it."""
+def complete(request: HttpRequest, user: User, method: str) -> None:
+    """Signs the user in. The session ends after STAFF_SESSION_HOURS, or when it is idle."""
     now = timezone.now()
     login(request, user, backend=BACKEND)
     request.session.pop(PENDING, None)
     request.session[PROVEN_AT] = request.session[SEEN] = now.timestamp()
     request.session.set_expiry(settings.STAFF_SESSION_HOURS * 3600)
-    record_action(verb="sign_in", by=user, now=now, about=user.email, why=how)
+    record_action(verb="sign_in", by=user, now=now, about=user.email, why=method)
 
 
-def signed_out_when_idle(request: HttpRequest) -> None:
-    """Ends a session in which nothing was done for a while; asked by the middleware at each page for staff."""
+def sign_out_when_idle(request: HttpRequest) -> None:
+    """Ends a session that was idle for STAFF_IDLE_MINUTES. The middleware calls it for each request of staff."""
     now = timezone.now().timestamp()
-    seen = request.session.get(SEEN)
-    if seen is None or not request.user.is_authenticated:
+    seen_at = request.session.get(SEEN)
+    if seen_at is None or not request.user.is_authenticated:
         return
-    if now - seen > settings.STAFF_IDLE_MINUTES * 60:
+    if now - seen_at > settings.STAFF_IDLE_MINUTES * 60:
         logout(request)
-        request.session[GONE] = True
-    elif now - seen > 30 and not request.path.endswith("/looking/"):  # a page that only lies open does nothing
+        request.session[SIGNED_OUT] = True
+    elif now - seen_at > 30 and not request.path.endswith(
+        "/looking/"
+    ):  # the presence script of an open page is no activity
         request.session[SEEN] = now

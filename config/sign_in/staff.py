@@ -1,4 +1,4 @@
-"""The pages on which staff sign in: a password or the company's identity provider, then a second factor."""
+"""The sign-in pages of staff: a password or the company's identity provider, then a second factor."""
 
 import json
 from typing import Any
@@ -22,8 +22,8 @@ from django.views.decorators.debug import sensitive_post_parameters
 
 from accounts.desk.proof import PROVEN_AT
 from accounts.models import User
-from config.sign_in.factors import LOCKED, Kinds, code_is_right, has_factor, note_failure, too_many_failures
-from config.sign_in.sessions import GONE, begin, complete, pending
+from config.sign_in.factors import LOCKED, Kinds, has_factor, record_failure, too_many_failures, verify_code
+from config.sign_in.sessions import SIGNED_OUT, begin, complete, pending
 
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, ValidationError)
 
@@ -70,21 +70,22 @@ def sign_in_page(request: HttpRequest, template: str, status: int = 200, **conte
     )
 
 
-def next_page(request: HttpRequest, told: str) -> str:
-    fitting = url_has_allowed_host_and_scheme(told, {request.get_host()}, require_https=request.is_secure())
-    return told if fitting else reverse("admin:index")
+def next_page(request: HttpRequest, url: str) -> str:
+    """The URL if it is on this site, otherwise the first page of the staff interface."""
+    is_safe = url_has_allowed_host_and_scheme(url, {request.get_host()}, require_https=request.is_secure())
+    return url if is_safe else reverse("admin:index")
 
 
 @sensitive_post_parameters("password")
 @never_cache
 @csrf_protect
 def sign_in(request: HttpRequest) -> HttpResponse:
-    """E-mail address and password; says the same whether the address or the password is wrong."""
+    """The first step. The answer is the same whether the address or the password is wrong."""
     from django.contrib import admin
 
-    following = next_page(request, request.POST.get("next") or request.GET.get("next", ""))
+    next_url = next_page(request, request.POST.get("next") or request.GET.get("next", ""))
     if admin.site.has_permission(request):
-        return redirect(following)
+        return redirect(next_url)
     form, now = SignInForm(request.POST if request.method == "POST" else None), timezone.now()
     if form.is_valid():
         email = form.cleaned_data["username"].lower()
@@ -93,11 +94,16 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         else:
             user = authenticate(request, username=email, password=form.cleaned_data["password"])
             if isinstance(user, User) and user.is_staff:
-                return begin(request, user, following)
-            note_failure(email, "password")
-            form.add_error(None, "This address and password do not belong together. Capital letters count.")
-    idle = request.session.pop(GONE, False)
-    context = {"form": form, "next": following, "idle": settings.STAFF_IDLE_MINUTES if idle else 0, "title": "Sign in"}
+                return begin(request, user, next_url)
+            record_failure(email, "password")
+            form.add_error(None, "The address or the password is wrong. Passwords are case-sensitive.")
+    was_idle = request.session.pop(SIGNED_OUT, False)
+    context = {
+        "form": form,
+        "next": next_url,
+        "idle": settings.STAFF_IDLE_MINUTES if was_idle else 0,
+        "title": "Sign in",
+    }
     context["oidc"] = settings.OIDC_NAME if settings.OIDC_CLIENT_ID else ""
     return sign_in_page(request, "password", 422 if form.is_bound else 200, **context)
 
@@ -105,58 +111,58 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 @never_cache
 @csrf_protect
 def second(request: HttpRequest) -> HttpResponse:
-    """The second factor of somebody who gave the right password."""
-    known = pending(request)
-    if known is None:
+    """The second step of signing in."""
+    state = pending(request)
+    if state is None:
         return redirect("admin:login")
-    user, following = known
+    user, next_url = state
     if not has_factor(user):
         return redirect("admin:set_up")
-    return _ask_for_factor(request, user, following, "Second step", "sign_in")
+    return _ask_for_factor(request, user, next_url, "Second step", "sign_in")
 
 
 @never_cache
 @csrf_protect
 def confirm(request: HttpRequest) -> HttpResponse:
-    """The second factor once more, before something that moves money or ends an account."""
+    """Asks for the second factor again, before moving money or terminating an account."""
     assert isinstance(request.user, User)
-    following = next_page(request, request.POST.get("next") or request.GET.get("next", ""))
-    return _ask_for_factor(request, request.user, following, "Prove once more that it is you", "confirm")
+    next_url = next_page(request, request.POST.get("next") or request.GET.get("next", ""))
+    return _ask_for_factor(request, request.user, next_url, "Confirm that it is you", "confirm")
 
 
-def _ask_for_factor(request: HttpRequest, user: User, following: str, title: str, why: str) -> HttpResponse:
+def _ask_for_factor(request: HttpRequest, user: User, next_url: str, title: str, purpose: str) -> HttpResponse:
     form, now = CodeForm(request.POST if request.method == "POST" else None), timezone.now()
     if form.is_valid():
         if too_many_failures(user.email, now):
             form.add_error(None, LOCKED)
-        elif how := code_is_right(user, form.cleaned_data["code"]):
-            return _proven(request, user, following, how)
+        elif method := verify_code(user, form.cleaned_data["code"]):
+            return _accept(request, user, next_url, method)
         else:
-            note_failure(user.email, "second factor")
-            form.add_error("code", "This code is not right, or it was used already. Wait for the next one.")
+            record_failure(user.email, "second factor")
+            form.add_error("code", "This code is wrong or was already used. Wait for the next one.")
     kinds = set(Authenticator.objects.filter(user=user).values_list("type", flat=True))
-    context = {"form": form, "next": following, "title": title, "why": why}
+    context = {"form": form, "next": next_url, "title": title, "purpose": purpose}
     context |= {"has_app": Kinds.TOTP in kinds, "has_passkey": Kinds.WEBAUTHN in kinds}
     return sign_in_page(request, "second", 422 if form.is_bound else 200, **context)
 
 
-def _proven(request: HttpRequest, user: User, following: str, how: str) -> HttpResponse:
+def _accept(request: HttpRequest, user: User, next_url: str, method: str) -> HttpResponse:
     if request.user.is_authenticated and request.user.pk == user.pk:
         request.session[PROVEN_AT] = timezone.now().timestamp()
     else:
-        complete(request, user, how)
-    return redirect(next_page(request, following))
+        complete(request, user, method)
+    return redirect(next_page(request, next_url))
 
 
 @never_cache
 @csrf_protect
 def second_by_passkey(request: HttpRequest) -> HttpResponse:
-    """GET: what the browser asks the key; POST: the key's answer."""
-    known = pending(request)
-    if known is None and not request.user.is_authenticated:
+    """GET returns the options for the browser, POST verifies the passkey's answer."""
+    state = pending(request)
+    if state is None and not request.user.is_authenticated:
         return redirect("admin:login")
-    signed_in = isinstance(request.user, User) and request.user.is_staff
-    user, following = (request.user, request.POST.get("next", "")) if signed_in else known or (None, "")
+    is_signed_in = isinstance(request.user, User) and request.user.is_staff
+    user, next_url = (request.user, request.POST.get("next", "")) if is_signed_in else state or (None, "")
     if not isinstance(user, User):
         raise PermissionDenied
     if request.method != "POST":
@@ -165,11 +171,11 @@ def second_by_passkey(request: HttpRequest) -> HttpResponse:
         messages.error(request, LOCKED)
         return redirect("admin:second")
     try:
-        found = webauthn.complete_authentication(user, json.loads(request.POST.get("credential", "")))
+        authenticator = webauthn.complete_authentication(user, json.loads(request.POST.get("credential", "")))
     except MALFORMED:
-        note_failure(user.email, "passkey")
+        record_failure(user.email, "passkey")
         messages.error(request, "This passkey was not accepted. Try again, or use a code.")
-        back = f"{reverse('admin:confirm')}?{urlencode({'next': following})}" if signed_in else reverse("admin:second")
-        return redirect(back)
-    found.record_usage()
-    return _proven(request, user, following, "passkey")
+        url = f"{reverse('admin:confirm')}?{urlencode({'next': next_url})}" if is_signed_in else reverse("admin:second")
+        return redirect(url)
+    authenticator.record_usage()
+    return _accept(request, user, next_url, "passkey")

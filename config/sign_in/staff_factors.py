@@ -1,4 +1,4 @@
-"""The pages on which staff set up, renew and remove their second factors."""
+"""The pages where staff set up, renew and remove their second factors."""
 
 import json
 
@@ -29,8 +29,8 @@ from config.sign_in.staff import MALFORMED, CodeForm, next_page, sign_in_page
 @never_cache
 @csrf_protect
 def set_up(request: HttpRequest) -> HttpResponse:
-    """The authenticator app of somebody who has no second factor yet, or adds one."""
-    user, following = _who_sets_up(request)
+    """Sets up an authenticator app, as the first second factor or another one."""
+    user, next_url = _user_setting_up(request)
     secret = request.session.setdefault(SECRET, generate_totp_secret())
     form = CodeForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
@@ -39,18 +39,20 @@ def set_up(request: HttpRequest) -> HttpResponse:
                 Authenticator.objects.filter(user=user, type=Kinds.TOTP).delete()
                 TOTP.activate(user, secret)
             del request.session[SECRET]
-            return _set_up_done(request, user, following, "authenticator app")
-        form.add_error("code", "This code does not fit. Is the clock of the device right? Enter the one shown now.")
-    address = mfa().build_totp_url(user, secret)
-    context = {"form": form, "secret": " ".join(secret[at : at + 4] for at in range(0, len(secret), 4))}
-    context |= {"picture": mark_safe(mfa().build_totp_svg(address)), "signed_in": request.user.is_authenticated}
+            return _finish_set_up(request, user, next_url, "authenticator app")
+        form.add_error(
+            "code", "This code is wrong. Check the clock of your device, then enter the code that it shows now."
+        )
+    url = mfa().build_totp_url(user, secret)
+    context = {"form": form, "secret": " ".join(secret[start : start + 4] for start in range(0, len(secret), 4))}
+    context |= {"picture": mark_safe(mfa().build_totp_svg(url)), "signed_in": request.user.is_authenticated}
     return sign_in_page(request, "set_up", 422 if form.is_bound else 200, title="Set up your second step", **context)
 
 
 @never_cache
 @csrf_protect
 def set_up_passkey(request: HttpRequest) -> HttpResponse:
-    user, following = _who_sets_up(request)
+    user, next_url = _user_setting_up(request)
     if request.method == "POST":
         try:
             credential = json.loads(request.POST.get("credential", ""))
@@ -59,35 +61,35 @@ def set_up_passkey(request: HttpRequest) -> HttpResponse:
         except MALFORMED:
             messages.error(request, "That did not work. Nothing was changed; please try again.")
             return redirect("admin:set_up_passkey")
-        return _set_up_done(request, user, following, "passkey")
+        return _finish_set_up(request, user, next_url, "passkey")
     options = webauthn.begin_registration(user, False)
     return sign_in_page(request, "set_up_passkey", title="Add a passkey", options=options)
 
 
-def _who_sets_up(request: HttpRequest) -> tuple[User, str]:
-    """Somebody on the way in without a factor, or somebody signed in with one, proven."""
-    known = pending(request)
+def _user_setting_up(request: HttpRequest) -> tuple[User, str]:
+    """The user and the next page: after the first step without a factor yet, or signed in with one."""
+    state = pending(request)
     if isinstance(request.user, User) and request.user.is_staff and is_proven(request):
         return request.user, reverse("admin:security")
-    if known is None or has_factor(known[0]):
+    if state is None or has_factor(state[0]):
         raise PermissionDenied
-    return known
+    return state
 
 
-def _set_up_done(request: HttpRequest, user: User, following: str, what: str) -> HttpResponse:
-    record_action(verb="second_factor_added", by=user, now=timezone.now(), about=user.email, why=what)
+def _finish_set_up(request: HttpRequest, user: User, next_url: str, method: str) -> HttpResponse:
+    record_action(verb="second_factor_added", by=user, now=timezone.now(), about=user.email, why=method)
     RecoveryCodes.activate(user)
     if not request.user.is_authenticated:
-        complete(request, user, what)
+        complete(request, user, method)
     request.session["show_codes"] = True
-    request.session["after_codes"] = following
+    request.session["after_codes"] = next_url
     return redirect("admin:recovery_codes")
 
 
 @never_cache
 @csrf_protect
 def recovery_codes(request: HttpRequest) -> HttpResponse:
-    """Shown once after a factor was set up; anew on demand, and then the old ones count no more."""
+    """Shows the recovery codes once after a factor was set up. POST replaces them by new ones."""
     assert isinstance(request.user, User)
     if request.method == "POST":
         Authenticator.objects.filter(user=request.user, type=Kinds.RECOVERY_CODES).delete()
@@ -98,31 +100,31 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
     if not request.session.pop("show_codes", False):
         return redirect("admin:security")
     codes = RecoveryCodes.activate(request.user).get_unused_codes()
-    following = next_page(request, request.session.pop("after_codes", ""))
-    return sign_in_page(request, "codes", title="Recovery codes", codes=codes, next=following)
+    next_url = next_page(request, request.session.pop("after_codes", ""))
+    return sign_in_page(request, "codes", title="Recovery codes", codes=codes, next=next_url)
 
 
 def security(request: HttpRequest) -> HttpResponse:
     assert isinstance(request.user, User)
     factors = Authenticator.objects.filter(user=request.user).exclude(type=Kinds.RECOVERY_CODES).order_by("created_at")
     codes = Authenticator.objects.filter(user=request.user, type=Kinds.RECOVERY_CODES).first()
-    left = len(RecoveryCodes(codes).get_unused_codes()) if codes else 0
-    return sign_in_page(request, "security", title="Signing in", factors=factors, codes_left=left)
+    remaining = len(RecoveryCodes(codes).get_unused_codes()) if codes else 0
+    return sign_in_page(request, "security", title="Signing in", factors=factors, codes_left=remaining)
 
 
 @csrf_protect
 def remove_factor(request: HttpRequest, key: int) -> HttpResponse:
-    """Takes one of one's own factors away, but never the last."""
+    """Removes one of the user's own factors, but never the last one."""
     assert isinstance(request.user, User)
     factors = Authenticator.objects.filter(user=request.user, type__in=(Kinds.TOTP, Kinds.WEBAUTHN))
-    found = factors.filter(pk=key).first()
-    if request.method != "POST" or found is None:
+    factor = factors.filter(pk=key).first()
+    if request.method != "POST" or factor is None:
         raise Http404
     if factors.count() == 1:
         messages.error(request, "This is your only second factor. Add another one first.")
     else:
-        found.delete()
+        factor.delete()
         now = timezone.now()
-        record_action(verb="second_factor_removed", by=request.user, now=now, about=request.user.email, why=found.type)
-        messages.success(request, "It is removed.")
+        record_action(verb="second_factor_removed", by=request.user, now=now, about=request.user.email, why=factor.type)
+        messages.success(request, "The second factor was removed.")
     return redirect("admin:security")

@@ -12,7 +12,7 @@ from pghistory.middleware import HistoryMiddleware
 
 from accounts.visitors import address_of, language_of
 from cancellations.queries.policies import NoPolicyInForce
-from config.sign_in.sessions import signed_out_when_idle
+from config.sign_in.sessions import sign_out_when_idle
 from config.web.errors import not_allowed, not_open_yet
 from messaging.models import PROVING_LINK
 
@@ -69,7 +69,7 @@ class StaffSession:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.path.startswith(FOR_STAFF):
-            signed_out_when_idle(request)
+            sign_out_when_idle(request)
         return self.get_response(request)
 
 

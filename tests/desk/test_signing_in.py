@@ -20,7 +20,7 @@ from django.urls import reverse
 from accounts.audit import faults
 from accounts.models import Deed
 from billing.services.review import approve, propose
-from config.sign_in.factors import code_is_right
+from config.sign_in.factors import verify_code
 from tests import cast
 from tests.cast import fresh
 from tests.desk.test_permissions import person
@@ -63,15 +63,15 @@ class TestTheTwoSteps:
         assert client.post("/admin/second/", {"code": code()}).url == "/admin/"
 
     def test_a_code_counts_once(self, sam):
-        assert code_is_right(sam, code()) == "authenticator app"
-        assert code_is_right(sam, code()) == ""
+        assert verify_code(sam, code()) == "authenticator app"
+        assert verify_code(sam, code()) == ""
 
     def test_a_recovery_code_counts_once(self, client, sam):
         codes = RecoveryCodes.activate(sam).get_unused_codes()
         client.post("/admin/login/", LOGIN)
         assert client.post("/admin/second/", {"code": codes[0]}).url == "/admin/"
-        assert code_is_right(sam, codes[0]) == ""
-        assert code_is_right(sam, codes[1]) == "recovery code"
+        assert verify_code(sam, codes[0]) == ""
+        assert verify_code(sam, codes[1]) == "recovery code"
 
     def test_the_second_step_alone_is_nothing(self, client, sam):
         assert client.post("/admin/second/", {"code": code()}).url == "/admin/login/"
@@ -94,7 +94,7 @@ class TestTheTwoSteps:
         for email in ("sam@atntcrm.example", "nobody@atntcrm.example"):
             wrong = {"username": email, "password": "wrong"}
             pages = [client.post("/admin/login/", wrong) for _ in range(6)]
-            assert "do not belong together" in pages[0].content.decode()
+            assert "address or the password is wrong" in pages[0].content.decode()
             assert "Too many attempts" in pages[5].content.decode()
         assert client.post("/admin/login/", LOGIN).status_code == 422, "the right one does not help meanwhile"
 
