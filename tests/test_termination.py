@@ -283,7 +283,7 @@ class TestAtTheDesk:
         [
             ({"account_number": "AT-0"}, "No account has the number AT-0"),
             ({"ground": "dislike"}, "Select a valid choice"),
-            ({"ground": ""}, "Choose the ground"),
+            ({"ground": ""}, "Choose a ground"),
             ({"description": ""}, "Describe what happened"),
             ({"refund_ground": " "}, "Say why a refund is proposed"),
             ({"refund_proposed": ""}, "Say whether a refund is proposed"),

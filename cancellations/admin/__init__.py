@@ -1,4 +1,4 @@
-"""The staff interface of this app and of messaging, one module for each kind of row; Django looks for it here."""
+"""The staff interface of this app and of messaging, one module for each model. Django discovers it here."""
 
 from cancellations.admin import (
     begun_forms,

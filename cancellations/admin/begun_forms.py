@@ -1,4 +1,4 @@
-"""Forms that were begun and not finished: what stops people, for us to mend."""
+"""Forms that were begun but not finished, to find out what stops people."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from accounts.desk import DeskAdmin
 from cancellations.models import BegunForm
 
 
-class Left(admin.SimpleListFilter):
+class Finished(admin.SimpleListFilter):
     title, parameter_name = "finished", "left"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -25,13 +25,13 @@ class Left(admin.SimpleListFilter):
 
 @admin.register(BegunForm)
 class BegunFormAdmin(DeskAdmin):
-    list_display = ["begun_at", "kind", "jurisdiction", "signed_in", "stopped_at", "fields_wrong", "finished_at"]
+    list_display = ["begun_at", "kind", "jurisdiction", "signed_in", "stopped_at", "fields_with_errors", "finished_at"]
     list_display_links = None
-    list_filter = [Left, "stopped_at", "signed_in"]
+    list_filter = [Finished, "stopped_at", "signed_in"]
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm("cancellations.view_cancellationrequest"))  # type: ignore[union-attr]
 
-    @display(description="not right")
-    def fields_wrong(self, form: BegunForm) -> str:
-        return ", ".join(name.replace("__all__", "the whole").replace("_", " ") for name in form.errors) or "–"
+    @display(description="fields with errors")
+    def fields_with_errors(self, form: BegunForm) -> str:
+        return ", ".join(name.replace("__all__", "the form").replace("_", " ") for name in form.errors) or "–"

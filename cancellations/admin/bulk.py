@@ -1,4 +1,4 @@
-"""Bulk in the staff interface: the order's page before, and the result's page after."""
+"""Bulk actions in the staff interface: the page that starts a job, and the page of its results."""
 
 from typing import Any
 
@@ -18,21 +18,21 @@ from accounts.audit import record_action
 from accounts.desk import DeskAdmin, text_field
 from accounts.desk.exports import exported
 from accounts.models import User
-from cancellations.admin.filters import who_work_on_requests
+from cancellations.admin.filters import request_workers
 from cancellations.models import BulkJob, BulkState, BulkVerb, CancellationRequest
 from cancellations.services.bulk import MAX_REQUESTS, PERMISSIONS, order
 from cancellations.services.common import RequestRefused
 
 CONSEQUENCES = {
-    BulkVerb.SCHEDULE: "Each takes effect on its own end date, and each customer is told at once.",
-    BulkVerb.ASSIGN: "The person finds them under «assigned to me».",
-    BulkVerb.ASK_AGAIN: "The link that proves the address goes out once more to each that is not proven.",
+    BulkVerb.SCHEDULE: "Each request takes effect on its own end date. Each customer is notified immediately.",
+    BulkVerb.ASSIGN: "They find them under «assigned to me».",
+    BulkVerb.ASK_AGAIN: "The link that proves the address is sent again for each request that is not proven.",
 }
 SHOWN = 200
 
 
 class BulkForm(forms.Form):
-    """What the verb needs besides the requests, whose keys the page carries."""
+    """The input that the verb needs, and the keys of the selected requests."""
 
     keys = forms.CharField(widget=forms.HiddenInput)
 
@@ -40,30 +40,30 @@ class BulkForm(forms.Form):
         super().__init__(*args, **{"label_suffix": "", **kwargs})
         self.use_required_attribute = False
         if verb == BulkVerb.SCHEDULE:
-            self.fields["words"] = text_field(required=False, help_text="Optional; it stands in each mail.")
+            self.fields["words"] = text_field(required=False, help_text="Optional. It appears in each mail.")
         if verb == BulkVerb.ASSIGN:
             self.fields["to"] = forms.ModelChoiceField(
                 label="To",
-                queryset=who_work_on_requests(),
+                queryset=request_workers(),
                 empty_label="Choose a person",
                 error_messages={"required": "Choose a person."},
             )
 
     def clean_keys(self) -> list[int]:
-        told = self.cleaned_data["keys"].split(",")
-        if not all(key.isdecimal() and len(key) < 19 for key in told) or len(told) > MAX_REQUESTS:
-            raise forms.ValidationError("The selection was changed. Select the requests again.")
-        return list(CancellationRequest.objects.filter(pk__in=map(int, told)).values_list("pk", flat=True))
+        keys = self.cleaned_data["keys"].split(",")
+        if not all(key.isdecimal() and len(key) < 19 for key in keys) or len(keys) > MAX_REQUESTS:
+            raise forms.ValidationError("The selection is not valid. Select the requests again.")
+        return list(CancellationRequest.objects.filter(pk__in=map(int, keys)).values_list("pk", flat=True))
 
 
 class BulkActions:
-    """Mixed into the queue: what can be done to the selected rows, or to all that match the filters."""
+    """Mixin of the queue: actions on the selected requests, or on all that match the filters."""
 
     def get_urls(self) -> list[URLPattern]:
         self_: Any = self
         page = self_.admin_site.admin_view(self.bulk_view)
-        found: list[URLPattern] = super().get_urls()  # type: ignore[misc]  # mixed into a ModelAdmin
-        return [path("bulk/<slug:verb>/", page, name="bulk"), *found]
+        urls: list[URLPattern] = super().get_urls()  # type: ignore[misc]  # mixed into a ModelAdmin
+        return [path("bulk/<slug:verb>/", page, name="bulk"), *urls]
 
     @admin.action(description="Schedule", permissions=["schedule"])
     def schedule_selected(self, request: HttpRequest, queryset: QuerySet[CancellationRequest]) -> HttpResponse | None:
@@ -117,7 +117,7 @@ class BulkActions:
             "form": form,
             "verb": verb,
             "consequence": CONSEQUENCES[verb],
-            "states": sorted((str(labels[state]), many) for state, many in states),
+            "states": sorted((str(labels[state]), count) for state, count in states),
             "url": reverse("admin:bulk", args=[verb]),
             "action_checkbox_name": ACTION_CHECKBOX_NAME,
         }
@@ -134,10 +134,10 @@ class BulkActions:
         assert isinstance(request.user, User)
         form = BulkForm(chosen, request.POST)
         if form.is_valid():
-            given = form.cleaned_data
-            kept: dict[str, Any] = {"words": given.get("words", ""), "to": given.get("to")}
+            data = form.cleaned_data
+            options: dict[str, Any] = {"words": data.get("words", ""), "to": data.get("to")}
             try:
-                job = order(verb=chosen, requests=given["keys"], by=request.user, now=timezone.now(), **kept)
+                job = order(verb=chosen, requests=data["keys"], by=request.user, now=timezone.now(), **options)
             except RequestRefused as error:
                 form.add_error(None, str(error))
             else:
@@ -147,7 +147,7 @@ class BulkActions:
 
 @admin.register(BulkJob)
 class BulkJobAdmin(DeskAdmin):
-    """What was ordered in bulk, how far it has come, and what was refused and why."""
+    """Bulk jobs: their progress, and which requests were refused and why."""
 
     change_form_template = "desk/bulk_job.html"
     list_display = ["__str__", "ordered_by", "ordered_at", "progress"]
@@ -182,5 +182,5 @@ class BulkJobAdmin(DeskAdmin):
     def progress(self, job: BulkJob) -> str:
         if job.finished_at:
             return f"finished {timezone.localtime(job.finished_at):%d %b %Y, %H:%M}"
-        left = job.rows.filter(state=BulkState.PENDING).count()
-        return f"{job.total - left} of {job.total}"
+        pending = job.rows.filter(state=BulkState.PENDING).count()
+        return f"{job.total - pending} of {job.total}"

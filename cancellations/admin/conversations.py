@@ -1,4 +1,4 @@
-"""What people write to us, and what did not arrive: the queue of mail that waits for staff."""
+"""The queue of conversations: incoming mail and undelivered messages that wait for staff."""
 
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from accounts.desk import Verb, VerbAdmin, VerbForm, text_field
 from accounts.models import User
 from accounts.timeline import action_item, changed_since, entries, staff_names
 from billing.models.states import IllegalTransition
-from cancellations.admin.filters import Assigned, who_answer_mail
+from cancellations.admin.filters import Assigned, mail_workers
 from cancellations.models import Conversation, Kind, Todo
 from cancellations.models.states import ConversationState
 from cancellations.services.common import RequestRefused
@@ -35,26 +35,26 @@ from messaging.outbound.rendering import markdown_to_html
 from messaging.services.inbox import html_of
 
 S = ConversationState
-NOT_OURS = (Todo.NOT_INFORMED, Todo.ASKED)  # nobody wrote
+WITHOUT_INCOMING_MAIL = (Todo.NOT_INFORMED, Todo.ASKED)  # opened by us, so there is no first mail
 
 
 class AnswerForm(VerbForm):
     replies_to = "words"
-    words = text_field("Answer", "It goes out below the mail that it answers.")
-    close = forms.BooleanField(label="Nothing more is to be done: close it", required=False)
+    words = text_field("Answer", "It is sent above a quotation of the mail that it answers.")
+    close = forms.BooleanField(label="Close the conversation: nothing is left to do", required=False)
 
 
 class DeclareForm(VerbForm):
     account_number = forms.CharField(
-        label="Account or contract number", max_length=40, required=False, help_text="As the customer wrote it."
+        label="Account number", max_length=40, required=False, help_text="As the customer wrote it."
     )
     username = forms.CharField(max_length=150, required=False)
     kind = forms.ChoiceField(choices=Kind.choices, widget=forms.RadioSelect, initial=Kind.ORDINARY)
     requested_end = forms.DateField(
-        label="Wished end",
+        label="Requested end date",
         required=False,
         widget=forms.DateInput(attrs={"type": "date"}),
-        help_text="Empty: the earliest date.",
+        help_text="Leave it empty for the earliest date.",
     )
 
 
@@ -68,13 +68,13 @@ class FileForm(VerbForm):
 
 class CloseForm(VerbForm):
     words = text_field(
-        "How it ended",
-        "For staff only. Where a message did not arrive: how the customer was informed instead.",
+        "Result",
+        "For staff only. If a message did not arrive, say how the customer was informed instead.",
         required=False,
     )
 
 
-class HandForm(VerbForm):
+class AssignForm(VerbForm):
     to: Any = forms.ModelChoiceField(
         queryset=User.objects.none(), empty_label="Choose a person", error_messages={"required": "Choose a person."}
     )
@@ -82,48 +82,48 @@ class HandForm(VerbForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         field: Any = self.fields["to"]
-        field.queryset = who_answer_mail().exclude(pk=self.row.assigned_to_id)
+        field.queryset = mail_workers().exclude(pk=self.row.assigned_to_id)
 
 
-def _answer(row: Conversation, user: User, given: dict[str, Any], now: datetime) -> None:
-    answer(conversation=row, by=user, words=given["words"], close=given["close"], now=now)
+def _answer(row: Conversation, user: User, data: dict[str, Any], now: datetime) -> None:
+    answer(conversation=row, by=user, words=data["words"], close=data["close"], now=now)
 
 
-def _declare(row: Conversation, user: User, given: dict[str, Any], now: datetime) -> None:
-    declare(conversation=row, by=user, now=now, **given)
+def _declare(row: Conversation, user: User, data: dict[str, Any], now: datetime) -> None:
+    declare(conversation=row, by=user, now=now, **data)
 
 
-def _file(row: Conversation, user: User, given: dict[str, Any], now: datetime) -> None:
-    file_under(conversation=row, by=user, reference=given["reference"], now=now)
+def _file(row: Conversation, user: User, data: dict[str, Any], now: datetime) -> None:
+    file_under(conversation=row, by=user, reference=data["reference"], now=now)
 
 
-def _close(row: Conversation, user: User, given: dict[str, Any], now: datetime) -> None:
-    close(conversation=row, by=user, words=given["words"], now=now)
+def _close(row: Conversation, user: User, data: dict[str, Any], now: datetime) -> None:
+    close(conversation=row, by=user, words=data["words"], now=now)
 
 
-def _send_again(row: Conversation, user: User, given: dict[str, Any], now: datetime) -> None:
+def _send_again(row: Conversation, user: User, data: dict[str, Any], now: datetime) -> None:
     send_again(conversation=row, by=user, now=now)
 
 
-def _take_up(row: Conversation, user: User, given: dict[str, Any], now: datetime) -> None:
+def _reopen(row: Conversation, user: User, data: dict[str, Any], now: datetime) -> None:
     reopen(conversation=row, by=user, now=now)
 
 
-def _claim(row: Conversation, user: User, given: dict[str, Any], now: datetime) -> None:
+def _claim(row: Conversation, user: User, data: dict[str, Any], now: datetime) -> None:
     assign(conversation=row, to=user, by=user, now=now)
 
 
-def _release(row: Conversation, user: User, given: dict[str, Any], now: datetime) -> None:
+def _release(row: Conversation, user: User, data: dict[str, Any], now: datetime) -> None:
     assign(conversation=row, to=None, by=user, now=now)
 
 
-def _hand(row: Conversation, user: User, given: dict[str, Any], now: datetime) -> None:
-    assign(conversation=row, to=given["to"], by=user, now=now)
+def _assign(row: Conversation, user: User, data: dict[str, Any], now: datetime) -> None:
+    assign(conversation=row, to=data["to"], by=user, now=now)
 
 
 @admin.register(Conversation)
 class ConversationAdmin(VerbAdmin):
-    list_display = ["reference", "since", "who", "shown_subject", "shown_todo", "about", "in_hands_of", "shown_state"]
+    list_display = ["reference", "since", "who", "shown_subject", "shown_todo", "about", "assignee", "shown_state"]
     list_filter = ["state", "todo", Assigned]
     search_fields = ["reference"]
     search_help_text = "Reference, e-mail address, or the reference of a request"
@@ -134,21 +134,21 @@ class ConversationAdmin(VerbAdmin):
     verbs = (
         Verb(
             "send-again", "Send again", PERMISSION, (S.OPEN, S.WAITING), VerbForm, _send_again,
-            "What did not arrive goes out once more, to the same address.", "it goes out again.",
+            "The message that did not arrive is sent again to the same address.", "the message is sent again.",
             applies=lambda row, user: row.todo == Todo.NOT_INFORMED,
             key="t", decides=True,
         ),
         Verb(
             "answer", "Answer", PERMISSION, tuple(S), AnswerForm, _answer,
-            "The customer gets it as a mail, below the one that it answers. What comes back lands here.", "answered.",
+            "It is sent to the customer by mail. Replies are filed in this conversation.", "answered.",
             applies=lambda row, user: bool(row.email) and row.todo != Todo.NOT_INFORMED,
             key="s", decides=True,
         ),
         Verb(
             "declare", "It is a cancellation", PERMISSION, tuple(S), DeclareForm, _declare,
-            "A request is made of the first mail. It counts from the mail’s arrival, has its words, and waits for the "
-            "sender’s proof.", "it is a request now.",
-            applies=lambda row, user: row.todo not in NOT_OURS,
+            "The first mail becomes a cancellation request. Its time of receipt is the mail’s arrival, and it waits "
+            "for the sender’s proof.", "request created.",
+            applies=lambda row, user: row.todo not in WITHOUT_INCOMING_MAIL,
             key="d", decides=True,
         ),
         Verb(
@@ -158,29 +158,29 @@ class ConversationAdmin(VerbAdmin):
         ),
         Verb(
             "close", "Close", PERMISSION, (S.OPEN, S.WAITING), CloseForm, _close,
-            "Nothing is left to do. A further mail opens it again.", "closed.",
+            "Nothing is left to do. A new mail reopens it.", "closed.",
             key="x", decides=True,
         ),
         Verb(
-            "take-up", "Open again", PERMISSION, (S.CLOSED, S.WAITING), VerbForm, _take_up,
-            "It waits for staff again.", "open again.",
+            "take-up", "Open again", PERMISSION, (S.CLOSED, S.WAITING), VerbForm, _reopen,
+            "It waits for staff again.", "reopened.",
             key="o",
         ),
         Verb(
-            "claim", "Claim", PERMISSION, (S.OPEN, S.WAITING), VerbForm, _claim, "It is in your hands.",
-            "in your hands.",
+            "claim", "Claim", PERMISSION, (S.OPEN, S.WAITING), VerbForm, _claim, "It is assigned to you.",
+            "assigned to you.",
             applies=lambda row, user: row.assigned_to_id is None,
             key="c", one_click=True,
         ),
         Verb(
-            "release", "Release", PERMISSION, (S.OPEN, S.WAITING), VerbForm, _release, "Nobody has it in hand.",
-            "back in the queue.",
+            "release", "Release", PERMISSION, (S.OPEN, S.WAITING), VerbForm, _release, "It returns to the queue.",
+            "returned to the queue.",
             applies=lambda row, user: row.assigned_to_id is not None,
             key="r", one_click=True,
         ),
         Verb(
-            "assign", "Assign", PERMISSION, (S.OPEN, S.WAITING), HandForm, _hand,
-            "The person finds it under «assigned to me».", "assigned.",
+            "assign", "Assign", PERMISSION, (S.OPEN, S.WAITING), AssignForm, _assign,
+            "They find it under «assigned to me».", "assigned.",
             key="a",
         ),
     )  # fmt: skip
@@ -202,14 +202,14 @@ class ConversationAdmin(VerbAdmin):
 
     def page_context(self, request: HttpRequest, row: Conversation) -> dict[str, Any]:
         letters = list(letters_of(row))
-        told: list[tuple[datetime, str, Any, str]]
-        told = [(one.arrived_at, "in", one, html_of(one)) for one in mails_of(row)]
-        told += [(one.created_at, "out", one, markdown_to_html(one.shown_text)) for one in letters]
+        mails: list[tuple[datetime, str, Any, str]]
+        mails = [(message.arrived_at, "in", message, html_of(message)) for message in mails_of(row)]
+        mails += [(message.created_at, "out", message, markdown_to_html(message.shown_text)) for message in letters]
         names = staff_names()
         return {
             "row": row,
-            "mails": sorted(told, key=lambda one: one[0]),
-            "failed": [one for one in letters if one.has_failed],
+            "mails": sorted(mails, key=lambda message: message[0]),
+            "failed": [letter for letter in letters if letter.has_failed],
             "timeline": [action_item(entry, names) for entry in entries(row)],
         }
 
@@ -217,7 +217,7 @@ class ConversationAdmin(VerbAdmin):
         return {
             "State": str(row.get_state_display()),
             "About": row.about or "–",
-            "In the hands of": str(row.assigned_to or "nobody"),
+            "Assigned to": str(row.assigned_to or "nobody"),
         }
 
     def variables(self, row: Conversation) -> tuple[str, dict[str, str]]:
@@ -231,7 +231,7 @@ class ConversationAdmin(VerbAdmin):
         mine = Q(assigned_to=user.pk) | Q(assigned_to__isnull=True)
         return rows.filter(mine, state=S.OPEN)
 
-    @display(description="waits since", ordering="waiting_since")
+    @display(description="waiting since", ordering="waiting_since")
     def since(self, row: Conversation) -> str:
         at = row.waiting_since
         return f"{timezone.localtime(at):%d %b %Y, %H:%M}" if at else "–"
@@ -257,8 +257,8 @@ class ConversationAdmin(VerbAdmin):
     def shown_todo(self, row: Conversation) -> str:
         return row.get_todo_display()
 
-    @display(description="in hand")
-    def in_hands_of(self, row: Conversation) -> str:
+    @display(description="assigned to")
+    def assignee(self, row: Conversation) -> str:
         return str(row.assigned_to or "–")
 
     @display(description="state", ordering="state", label={"waits for us": "warning", "closed": "success"})

@@ -1,4 +1,4 @@
-"""Files in the staff interface: added by a verb, handed out to be saved."""
+"""Files in the staff interface: added by a verb, offered as downloads."""
 
 from typing import Any
 from uuid import UUID
@@ -18,21 +18,21 @@ from cancellations.web.downloads import handed_out
 class AddFilesForm(VerbForm):
     file = FilesField(
         label="Files",
-        help_text=f"PDF, JPEG, PNG, WebP or plain text, up to {MOST_BYTES // 1_000_000} MB each; several at once.",
+        help_text=f"PDF, JPEG, PNG, WebP or plain text, up to {MOST_BYTES // 1_000_000} MB each. Choose one or more.",
         widget=SeveralFiles,
         error_messages={"required": "Choose a file."},
     )
 
 
 class FilesAdmin:
-    """Mixed into the page of a row that has attachments."""
+    """Mixin of admins whose rows have attachments."""
 
     def get_urls(self) -> list[URLPattern]:
         self_: Any = self
         name = f"{self_.opts.app_label}_{self_.opts.model_name}_file"
         page = self_.admin_site.admin_view(self.file_view)
-        found: list[URLPattern] = super().get_urls()  # type: ignore[misc]  # mixed into a ModelAdmin
-        return [path("<path:object_id>/files/<uuid:key>/", page, name=name), *found]
+        urls: list[URLPattern] = super().get_urls()  # type: ignore[misc]  # mixed into a ModelAdmin
+        return [path("<path:object_id>/files/<uuid:key>/", page, name=name), *urls]
 
     def file_view(self, request: HttpRequest, object_id: str, key: UUID) -> HttpResponse:
         self_: Any = self
@@ -42,5 +42,5 @@ class FilesAdmin:
         return handed_out(get_object_or_404(self.files_of(row), pk=key))
 
     def files_of(self, row: Any) -> Any:
-        """The files that belong to the row, with their content."""
+        """Returns the files of the row, with their content."""
         return attachments_of(row).defer(None)

@@ -21,8 +21,8 @@ from cancellations.queries.requests import overdue_requests
 from cancellations.rules.jurisdictions import PROFILES
 from messaging.models import NOT_ARRIVED, OutgoingMessage
 
-MOST_FOUND = 500
-AT_WORK = (ConversationState.OPEN, ConversationState.WAITING)
+MAX_MATCHES = 500
+UNFINISHED = (ConversationState.OPEN, ConversationState.WAITING)
 
 
 class Due(admin.SimpleListFilter):
@@ -30,7 +30,7 @@ class Due(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [
-            ("overdue", "overdue: a person has to act"),
+            ("overdue", "overdue: staff have to act"),
             ("today", "by the end of today"),
             ("week", "within 7 days"),
         ]
@@ -53,13 +53,13 @@ class Assigned(admin.SimpleListFilter):
     title, parameter_name = "assigned to", "assigned"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        people = who_work_on_requests().exclude(pk=request.user.pk or 0)
-        return [("me", "me"), ("nobody", "nobody"), *((str(one.pk), str(one)) for one in people)]
+        people = request_workers().exclude(pk=request.user.pk or 0)
+        return [("me", "me"), ("nobody", "nobody"), *((str(person.pk), str(person)) for person in people)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[CancellationRequest]) -> QuerySet[CancellationRequest]:
         value = self.value() or ""
         if value == "nobody":
-            return queryset.filter(assigned_to__isnull=True, state__in=[*OPEN, *AT_WORK])
+            return queryset.filter(assigned_to__isnull=True, state__in=[*OPEN, *UNFINISHED])
         if value == "me":
             return queryset.filter(assigned_to=request.user.pk)
         return queryset.filter(assigned_to=int(value)) if value.isdecimal() and len(value) < 10 else queryset
@@ -72,13 +72,13 @@ class OnTime(admin.SimpleListFilter):
         return [("yes", "on time"), ("late", "late"), ("waived", "late, notice waived"), ("unknown", "not matched yet")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[CancellationRequest]) -> QuerySet[CancellationRequest]:
-        asked = {
+        conditions = {
             "yes": Q(on_time=True),
             "late": Q(on_time=False, notice_waived_by__isnull=True),
             "waived": Q(notice_waived_by__isnull=False),
             "unknown": Q(on_time__isnull=True),
         }
-        return queryset.filter(asked.get(self.value() or "", Q()))
+        return queryset.filter(conditions.get(self.value() or "", Q()))
 
 
 class Jurisdiction(admin.SimpleListFilter):
@@ -92,38 +92,38 @@ class Jurisdiction(admin.SimpleListFilter):
 
 
 class Ground(admin.SimpleListFilter):
-    """The ground for leaving at once, and where it stands."""
+    """The ground of a for-cause cancellation: waiting for a decision, or accepted."""
 
     title, parameter_name = "ground", "ground"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("open", "for cause, to be looked at"), ("accepted", "for cause, accepted")]
+        return [("open", "for cause, to be reviewed"), ("accepted", "for cause, accepted")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[CancellationRequest]) -> QuerySet[CancellationRequest]:
-        asked = {
+        conditions = {
             "open": Q(kind=Kind.FOR_CAUSE, ground_accepted=False, state__in=OPEN),
             "accepted": Q(ground_accepted=True),
         }
-        return queryset.filter(asked.get(self.value() or "", Q()))
+        return queryset.filter(conditions.get(self.value() or "", Q()))
 
 
-def who_work_on_requests() -> QuerySet[User]:
-    """Active staff of the roles that may claim requests."""
-    return _who_may("assign_request")
+def request_workers() -> QuerySet[User]:
+    """Returns active staff whose roles may claim requests."""
+    return _staff_with("assign_request")
 
 
-def who_answer_mail() -> QuerySet[User]:
-    """Active staff of the roles that may answer mail."""
-    return _who_may("answer_conversation")
+def mail_workers() -> QuerySet[User]:
+    """Returns active staff whose roles may answer mail."""
+    return _staff_with("answer_conversation")
 
 
-def _who_may(codename: str) -> QuerySet[User]:
+def _staff_with(codename: str) -> QuerySet[User]:
     roles = Group.objects.filter(permissions__codename=codename)
     return User.objects.filter(is_staff=True, is_active=True, groups__in=roles).distinct().order_by("name", "email")
 
 
 class Informed(admin.SimpleListFilter):
-    """Requests of which a message did not arrive."""
+    """Requests whose customer did not get a message."""
 
     title, parameter_name = "informed", "informed"
 
@@ -137,10 +137,10 @@ class Informed(admin.SimpleListFilter):
         return queryset
 
 
-def found(queryset: QuerySet[CancellationRequest], term: str) -> QuerySet[CancellationRequest]:
-    """The requests that begin with the term in reference, account number, username or e-mail, or name it.
+def search_requests(queryset: QuerySet[CancellationRequest], term: str) -> QuerySet[CancellationRequest]:
+    """Returns requests whose reference, account number, username, e-mail address or customer's name matches the term.
 
-    Each field is asked by itself, so that each answer comes from an index, however many requests there are.
+    Each field is searched by a query of its own, so that each can use an index.
     """
     words = term.split()
     if not words:
@@ -148,26 +148,28 @@ def found(queryset: QuerySet[CancellationRequest], term: str) -> QuerySet[Cancel
     whole = " ".join(words)
     keys: set[int] = set()
     for name in ("account_number_given", "username_given", "email_given"):
-        keys.update(_first(CancellationRequest.objects.filter(**{f"{name}__istartswith": whole})))
-    keys.update(_first(CancellationRequest.objects.filter(reference__startswith=whole.upper())))
-    accounts = set(_accounts(whole, words))
-    keys.update(_first(CancellationRequest.objects.filter(account__in=accounts)))
+        keys.update(_keys(CancellationRequest.objects.filter(**{f"{name}__istartswith": whole})))
+    keys.update(_keys(CancellationRequest.objects.filter(reference__startswith=whole.upper())))
+    accounts = set(_matching_accounts(whole, words))
+    keys.update(_keys(CancellationRequest.objects.filter(account__in=accounts)))
     return queryset.filter(pk__in=keys)
 
 
-def _first(rows: QuerySet[Any]) -> Iterable[int]:
-    return rows.values_list("pk", flat=True)[:MOST_FOUND]
+def _keys(rows: QuerySet[Any]) -> Iterable[int]:
+    return rows.values_list("pk", flat=True)[:MAX_MATCHES]
 
 
-def _accounts(whole: str, words: list[str]) -> Iterable[int]:
+def _matching_accounts(whole: str, words: list[str]) -> Iterable[int]:
     for name in ("account_number", "username", "email"):
-        yield from _first(Account.objects.filter(**{f"{name}__istartswith": whole}))
-    letters = ["".join(mark for mark in word if mark.isalnum()) for word in words]
+        yield from _keys(Account.objects.filter(**{f"{name}__istartswith": whole}))
+    letters = ["".join(character for character in word if character.isalnum()) for word in words]
     if prefixes := [f"{word}:*" for word in letters if word]:
-        asked = SearchQuery(" & ".join(prefixes), search_type="raw", config="simple")
-        yield from _first(Account.objects.annotate(told=SearchVector("name", config="simple")).filter(told=asked))
+        query = SearchQuery(" & ".join(prefixes), search_type="raw", config="simple")
+        yield from _keys(
+            Account.objects.annotate(name_vector=SearchVector("name", config="simple")).filter(name_vector=query)
+        )
 
 
 def waiting_for(rows: QuerySet[CancellationRequest], user: User) -> QuerySet[CancellationRequest]:
-    """What a person of support goes on with: in review, and not in somebody else's hands."""
+    """Returns the requests in review that the user may work on next: those not assigned to somebody else."""
     return rows.filter(Q(assigned_to__isnull=True) | Q(assigned_to=user), state=RequestState.IN_REVIEW)

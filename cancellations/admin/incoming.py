@@ -1,4 +1,4 @@
-"""Mail as it came in, whatever it is, and the mailboxes from which it is read."""
+"""Incoming mail, and the mailboxes from which it is fetched."""
 
 from typing import Any
 
@@ -63,14 +63,14 @@ class IncomingMessageAdmin(DeskAdmin):
         return super().change_view(request, object_id, form_url, context)
 
     def raw_view(self, request: HttpRequest, key: Any) -> HttpResponse:
-        """The mail as it came, to be saved: never shown as a page."""
-        return _saved(bytes(self._row(request, key).raw), f"{key}.eml", "message/rfc822")
+        """Downloads the original mail. It is never shown as a page."""
+        return _download(bytes(self._row(request, key).raw), f"{key}.eml", "message/rfc822")
 
     def file_view(self, request: HttpRequest, key: Any, number: int) -> HttpResponse:
-        found = file_of(self._row(request, key), number)
-        if found is None:
+        file = file_of(self._row(request, key), number)
+        if file is None:
             raise Http404
-        return _saved(found.content, found.name or f"file-{number + 1}", "application/octet-stream")
+        return _download(file.content, file.name or f"file-{number + 1}", "application/octet-stream")
 
     @csrf_protect_m
     def again_view(self, request: HttpRequest, key: Any) -> HttpResponse:
@@ -78,7 +78,7 @@ class IncomingMessageAdmin(DeskAdmin):
         if request.method != "POST" or not request.user.has_perm(PERMISSION):  # type: ignore[union-attr]
             raise PermissionDenied
         if read_again(message=row, now=timezone.now()):
-            messages.success(request, "It is read again at the next tick.")
+            messages.success(request, "The mail will be read again shortly.")
         return redirect("admin:messaging_incomingmessage_change", key)
 
     def _row(self, request: HttpRequest, key: Any) -> IncomingMessage:
@@ -127,8 +127,8 @@ class MailboxAdmin(DeskAdmin):
         return ["name", "id"]
 
 
-def _saved(content: bytes, name: str, kind: str) -> HttpResponse:
-    """Handed out to be saved, whatever it is: a browser that showed it would run it in our name."""
+def _download(content: bytes, name: str, kind: str) -> HttpResponse:
+    """Returns the content as a download. Shown in the browser, it could run scripts on our origin."""
     response = HttpResponse(content, content_type=kind)
     response.headers["Content-Disposition"] = content_disposition_header(True, name) or "attachment"
     response.headers["X-Content-Type-Options"] = "nosniff"

@@ -1,4 +1,4 @@
-"""What goes out: messages with what became of them, canned replies, and each mail as it looks."""
+"""Outgoing messages with their state, saved replies, and previews of all mails."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ class Arrived(admin.SimpleListFilter):
     title, parameter_name = "arrived", "arrived"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("no", "did not arrive, nobody has settled it")]
+        return [("no", "did not arrive, not settled")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[OutgoingMessage]) -> QuerySet[OutgoingMessage]:
         if self.value() == "no":
@@ -66,7 +66,7 @@ class OutgoingMessageAdmin(DeskAdmin):
         return super().change_view(request, object_id, form_url, context)
 
     def templates_view(self, request: HttpRequest) -> HttpResponse:
-        """Each mail as it looks, in each language, with invented values."""
+        """Shows each mail in each language, with example values."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         language = request.GET.get("language", "en")
@@ -76,7 +76,7 @@ class OutgoingMessageAdmin(DeskAdmin):
         chosen = chosen if chosen in names else names[0]
         context = {
             **self.admin_site.each_context(request),
-            "title": "Mails as they look",
+            "title": "Mail previews",
             "opts": self.opts,
             "kinds": names,
             "chosen": chosen,
@@ -97,12 +97,12 @@ class OutgoingMessageAdmin(DeskAdmin):
     def shown_state(self, message: OutgoingMessage) -> str:
         return "pending" if message.state == MessageState.PENDING else message.get_state_display()
 
-    @admin.action(description="Send again what did not arrive", permissions=["send_again"])
+    @admin.action(description="Send undelivered messages again", permissions=["send_again"])
     def send_failed_again(self, request: HttpRequest, queryset: QuerySet[OutgoingMessage]) -> None:
-        revived = sum(send_again(message=message, now=timezone.now()) for message in queryset)
+        queued = sum(send_again(message=message, now=timezone.now()) for message in queryset)
         self.message_user(
             request,
-            f"{revived} of {queryset.count()} wait to be sent again; the others had not failed, or held a code.",
+            f"{queued} of {queryset.count()} will be sent again. The others have not failed, or held a code.",
         )
 
     def has_send_again_permission(self, request: HttpRequest) -> bool:
@@ -111,7 +111,7 @@ class OutgoingMessageAdmin(DeskAdmin):
 
 @admin.register(CannedReply)
 class CannedReplyAdmin(ModelAdmin):
-    """Managers write them; whoever writes to a customer picks one and changes it as needed."""
+    """Saved replies. Managers write them; staff pick one and adapt it when they write to a customer."""
 
     list_display = ["name", "used_for", "languages"]
     list_filter = ["used_for"]
@@ -121,7 +121,7 @@ class CannedReplyAdmin(ModelAdmin):
             None,
             {
                 "fields": ["name", "used_for", "text_en", "text_de", "text_fr"],
-                "description": "Variables, filled in for each customer: "
+                "description": "Variables, replaced for each customer: "
                 + "; ".join(f"{{{name}}} {meaning}" for name, meaning in VARIABLES.items())
                 + ".",
             },

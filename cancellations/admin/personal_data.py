@@ -1,4 +1,4 @@
-"""Personal data: holds against its erasure, and erasing it, with what stands against it in view."""
+"""Personal data: holds that prevent its erasure, and erasing it, with what blocks it."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -29,8 +29,8 @@ class AccountForm(forms.Form):
     )
     ground = forms.CharField(
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="Kept with the record. Leave out what identifies a person.",
-        error_messages={"required": "State the ground: it is kept with the record."},
+        help_text="Stored for good. Do not write anything that identifies a person.",
+        error_messages={"required": "State the ground. It is stored with the record."},
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -38,15 +38,15 @@ class AccountForm(forms.Form):
         self.use_required_attribute = False
 
     def clean_account_number(self) -> Account:
-        given = self.cleaned_data["account_number"].strip()
-        account = Account.objects.filter(account_number__iexact=given).first()
+        number = self.cleaned_data["account_number"].strip()
+        account = Account.objects.filter(account_number__iexact=number).first()
         if account is None:
-            raise forms.ValidationError(f"No account has the number {given}. Look it up under Accounts.")
+            raise forms.ValidationError(f"No account has the number {number}. Look it up under Accounts.")
         return account
 
 
-class ByForm(DeskAdmin):
-    """A row that comes about by a form about an account, and the service behind it."""
+class AccountFormAdmin(DeskAdmin):
+    """Base of admins whose rows are added by a form with an account and a ground, through a service."""
 
     permission: ClassVar[str]
     title: ClassVar[str]
@@ -85,7 +85,7 @@ class ByForm(DeskAdmin):
             "consequence": self.consequence,
             "opts": self.opts,
             "form": form,
-            "against": self.against(about, now) if about else [],
+            "blockers": self.blockers(about, now) if about else [],
         }
         return render(request, "desk/data.html", context, status=422 if form.is_bound else 200)
 
@@ -93,7 +93,7 @@ class ByForm(DeskAdmin):
         assert isinstance(user, User)
         type(self).service(account=account, by=user, ground=ground, now=now)
 
-    def against(self, account: Account, now: datetime) -> list[str]:
+    def blockers(self, account: Account, now: datetime) -> list[str]:
         return []
 
 
@@ -108,14 +108,14 @@ def _lift(hold: Hold, user: User, given: dict[str, Any], now: datetime) -> None:
 
 
 @admin.register(Hold)
-class HoldAdmin(ByForm, VerbAdmin):
+class HoldAdmin(AccountFormAdmin, VerbAdmin):
     list_display = ["account", "ground", "placed_by", "placed_at", "shown_state"]
     search_fields = ["account__account_number", "account__name"]
     refusals = (RequestRefused,)
     permission = "cancellations.hold_data"
     title = "Hold an account’s data"
-    consequence = "Its personal data is not erased, neither on request nor by the retention job, until it is lifted."
-    done = "its data is held."
+    consequence = "Its personal data is not erased, on request or by the retention job, until the hold is lifted."
+    done = "data held."
     service = staticmethod(place_hold)
     verbs = (
         Verb(
@@ -125,8 +125,8 @@ class HoldAdmin(ByForm, VerbAdmin):
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Hold]:
-        found: QuerySet[Hold] = super().get_queryset(request)
-        return found.select_related("account", "placed_by", "lifted_by")
+        holds: QuerySet[Hold] = super().get_queryset(request)
+        return holds.select_related("account", "placed_by", "lifted_by")
 
     @display(description="state", label={"in force": "warning"})
     def shown_state(self, hold: Hold) -> str:
@@ -134,7 +134,7 @@ class HoldAdmin(ByForm, VerbAdmin):
 
 
 @admin.register(Erasure)
-class ErasureAdmin(ByForm):
+class ErasureAdmin(AccountFormAdmin):
     list_display = ["account", "erased_at", "erased_by", "ground"]
     search_fields = ["account__account_number"]
     permission = "cancellations.erase_data"
@@ -142,15 +142,15 @@ class ErasureAdmin(ByForm):
     title = "Erase an account’s personal data"
     consequence = (
         "Names, addresses, what the customer wrote, files, messages and receipts are erased for good, also from the "
-        "history. Dates, sums, payments and decisions stay under the account number, as the books need them. Nobody "
-        "can sign in to the account any more, and the next import brings nothing back."
+        "history. Dates, amounts, payments and decisions stay under the account number, as accounting needs them. "
+        "Nobody can sign in to the account afterwards, and the next import restores nothing."
     )
-    done = "its personal data was erased."
+    done = "personal data erased."
     service = staticmethod(erase)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Erasure]:
-        found: QuerySet[Erasure] = super().get_queryset(request)
-        return found.select_related("account", "erased_by")
+        erasures: QuerySet[Erasure] = super().get_queryset(request)
+        return erasures.select_related("account", "erased_by")
 
-    def against(self, account: Account, now: datetime) -> list[str]:
+    def blockers(self, account: Account, now: datetime) -> list[str]:
         return erasure_blockers(account, now=now)

@@ -25,35 +25,35 @@ class PublishForm(VerbForm):
     change_summary = forms.CharField(
         label="What changes",
         widget=forms.Textarea(attrs={"rows": 2}),
-        help_text="In a sentence. Customers read it in the policy’s history.",
-        error_messages={"required": "Say in a sentence what changes: customers read it."},
+        help_text="In one sentence. Customers read it in the policy’s history.",
+        error_messages={"required": "Say in a sentence what changes. Customers read it."},
     )
     effective_from = forms.DateTimeField(
         label="In force from",
         required=False,
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
-        help_text="Empty: at once.",
+        help_text="Leave it empty for now.",
         error_messages={"invalid": "Enter a date and a time."},
     )
     tell_holders = forms.BooleanField(
-        label="Tell each account holder by mail",
+        label="Announce it to account holders by mail",
         required=False,
-        help_text="In batches, in the background; the page of the version shows how far it has come.",
+        help_text="It is sent in the background. The page of the version shows the progress.",
     )
 
 
-def _publish(version: PolicyVersion, user: User, given: dict[str, Any], now: datetime) -> None:
+def _publish(version: PolicyVersion, user: User, data: dict[str, Any], now: datetime) -> None:
     publish(
         version=version,
         by=user,
         now=now,
-        effective_from=given["effective_from"] or now,
-        change_summary=given["change_summary"],
-        tell_holders=given["tell_holders"],
+        effective_from=data["effective_from"] or now,
+        change_summary=data["change_summary"],
+        tell_holders=data["tell_holders"],
     )
 
 
-def _announce(version: PolicyVersion, user: User, given: dict[str, Any], now: datetime) -> None:
+def _announce(version: PolicyVersion, user: User, data: dict[str, Any], now: datetime) -> None:
     announce(version=version, by=user, now=now)
 
 
@@ -73,23 +73,23 @@ class PolicyVersionAdmin(VerbAdmin):
     verbs = (
         Verb(
             "publish", "Publish", "cancellations.publish_policyversion", (PolicyState.DRAFT,), PublishForm, _publish,
-            "From then on, requests received are bound to this version. It can never be changed again.", "published.",
+            "Requests received from then on are bound to this version. It can never be changed again.", "published.",
         ),
         Verb(
-            "announce", "Tell account holders", "cancellations.publish_policyversion", (PolicyState.PUBLISHED,),
-            VerbForm, _announce, "Each account holder gets a mail with what changes and from when, once an address.",
-            "on its way to the account holders.",
+            "announce", "Announce to account holders", "cancellations.publish_policyversion", (PolicyState.PUBLISHED,),
+            VerbForm, _announce, "Each account holder is sent a mail with what changes and from when, one per address.",
+            "announcement started.",
             applies=lambda version, user: not Announcement.objects.filter(policy_version=version).exists(),
         ),
     )  # fmt: skip
 
     def page_context(self, request: HttpRequest, row: PolicyVersion) -> dict[str, Any]:
-        before = published_versions().filter(number__lt=row.number).first()
+        previous = published_versions().filter(number__lt=row.number).first()
         return {
             "row": row,
             "policy_html": filled_in(row),
-            "figures": compare_figures(table(before) if before else {}, table(row)),
-            "before": before,
+            "figures": compare_figures(table(previous) if previous else {}, table(row)),
+            "before": previous,
             "announcement": Announcement.objects.filter(policy_version=row).first(),
         }
 
@@ -97,8 +97,8 @@ class PolicyVersionAdmin(VerbAdmin):
         newest = PolicyVersion.objects.order_by("-number").first()
         if newest is None:
             return {"number": 1, "text": FIRST_TEXT.read_text(encoding="utf-8")}
-        kept = {name: getattr(newest, name) for _, part in self.fieldsets for name in part["fields"]}
-        return {**kept, "number": newest.number + 1}
+        copied = {name: getattr(newest, name) for _, options in self.fieldsets for name in options["fields"]}
+        return {**copied, "number": newest.number + 1}
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return bool(ModelAdmin.has_add_permission(self, request))

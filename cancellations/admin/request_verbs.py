@@ -1,4 +1,4 @@
-"""What staff may do to a request: each verb with its form."""
+"""The verbs of staff on a request, each with its form."""
 
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from accounts.models import User
 from accounts.queries import find_account
 from billing.models import Subscription
 from cancellations.admin.files import AddFilesForm
-from cancellations.admin.filters import who_work_on_requests
+from cancellations.admin.filters import request_workers
 from cancellations.models import CancellationRequest, DeclineGround, Kind
 from cancellations.models.states import OPEN, RequestState
 from cancellations.services.attachments import attach_to_request
@@ -27,15 +27,17 @@ class ScheduleForm(VerbForm):
         queryset=Subscription.objects.none(),
         required=False,
         empty_label="Choose the subscription that the customer means",
-        help_text="We could not match this request by itself.",
+        help_text="This request could not be matched automatically.",
     )
-    words = text_field(help_text="Optional; it stands in the mail above the working.", required=False)
+    words = text_field(
+        help_text="Optional. It appears in the mail above the explanation of the end date.", required=False
+    )
     field_order = ["subscription", "words"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         request: CancellationRequest = self.row
-        account = request.account or _named_account(request)
+        account = request.account or named_account(request)
         field = self.fields["subscription"]
         if request.subscription_id is not None:
             del self.fields["subscription"]
@@ -48,24 +50,24 @@ class DeclineForm(VerbForm):
     ground = forms.ChoiceField(
         choices=DeclineGround.choices,
         widget=forms.RadioSelect,
-        error_messages={"required": "Choose the ground: a request is declined on one of these and on no other."},
+        error_messages={"required": "Choose a ground from the list."},
     )
-    words = text_field(help_text="Optional; it follows the ground.", required=False)
+    words = text_field(help_text="Optional. It appears in the mail below the ground.", required=False)
 
 
 class WaiveForm(VerbForm):
     ground = forms.CharField(
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="Kept with the request for good. The customer does not read it.",
-        error_messages={"required": "State the ground for waiving the notice: it is kept with the request."},
+        help_text="Stored with the request. The customer does not see it.",
+        error_messages={"required": "State the ground for waiving the notice. It is stored with the request."},
     )
 
 
 class ReopenForm(VerbForm):
     ground = forms.CharField(
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="Why, and how the address was proven if it was not. Kept for good; the customer does not read it.",
-        error_messages={"required": "State the ground for reopening: it is kept with the request."},
+        help_text="Why, and how the address was proven if it was not yet. The customer does not see it.",
+        error_messages={"required": "State the ground for reopening. It is stored with the request."},
     )
 
 
@@ -79,7 +81,7 @@ class ChangeKindForm(VerbForm):
     ground = forms.CharField(
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text="The customer reads it.",
-        error_messages={"required": "State the ground for the other kind: it is kept with the request."},
+        error_messages={"required": "State the ground for changing the kind. The customer reads it."},
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -99,7 +101,7 @@ class AssignForm(VerbForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         field: Any = self.fields["to"]
-        field.queryset = who_work_on_requests().exclude(pk=self.row.assigned_to_id)
+        field.queryset = request_workers().exclude(pk=self.row.assigned_to_id)
 
 
 class AskForm(VerbForm):
@@ -108,145 +110,148 @@ class AskForm(VerbForm):
 
 
 class NoteForm(VerbForm):
-    words = text_field("Note", "For staff only; it is kept as it is.", error_messages={"required": "Write the note."})
+    words = text_field(
+        "Note", "For staff only. It cannot be changed afterwards.", error_messages={"required": "Write the note."}
+    )
 
 
-def _named_account(request: CancellationRequest) -> Any:
+def named_account(request: CancellationRequest) -> Any:
     return find_account(account_number=request.account_number_given, username=request.username_given)
 
 
-def _schedule(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
-    schedule(request=request, by=user, now=now, subscription=given.get("subscription"), words=given["words"])
+def _schedule(request: CancellationRequest, user: User, data: dict[str, Any], now: datetime) -> None:
+    schedule(request=request, by=user, now=now, subscription=data.get("subscription"), words=data["words"])
 
 
-def _decline(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
-    decline(request=request, by=user, now=now, ground=given["ground"], words=given["words"])
+def _decline(request: CancellationRequest, user: User, data: dict[str, Any], now: datetime) -> None:
+    decline(request=request, by=user, now=now, ground=data["ground"], words=data["words"])
 
 
-def _waive(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
-    waive_notice(request=request, by=user, now=now, ground=given["ground"])
+def _waive(request: CancellationRequest, user: User, data: dict[str, Any], now: datetime) -> None:
+    waive_notice(request=request, by=user, now=now, ground=data["ground"])
 
 
-def _change_kind(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
-    change_kind(request=request, by=user, now=now, kind=given["kind"], ground=given["ground"])
+def _change_kind(request: CancellationRequest, user: User, data: dict[str, Any], now: datetime) -> None:
+    change_kind(request=request, by=user, now=now, kind=data["kind"], ground=data["ground"])
 
 
-def _add_files(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
-    attach_to_request(request=request, files=given["file"], by=user, now=now)
+def _add_files(request: CancellationRequest, user: User, data: dict[str, Any], now: datetime) -> None:
+    attach_to_request(request=request, files=data["file"], by=user, now=now)
 
 
-def _reopen(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
-    reopen(request=request, by=user, now=now, ground=given["ground"])
+def _reopen(request: CancellationRequest, user: User, data: dict[str, Any], now: datetime) -> None:
+    reopen(request=request, by=user, now=now, ground=data["ground"])
 
 
-def _try_again(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
+def _try_again(request: CancellationRequest, user: User, data: dict[str, Any], now: datetime) -> None:
     try_again(request=request, by=user, now=now)
 
 
-def _claim(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
+def _claim(request: CancellationRequest, user: User, data: dict[str, Any], now: datetime) -> None:
     claim(request=request, by=user, now=now)
 
 
-def _release(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
+def _release(request: CancellationRequest, user: User, data: dict[str, Any], now: datetime) -> None:
     assign(request=request, to=None, by=user, now=now)
 
 
-def _assign(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
-    assign(request=request, to=given["to"], by=user, now=now)
+def _assign(request: CancellationRequest, user: User, data: dict[str, Any], now: datetime) -> None:
+    assign(request=request, to=data["to"], by=user, now=now)
 
 
-def _ask(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
-    ask(request=request, by=user, words=given["words"], now=now)
+def _ask(request: CancellationRequest, user: User, data: dict[str, Any], now: datetime) -> None:
+    ask(request=request, by=user, words=data["words"], now=now)
 
 
-def _note(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
-    add_note(request=request, by=user, words=given["words"], now=now)
+def _note(request: CancellationRequest, user: User, data: dict[str, Any], now: datetime) -> None:
+    add_note(request=request, by=user, words=data["words"], now=now)
 
 
-def _ask_again(request: CancellationRequest, user: User, given: dict[str, Any], now: datetime) -> None:
+def _ask_again(request: CancellationRequest, user: User, data: dict[str, Any], now: datetime) -> None:
     ask_again(request=request, by=user, now=now)
 
 
 VERBS = (
     Verb(
         "schedule", "Schedule", "cancellations.schedule_request", (S.IN_REVIEW,), ScheduleForm, _schedule,
-        "The request is accepted. It takes effect on its end date, and the customer is told at once.", "scheduled.",
+        "The request is accepted and takes effect on its end date. The customer is notified immediately.", "scheduled.",
         applies=lambda request, user: request.kind != Kind.FOR_CAUSE,
         key="s", decides=True,
     ),
     Verb(
         "accept-ground", "Accept the ground", "cancellations.schedule_request", (S.IN_REVIEW,), ScheduleForm,
-        _schedule, "The subscription ends at once, by the time of receipt. The customer is told, and what was paid "
-        "is reviewed for a refund. If the ground does not hold, change the kind to ordinary instead.",
+        _schedule, "The subscription ends at once, at the time of receipt. The customer is notified, and a refund "
+        "review is queued. If you do not accept the ground, change the kind to ordinary instead.",
         "ground accepted.",
         applies=lambda request, user: request.kind == Kind.FOR_CAUSE,
         key="s", decides=True,
     ),
     Verb(
         "change-kind", "Change the kind", "cancellations.change_kind", (S.IN_REVIEW, S.SCHEDULED), ChangeKindForm,
-        _change_kind, "The end date is worked out anew from the same time of receipt, and the customer reads the "
-        "ground. A scheduled request may only come to end sooner.", "counts as another kind now.",
+        _change_kind, "The end date is recalculated from the same time of receipt, and the customer reads the "
+        "ground. A scheduled request may only move to an earlier end.", "kind changed.",
         key="k",
     ),
     Verb(
         "waive", "Waive late notice", "cancellations.waive_notice", (S.IN_REVIEW, S.SCHEDULED), WaiveForm, _waive,
-        "The subscription ends as if no notice had been asked for, and the customer is told the earlier date.",
+        "The subscription ends as if the policy required no notice. The customer is sent the earlier date.",
         "late notice waived.",
         applies=lambda request, user: request.on_time is False and request.notice_waived_by_id is None,
         key="w",
     ),
     Verb(
         "ask", "Ask the customer", "cancellations.answer_conversation", OPEN, AskForm, _ask,
-        "The question goes out as a mail. The answer comes back to this request, which keeps its time of receipt.",
-        "asked.",
+        "The question is sent by mail. The answer is filed under this request, which keeps its time of receipt.",
+        "question sent.",
         key="q",
     ),
     Verb(
         "reopen", "Reopen", "cancellations.schedule_request", (S.EXPIRED, S.DECLINED, S.SUPERSEDED), ReopenForm,
-        _reopen, "The request is in review again, from the same time of receipt, and the customer is told.",
+        _reopen, "The request returns to review with the same time of receipt. The customer is notified.",
         "in review again.",
         key="o",
     ),
     Verb(
         "try-again", "Try again", "cancellations.schedule_request", OPEN, VerbForm, _try_again,
-        "The worker set it aside because of the error shown. Once that is mended, it can try again.",
-        "given back to the worker.",
+        "The worker set it aside because of the error shown. Once the cause is fixed, it can try again.",
+        "returned to the worker.",
         applies=lambda request, user: bool(request.enforcement_error),
         key="t",
     ),
     Verb(
         "decline", "Decline", "cancellations.decline_request", (S.UNVERIFIED, S.IN_REVIEW), DeclineForm, _decline,
-        "The request ends here, the subscription goes on, and the customer reads the ground.", "declined.",
+        "The request is settled and the subscription continues. The customer reads the ground.", "declined.",
         key="d", decides=True,
     ),
     Verb(
-        "claim", "Claim", PERMISSION, OPEN, VerbForm, _claim, "It is in your hands.", "in your hands.",
+        "claim", "Claim", PERMISSION, OPEN, VerbForm, _claim, "It is assigned to you.", "assigned to you.",
         applies=lambda request, user: request.assigned_to_id is None,
         key="c", one_click=True,
     ),
     Verb(
-        "release", "Release", PERMISSION, OPEN, VerbForm, _release, "Nobody has it in hand.", "back in the queue.",
+        "release", "Release", PERMISSION, OPEN, VerbForm, _release, "It returns to the queue.",
+        "returned to the queue.",
         applies=lambda request, user: request.assigned_to_id is not None,
         key="r", one_click=True,
     ),
     Verb(
         "assign", "Assign", PERMISSION, OPEN, AssignForm, _assign,
-        "The person finds it under «assigned to me».", "assigned.",
+        "They find it under «assigned to me».", "assigned.",
         key="a",
     ),
     Verb(
         "note", "Write a note", PERMISSION, tuple(RequestState), NoteForm, _note,
-        "Staff read it in the timeline of the request; the customer never does.", "note written.",
+        "Staff see it in the timeline of the request. The customer never does.", "note written.",
         key="m",
     ),
     Verb(
         "ask-again", "Ask for proof again", PERMISSION, (S.UNVERIFIED,), VerbForm, _ask_again,
-        "The link that proves the address goes out once more.", "asked again.",
+        "The link that proves the address is sent again.", "link sent.",
         key="p",
     ),
     Verb(
         "add-files", "Add files", "cancellations.schedule_request", tuple(RequestState), AddFilesForm, _add_files,
-        "They are kept with the request for good; the customer sees them, too.", "files added.",
+        "They are stored with the request for good. The customer sees them as well.", "files added.",
         key="f",
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The queue of requests, and the page of each."""
+"""The queue of cancellation requests, and the page of each."""
 
 from datetime import datetime
 from typing import Any
@@ -25,12 +25,12 @@ from cancellations.admin.filters import (
     Informed,
     Jurisdiction,
     OnTime,
-    found,
+    search_requests,
     waiting_for,
 )
 from cancellations.admin.request_verbs import (
     VERBS,
-    _named_account,
+    named_account,
 )
 from cancellations.admin.timeline import request_timeline
 from cancellations.models import CancellationRequest
@@ -56,7 +56,7 @@ class CancellationRequestAdmin(BulkActions, FilesAdmin, VerbAdmin):
         "shown_channel",
         "shown_kind",
         "shown_on_time",
-        "in_hands_of",
+        "assignee",
         "shown_state",
     ]
     list_filter = [
@@ -72,7 +72,7 @@ class CancellationRequestAdmin(BulkActions, FilesAdmin, VerbAdmin):
         "reason",
         Informed,
     ]
-    search_fields = ["reference"]  # the box; `found` does the search
+    search_fields = ["reference"]  # shows the search box; `search_requests` does the search
     search_help_text = "Reference, account number, username, e-mail address or name"
     sortable = ("falls_due", "received")
     replies_for = "request"
@@ -93,7 +93,7 @@ class CancellationRequestAdmin(BulkActions, FilesAdmin, VerbAdmin):
         ("Reason", lambda row: row.get_reason_display()),
         ("Words", lambda row: row.words),
         ("Ground", lambda row: row.cause),
-        ("Wished end", lambda row: row.requested_end),
+        ("Requested end date", lambda row: row.requested_end),
         ("On time", lambda row: row.on_time),
         ("Notice waived", lambda row: row.notice_waived_by is not None),
         ("Notice deadline", lambda row: row.deadline_on),
@@ -128,7 +128,7 @@ class CancellationRequestAdmin(BulkActions, FilesAdmin, VerbAdmin):
     def page_context(self, request: HttpRequest, row: CancellationRequest) -> dict[str, Any]:
         context: dict[str, Any] = {
             "row": row,
-            "named_account": None if row.account_id else _named_account(row),
+            "named_account": None if row.account_id else named_account(row),
             "difference": difference_since(row) if row.is_open else None,
             "payments": payments_with_returned(row.subscription)[:6] if row.subscription else [],
             "others": self._others(row),
@@ -147,26 +147,26 @@ class CancellationRequestAdmin(BulkActions, FilesAdmin, VerbAdmin):
         return context
 
     def _others(self, row: CancellationRequest) -> QuerySet[CancellationRequest]:
-        same = CancellationRequest.objects.exclude(declaration=row.declaration).order_by("-received_at")
+        others = CancellationRequest.objects.exclude(declaration=row.declaration).order_by("-received_at")
         if row.account_id:
-            return same.filter(account_id=row.account_id)[:10]
-        return same.filter(account_number_given__iexact=row.account_number_given)[:10]
+            return others.filter(account_id=row.account_id)[:10]
+        return others.filter(account_number_given__iexact=row.account_number_given)[:10]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[CancellationRequest], search_term: str
     ) -> tuple[QuerySet[CancellationRequest], bool]:
-        return found(queryset, search_term), False
+        return search_requests(queryset, search_term), False
 
     def facts(self, row: CancellationRequest) -> dict[str, str]:
-        told = {
+        facts = {
             "State": str(row.get_state_display()),
             "Ends on": day_words(row.effective_on) or "–",
             "Counts as": str(row.get_kind_display()),
-            "In the hands of": str(row.assigned_to or "nobody"),
+            "Assigned to": str(row.assigned_to or "nobody"),
         }
         if row.refund is not None:
-            told["Refund"] = f"{row.refund}, {row.refund.get_state_display()}"
-        return told
+            facts["Refund"] = f"{row.refund}, {row.refund.get_state_display()}"
+        return facts
 
     def variables(self, row: CancellationRequest) -> tuple[str, dict[str, str]]:
         with use_language(row.language):
@@ -191,7 +191,7 @@ class CancellationRequestAdmin(BulkActions, FilesAdmin, VerbAdmin):
         return [request.email_given, f"{request.account_number_given} · not matched"]
 
     @display(description="assigned to")
-    def in_hands_of(self, request: CancellationRequest) -> str:
+    def assignee(self, request: CancellationRequest) -> str:
         return str(request.assigned_to or "–")
 
     @display(description="subscription")
@@ -219,7 +219,7 @@ class CancellationRequestAdmin(BulkActions, FilesAdmin, VerbAdmin):
 
     @display(description="falls due", ordering="due_at", header=True)
     def falls_due(self, request: CancellationRequest) -> list[str]:
-        """What falls due next, and when: in words, so that no colour is needed to see it."""
+        """Says in words what is due next, and when, so that nobody depends on colours."""
         what, when = _due_words(request)
         return [what, when]
 
@@ -253,10 +253,10 @@ def _due_words(request: CancellationRequest) -> tuple[str, str]:
 def _in_days(moment: datetime, now: datetime) -> str:
     zone = settings.COMPANY_TIME_ZONE
     days = (local_date(moment, zone) - local_date(now, zone)).days
-    told = f"{local_date(moment, zone):%d %b %Y}"
+    day = f"{local_date(moment, zone):%d %b %Y}"
     if moment <= now:
-        return f"{told}, overdue"
-    return f"{told}, " + ("today" if days == 0 else "tomorrow" if days == 1 else f"in {days} days")
+        return f"{day}, overdue"
+    return f"{day}, " + ("today" if days == 0 else "tomorrow" if days == 1 else f"in {days} days")
 
 
 def _ago(moment: datetime, now: datetime) -> str:

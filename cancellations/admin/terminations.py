@@ -1,4 +1,4 @@
-"""Terminations: a manager's page that shows what will happen before it does, and the verbs that follow."""
+"""Terminations: the page that terminates an account after a preview, and the verbs that follow."""
 
 from datetime import datetime
 from typing import Any
@@ -39,19 +39,19 @@ class TerminateForm(forms.Form):
     ground = forms.ChoiceField(
         choices=TerminationGround.choices,
         widget=forms.RadioSelect,
-        error_messages={"required": "Choose the ground: an account is terminated on one of these and on no other."},
+        error_messages={"required": "Choose a ground from the list."},
     )
     description = forms.CharField(
         label="What happened",
         widget=forms.Textarea(attrs={"rows": 5}),
         help_text="Facts and dates. The customer reads it in the letter, and may appeal against it.",
-        error_messages={"required": "Describe what happened: the customer reads it, and may appeal against it."},
+        error_messages={"required": "Describe what happened. The customer reads it, and may appeal against it."},
     )
     evidence = forms.CharField(
         label="Evidence",
         required=False,
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="Where the proof lies. Only staff read it. Files are added on the next page.",
+        help_text="What proves it, and where it is stored. Only staff see it. You can add files on the next page.",
     )
     refund_proposed = forms.ChoiceField(
         label="Refund of the unused part",
@@ -62,50 +62,50 @@ class TerminateForm(forms.Form):
     refund_ground = forms.CharField(
         label="Why, or why not",
         widget=forms.Textarea(attrs={"rows": 2}),
-        help_text="Finance decides, and reads it.",
-        error_messages={"required": "Say why a refund is proposed, or why not: finance reads it."},
+        help_text="Finance reads it and decides.",
+        error_messages={"required": "Say why a refund is proposed, or why not. Finance reads it."},
     )
-    revoke_sign_in = forms.BooleanField(label="Nobody may sign in to the account any more", required=False)
+    revoke_sign_in = forms.BooleanField(label="Revoke sign-in to the account", required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"label_suffix": "", **kwargs})
         self.use_required_attribute = False
 
     def clean_account_number(self) -> Account:
-        given = self.cleaned_data["account_number"].strip()
-        account = Account.objects.filter(account_number__iexact=given).first()
+        number = self.cleaned_data["account_number"].strip()
+        account = Account.objects.filter(account_number__iexact=number).first()
         if account is None:
-            raise forms.ValidationError(f"No account has the number {given}. Look it up under Accounts.")
+            raise forms.ValidationError(f"No account has the number {number}. Look it up under Accounts.")
         return account
 
     def case(self) -> Case:
-        given = dict(self.cleaned_data)
-        account, proposed = given.pop("account_number"), given.pop("refund_proposed") == "yes"
-        return Case(account=account, refund_proposed=proposed, **given)
+        data = dict(self.cleaned_data)
+        account, proposed = data.pop("account_number"), data.pop("refund_proposed") == "yes"
+        return Case(account=account, refund_proposed=proposed, **data)
 
 
 class GroundForm(VerbForm):
     ground = forms.CharField(
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="Kept for good; the customer reads it.",
-        error_messages={"required": "State the ground: it is kept, and stands in what the customer reads."},
+        help_text="Stored for good. The customer reads it.",
+        error_messages={"required": "State the ground. It is stored, and the customer reads it."},
     )
 
 
-def _confirm(termination: Termination, user: User, given: dict[str, Any], now: datetime) -> None:
+def _confirm(termination: Termination, user: User, data: dict[str, Any], now: datetime) -> None:
     confirm(termination=termination, by=user, now=now)
 
 
-def _discard(termination: Termination, user: User, given: dict[str, Any], now: datetime) -> None:
-    discard(termination=termination, by=user, ground=given["ground"], now=now)
+def _discard(termination: Termination, user: User, data: dict[str, Any], now: datetime) -> None:
+    discard(termination=termination, by=user, ground=data["ground"], now=now)
 
 
-def _reverse(termination: Termination, user: User, given: dict[str, Any], now: datetime) -> None:
-    reverse(termination=termination, by=user, ground=given["ground"], now=now)
+def _reverse(termination: Termination, user: User, data: dict[str, Any], now: datetime) -> None:
+    reverse(termination=termination, by=user, ground=data["ground"], now=now)
 
 
-def _add_files(termination: Termination, user: User, given: dict[str, Any], now: datetime) -> None:
-    attach_to_termination(termination=termination, files=given["file"], by=user, now=now)
+def _add_files(termination: Termination, user: User, data: dict[str, Any], now: datetime) -> None:
+    attach_to_termination(termination=termination, files=data["file"], by=user, now=now)
 
 
 @admin.register(Termination)
@@ -118,29 +118,30 @@ class TerminationAdmin(FilesAdmin, VerbAdmin):
     verbs = (
         Verb(
             "confirm", "Confirm", "cancellations.terminate_account", (S.PROPOSED,), VerbForm, _confirm,
-            "It takes effect at once: subscriptions end, open requests are settled, the letter goes out.", "confirmed.",
+            "It takes effect at once: subscriptions end, open requests are superseded, and the letter is sent.",
+            "confirmed.",
             applies=lambda termination, user: user.pk != termination.proposed_by_id,
             sensitive=True,
         ),
         Verb(
             "discard", "Discard", "cancellations.terminate_account", (S.PROPOSED,), GroundForm, _discard,
-            "Nothing happens to the account, and the customer hears nothing.", "discarded.",
+            "Nothing happens to the account, and the customer is not notified.", "discarded.",
         ),
         Verb(
             "reverse", "Reverse on appeal", "cancellations.terminate_account", (S.EFFECTIVE,), GroundForm, _reverse,
-            "Its subscriptions go on, requests that it settled are in review again, refunds that nobody sent yet are "
-            "void, and the customer is told. Money that is under way stays so.", "reversed.",
+            "Its subscriptions continue, the requests that it superseded return to review, refunds whose payment has "
+            "not started become void, and the customer is notified. Other refunds do not change.", "reversed.",
             sensitive=True,
         ),
         Verb(
             "add-files", "Add evidence", "cancellations.terminate_account", tuple(S), AddFilesForm, _add_files,
-            "They are kept with the termination for good. Only staff see them.", "evidence added.",
+            "They are stored with the termination for good. Only staff see them.", "evidence added.",
         ),
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Termination]:
-        found: QuerySet[Termination] = super().get_queryset(request)
-        return found.select_related("account", "policy_version", "proposed_by", "confirmed_by", "settled_by")
+        terminations: QuerySet[Termination] = super().get_queryset(request)
+        return terminations.select_related("account", "policy_version", "proposed_by", "confirmed_by", "settled_by")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("cancellations.terminate_account"))  # type: ignore[union-attr]
@@ -162,11 +163,11 @@ class TerminationAdmin(FilesAdmin, VerbAdmin):
         if form.is_valid() and request.POST.get("step") != "edit":
             try:
                 if request.POST.get("step") == "confirm":
-                    return self._terminated(request, terminate(case=form.case(), by=request.user, now=now))
+                    return self._redirect_to(request, terminate(case=form.case(), by=request.user, now=now))
                 preview = preview_termination(case=form.case(), by=request.user, now=now)
             except RequestRefused as error:
-                if (standing := self._of_ones_own(form.case().account, request.user)) is not None:
-                    return self._terminated(request, standing)  # a double click
+                if (existing := self._own_termination(form.case().account, request.user)) is not None:
+                    return self._redirect_to(request, existing)  # a double click
                 form.add_error(None, str(error))
         context = {
             **self.admin_site.each_context(request),
@@ -179,19 +180,19 @@ class TerminationAdmin(FilesAdmin, VerbAdmin):
         failed = form.is_bound and preview is None and request.POST.get("step") != "edit"
         return render(request, "desk/terminate.html", context, status=422 if failed else 200)
 
-    def _of_ones_own(self, account: Account, user: User) -> Termination | None:
-        standing = Termination.objects.filter(account=account, state__in=(S.PROPOSED, S.EFFECTIVE))
-        return standing.filter(proposed_by=user).first()
+    def _own_termination(self, account: Account, user: User) -> Termination | None:
+        active = Termination.objects.filter(account=account, state__in=(S.PROPOSED, S.EFFECTIVE))
+        return active.filter(proposed_by=user).first()
 
     def _initial(self, request: HttpRequest, now: datetime) -> dict[str, Any]:
         proposes = policy_in_force(now).termination_basis != RefundBasis.NONE
         account = request.GET.get("account", "")
         return {"account_number": account, "refund_proposed": "yes" if proposes else "no", "revoke_sign_in": True}
 
-    def _terminated(self, request: HttpRequest, termination: Termination) -> HttpResponse:
-        waits = termination.state == S.PROPOSED
-        told = "waits for a second manager. Nothing happened to the account yet." if waits else "in effect."
-        messages.success(request, f"{termination}: {told}")
+    def _redirect_to(self, request: HttpRequest, termination: Termination) -> HttpResponse:
+        is_waiting = termination.state == S.PROPOSED
+        result = "waits for a second manager. Nothing has happened to the account yet." if is_waiting else "in effect."
+        messages.success(request, f"{termination}: {result}")
         return redirect(self.page_url(termination))
 
     def page_context(self, request: HttpRequest, row: Termination) -> dict[str, Any]:
@@ -204,10 +205,10 @@ class TerminationAdmin(FilesAdmin, VerbAdmin):
         }
 
     def facts(self, row: Termination) -> dict[str, str]:
-        told = {"State": str(row.get_state_display()), "Confirmed by": str(row.confirmed_by or "nobody yet")}
-        told["Subscriptions ended"] = str(row.subscriptions.filter(subscription__ended_by=EndedBy.PORTAL).count())
-        told["Requests settled by it"] = str(row.superseded_requests.filter(state="superseded").count())
-        return told
+        facts = {"State": str(row.get_state_display()), "Confirmed by": str(row.confirmed_by or "nobody yet")}
+        facts["Subscriptions ended"] = str(row.subscriptions.filter(subscription__ended_by=EndedBy.PORTAL).count())
+        facts["Requests superseded"] = str(row.superseded_requests.filter(state="superseded").count())
+        return facts
 
     def what_changed(self, row: Termination, since: int) -> list[str]:
         return changed_since(row, since)

@@ -1,4 +1,4 @@
-"""Webhooks to the company's own systems: endpoints with their secrets, and what was sent to them."""
+"""Webhooks to the company's own systems: endpoints with their secrets, and deliveries."""
 
 import json
 from datetime import datetime
@@ -29,7 +29,7 @@ S = EndpointState
 
 
 class EndpointForm(forms.Form):
-    name = forms.CharField(max_length=80, error_messages={"required": "Give it a name."})
+    name = forms.CharField(max_length=80, error_messages={"required": "Enter a name."})
     url = forms.URLField(
         label="Address",
         max_length=500,
@@ -38,13 +38,13 @@ class EndpointForm(forms.Form):
             "required": "Enter the address.",
             "invalid": "Enter an address like https://crm.example.com/in.",
         },
-        help_text="It begins with https:// and answers with 2xx once it has kept what it got.",
+        help_text="It starts with https:// and answers with a 2xx status once it has stored the event.",
     )
     event_types = forms.MultipleChoiceField(
-        label="What it hears of",
+        label="Events",
         choices=EventType.choices,
         widget=forms.CheckboxSelectMultiple,
-        error_messages={"required": "Choose what it is to hear of."},
+        error_messages={"required": "Choose the events to send."},
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -60,28 +60,28 @@ class ChangeForm(EndpointForm, VerbForm):  # type: ignore[misc]  # both are form
 
 
 class DisableForm(VerbForm):
-    why = forms.CharField(max_length=250, error_messages={"required": "Say why: others read it."})
+    why = forms.CharField(max_length=250, error_messages={"required": "Say why. Other staff read it."})
 
 
-def _change(row: WebhookEndpoint, user: User, given: dict[str, Any], now: datetime) -> None:
-    endpoints.change(endpoint=row, by=user, now=now, **given)
+def _change(row: WebhookEndpoint, user: User, data: dict[str, Any], now: datetime) -> None:
+    endpoints.change(endpoint=row, by=user, now=now, **data)
 
 
-def _rotate(row: WebhookEndpoint, user: User, given: dict[str, Any], now: datetime) -> None:
+def _rotate(row: WebhookEndpoint, user: User, data: dict[str, Any], now: datetime) -> None:
     endpoints.rotate(endpoint=row, by=user, now=now)
 
 
-def _disable(row: WebhookEndpoint, user: User, given: dict[str, Any], now: datetime) -> None:
-    endpoints.disable(endpoint=row, why=given["why"], by=user, now=now)
+def _disable(row: WebhookEndpoint, user: User, data: dict[str, Any], now: datetime) -> None:
+    endpoints.disable(endpoint=row, why=data["why"], by=user, now=now)
 
 
-def _enable(row: WebhookEndpoint, user: User, given: dict[str, Any], now: datetime) -> None:
+def _enable(row: WebhookEndpoint, user: User, data: dict[str, Any], now: datetime) -> None:
     endpoints.enable(endpoint=row, by=user, now=now)
 
 
 @admin.register(WebhookEndpoint)
 class WebhookEndpointAdmin(VerbAdmin):
-    list_display = ["name", "url", "hears_of", "shown_state", "failing_since"]
+    list_display = ["name", "url", "events", "shown_state", "failing_since"]
     list_filter = ["state"]
     search_fields = ["name", "url"]
     refusals = (RequestRefused,)
@@ -89,20 +89,20 @@ class WebhookEndpointAdmin(VerbAdmin):
     verbs = (
         Verb(
             "change", "Change", CHANGE, tuple(S), ChangeForm, _change,
-            "What waits goes to the new address. An event type that is added is heard of from now on.", "changed.",
+            "Waiting deliveries go to the new address. A newly chosen event is sent from now on.", "changed.",
         ),
         Verb(
             "rotate", "Change the secret", CHANGE, tuple(S), VerbForm, _rotate,
-            "A new secret signs from now on. For a day the one before signs as well, so that the receiver can be "
-            "changed meanwhile.", "it has a new secret.",
+            "A new secret signs from now on. For a day the old one signs as well, so that you can change the "
+            "receiver.", "secret changed.",
             sensitive=True,
         ),
         Verb(
             "disable", "Disable", CHANGE, (S.ACTIVE,), DisableForm, _disable,
-            "Nothing is sent to it. What happens meanwhile waits.", "disabled.",
+            "Nothing is sent to it. Events wait until it is enabled again.", "disabled.",
         ),
         Verb(
-            "enable", "Enable", CHANGE, (S.DISABLED,), VerbForm, _enable, "What waited goes out, in its order.",
+            "enable", "Enable", CHANGE, (S.DISABLED,), VerbForm, _enable, "Waiting deliveries are sent in order.",
             "enabled.",
         ),
     )  # fmt: skip
@@ -126,18 +126,20 @@ class WebhookEndpointAdmin(VerbAdmin):
         form = EndpointForm(request.POST if request.method == "POST" else None, initial=restored_input(request))
         if form.is_valid():
             try:
-                made = endpoints.add(**form.cleaned_data, by=request.user, now=now)
+                endpoint = endpoints.add(**form.cleaned_data, by=request.user, now=now)
             except RequestRefused as error:
                 form.add_error("name" if str(error) == endpoints.SAME_NAME else "url", str(error))
             else:
-                messages.success(request, f"{made} hears from now on. Give its secret to whoever keeps the receiver.")
-                return redirect("admin:messaging_webhookendpoint_change", made.pk)
+                messages.success(
+                    request, f"{endpoint} receives events from now on. Give its secret to the operator of the receiver."
+                )
+                return redirect("admin:messaging_webhookendpoint_change", endpoint.pk)
         context = {
             **self.admin_site.each_context(request),
             "title": "Add a webhook endpoint",
             "opts": self.opts,
             "form": form,
-            "consequence": "It hears of what happens from now on, signed with a secret of its own.",
+            "consequence": "Events from now on are sent to it, signed with a secret of its own.",
             "back": reverse("admin:messaging_webhookendpoint_changelist"),
         }
         return render(request, "desk/data.html", context, status=422 if form.is_bound else 200)
@@ -149,13 +151,13 @@ class WebhookEndpointAdmin(VerbAdmin):
             try:
                 secret = secrets_of(row, now)[0]
             except InvalidToken:
-                secret = "It cannot be read: SECRET_KEY is another one. Make a new endpoint."  # noqa: S105 - no secret
+                secret = "It cannot be decrypted, because SECRET_KEY has changed. Add a new endpoint."  # noqa: S105 - no secret
         recent = row.deliveries.select_related("event").order_by("-pk")[:15]
         waiting = row.deliveries.filter(state=DeliveryState.PENDING)[:1001].count()
         return {"row": row, "secret": secret, "deliveries": recent, "waiting_count": waiting}
 
-    @display(description="hears of")
-    def hears_of(self, row: WebhookEndpoint) -> str:
+    @display(description="events")
+    def events(self, row: WebhookEndpoint) -> str:
         return ", ".join(row.event_types)
 
     @display(description="state", label={"active": "success", "disabled": "danger"})
@@ -163,13 +165,13 @@ class WebhookEndpointAdmin(VerbAdmin):
         return row.get_state_display()
 
 
-def _send(row: WebhookDelivery, user: User, given: dict[str, Any], now: datetime) -> None:
+def _send(row: WebhookDelivery, user: User, data: dict[str, Any], now: datetime) -> None:
     endpoints.send_again(delivery=row, by=user, now=now)
 
 
 @admin.register(WebhookDelivery)
 class WebhookDeliveryAdmin(VerbAdmin):
-    """What was sent, and what was answered."""
+    """Deliveries of webhooks, and the answers to them."""
 
     list_display = ["happened", "shown_type", "subject", "endpoint", "attempts", "last_status", "shown_state"]
     list_filter = ["state", "endpoint", "event__type"]
@@ -180,7 +182,7 @@ class WebhookDeliveryAdmin(VerbAdmin):
         Verb(
             "send-again", "Send again", "messaging.send_webhook_again",
             (DeliveryState.DELIVERED, DeliveryState.GIVEN_UP), VerbForm, _send,
-            "It is sent once more, under the same id.", "it is sent again.",
+            "It is sent again under the same id.", "it is sent again.",
         ),
     )  # fmt: skip
 

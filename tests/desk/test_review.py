@@ -75,7 +75,7 @@ def test_the_page_of_a_request_shows_what_the_decision_needs(sam):
 def test_scheduling_tells_the_customer(sam):
     request = cast.in_review()
     page = sam.get(url(request, "schedule")).content.decode()
-    assert "the customer is told at once" in page
+    assert "customer is notified immediately" in page
     answer = sam.post(url(request, "schedule"), {"words": "Thank you."}, follow=True)
     assert "scheduled." in answer.content.decode()
     assert (fresh(request).state, fresh(request).decided_by.name) == ("scheduled", "Sam")

@@ -307,7 +307,7 @@ class TestAtTheDesk:
             ({"url": "https://10.0.0.1/"}, "not a public address"),
             ({"url": "http://crm.example.com/"}, "begin with https"),
             ({"url": "nonsense"}, "Enter an address like"),
-            ({"event_types": []}, "Choose what it is to hear of"),
+            ({"event_types": []}, "Choose the events to send"),
             ({"event_types": ["refund.burnt"]}, "is not one of the available choices"),
             ({"name": "Old"}, "Another endpoint has this name"),
         ],
