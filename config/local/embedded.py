@@ -131,14 +131,16 @@ def _as_postgres_owner() -> list[str]:
     """The command prefix that runs PostgreSQL for root as another user.
 
     Root's checkout may lie where nobody else may look (/root), so the other user keeps the one capability
-    that passes directories. No permission on the disk is widened for it.
+    that passes directories. access(2), by which initdb looks for its programs, drops that capability for all
+    users but root, unless the process is told not to fix capabilities up. No permission on the disk is widened.
     """
     if os.getuid() != 0:
         return []
     if not shutil.which("setpriv"):
         raise EmbeddedServerError("Root needs the program setpriv (Debian package util-linux) to run PostgreSQL.")
     user = [f"--reuid={ROOT_RUNS_AS}", f"--regid={ROOT_RUNS_AS}", "--clear-groups"]
-    return ["setpriv", *user, "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+    kept = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--securebits=+no_setuid_fixup"]
+    return ["setpriv", *user, *kept]
 
 
 def _start_postgres() -> None:
