@@ -1,4 +1,5 @@
 # `make run` and `make test` are all that a newcomer needs. Paths are relative, so a checkout may lie anywhere.
+SHELL := /bin/bash -o pipefail
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -64,12 +65,20 @@ $(VENV)/bin/python:
 	@echo "Creating the virtual environment …"
 	@$(PYTHON) -m venv $(VENV)
 
+# What was installed is kept as the stamp, so that a file that is only newer installs nothing.
+define install
+	@cmp -s $< $@ || { echo "Installing the pinned requirements$(1) (a minute, the first time) …"; \
+		$(PY) -m pip install --disable-pip-version-check --progress-bar off --require-hashes -r $< | awk \
+			-v all="$$(grep -c '^[a-z].*==' $<)" \
+			'/^(Collecting|Ignoring|Requirement already)/ && n < all { printf "\r  %d of %d packages looked up", ++n, all; fflush() } \
+			/^Installing collected/ { print "\n  unpacking them …"; fflush() }' || { \
+		echo "The requirements could not be installed; the lines above say why. Is the package index reachable?"; exit 1; }; }
+	@cp $< $@
+endef
+
 $(VENV)/local: requirements-local.txt | $(VENV)/bin/python
-	@echo "Installing the pinned requirements (a minute, the first time) …"
-	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements-local.txt || { echo "The requirements could not be installed; the lines above say why. Is the package index reachable?"; exit 1; }
-	@touch $@
+	$(call install)
 
 $(VENV)/dev: requirements-dev.txt | $(VENV)/bin/python
-	@echo "Installing the pinned requirements for tests (a minute, the first time) …"
-	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt || { echo "The requirements could not be installed; the lines above say why. Is the package index reachable?"; exit 1; }
-	@touch $@ $(VENV)/local
+	$(call install, for tests)
+	@cp requirements-local.txt $(VENV)/local
