@@ -1,7 +1,7 @@
-"""How much a confirmed guest cancellation costs, as a ratio to the smallest Django form that writes a row.
+"""Benchmark of a confirmed guest cancellation, compared with the smallest Django form that writes a row.
 
-Run by `make bench`. Both are measured in this one run, in turn, on the same database, through Django's whole
-request handling without a network; what is printed is a ratio, because seconds depend on the machine.
+Run with `make bench`. Both are measured in the same run, in turn, on the same database, through Django's whole
+request handling without a network. Prints ratios, because seconds depend on the machine.
 """
 
 import os
@@ -20,7 +20,7 @@ os.environ.setdefault("LOG_LEVEL", "ERROR")
 
 from config.local import embedded
 
-ROUNDS, EACH = 7, 40
+ROUNDS, REPEATS = 7, 40
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def measure() -> None:
     with override_settings(ROOT_URLCONF="bench.smallest"):
         _smallest(client, 0)
     for turn in range(ROUNDS):
-        drafts = [_draft(client, f"{time.time_ns()}") for _ in range(EACH)]
+        drafts = [_draft(client, f"{time.time_ns()}") for _ in range(REPEATS)]
         ours = _seconds(partial(_confirm, client, drafts))
         with override_settings(ROOT_URLCONF="bench.smallest"):
             smallest = _seconds(partial(_smallest, client))
@@ -66,11 +66,11 @@ def _policy() -> None:
 
 
 def _draft(client: object, name: str) -> str:
-    told = {"account_number": name, "username": name, "email": f"{name}@customer.example", "reason": "unused"}
-    page = client.post("/cancel/", told | {"step": "check"}).content.decode()  # type: ignore[attr-defined]
-    found = re.search(r'name="draft" value="([^"]+)"', page)
-    assert found, page
-    return found[1]
+    fields = {"account_number": name, "username": name, "email": f"{name}@customer.example", "reason": "unused"}
+    page = client.post("/cancel/", fields | {"step": "check"}).content.decode()  # type: ignore[attr-defined]
+    match = re.search(r'name="draft" value="([^"]+)"', page)
+    assert match, page
+    return match[1]
 
 
 def _confirm(client: object, drafts: list[str], number: int) -> object:
@@ -81,11 +81,11 @@ def _smallest(client: object, number: int) -> object:
     return client.post("/", {"subject": f"row {number}"})  # type: ignore[attr-defined]
 
 
-def _seconds(act: Callable[[int], object]) -> float:
-    began = time.perf_counter()
-    for number in range(EACH):
-        act(number)
-    return time.perf_counter() - began
+def _seconds(action: Callable[[int], object]) -> float:
+    started = time.perf_counter()
+    for number in range(REPEATS):
+        action(number)
+    return time.perf_counter() - started
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What the desk's pages cost with a million requests, as a ratio to the same pages with ten thousand.
+"""Benchmark of the desk's pages with a million requests, compared with ten thousand.
 
-Run by `make bench-desk` (some minutes). Both are measured in this one run, on the same database, through Django's
-whole request handling; what is printed are ratios, because seconds depend on the machine.
+Run with `make bench-desk` (takes some minutes). Both are measured in the same run, on the same database, through
+Django's whole request handling. Prints ratios, because seconds depend on the machine.
 """
 
 import os
@@ -46,8 +46,8 @@ def main() -> None:
         call_command("flush", verbosity=0, interactive=False) if _has_tables() else None
         call_command("migrate", verbosity=0)
         client = _manager()
-        few = _measured(client, FEW)
-        many = _measured(client, MANY)
+        few = _measure(client, FEW)
+        many = _measure(client, MANY)
         print(f"{'page':28} {'at ' + format(FEW, ','):>12} {'at ' + format(MANY, ','):>14}   ratio")
         for name in few:
             print(f"{name:28} {few[name] * 1000:9.0f} ms {many[name] * 1000:11.0f} ms {many[name] / few[name]:7.1f}")
@@ -79,35 +79,35 @@ def _manager() -> Any:
     return client
 
 
-def _measured(client: Any, requests: int) -> dict[str, float]:
-    """Seconds of each page, the median of some turns."""
+def _measure(client: Any, requests: int) -> dict[str, float]:
+    """The seconds of each page, as the median of TURNS."""
     _fill(requests)
     queue = "/admin/cancellations/cancellationrequest/"
-    found = {}
+    seconds = {}
     for name, query in PAGES.items():
         address = queue + query
         if query == "next":
-            found_next = re.search(r'href="([^"]+)" rel="next"', client.get(queue).content.decode())
-            assert found_next
-            address = queue + unescape(found_next[1])
-        found[name] = _median(client, address)
-    found["dashboard"] = _median(client, "/admin/")
-    found["audit, first page"] = _median(client, "/admin/accounts/auditentry/")
-    return found
+            match = re.search(r'href="([^"]+)" rel="next"', client.get(queue).content.decode())
+            assert match
+            address = queue + unescape(match[1])
+        seconds[name] = _median(client, address)
+    seconds["dashboard"] = _median(client, "/admin/")
+    seconds["audit, first page"] = _median(client, "/admin/accounts/auditentry/")
+    return seconds
 
 
 def _median(client: Any, address: str) -> float:
-    taken = []
+    durations = []
     assert client.get(address).status_code == 200, address
     for _ in range(TURNS):
-        began = time.perf_counter()
+        started = time.perf_counter()
         client.get(address)
-        taken.append(time.perf_counter() - began)
-    return statistics.median(taken)
+        durations.append(time.perf_counter() - started)
+    return statistics.median(durations)
 
 
 def _fill(requests: int) -> None:
-    """So many requests: one in twenty open, of half as many accounts, over three years."""
+    """Fills the database up to this number of requests over three years: one in twenty open, half as many accounts."""
     from django.db import connection
     from django.utils import timezone
 
@@ -120,10 +120,10 @@ def _fill(requests: int) -> None:
         PolicyVersion.objects.filter(pk=version.pk).update(
             state="published", effective_from=now, published_at=now, change_summary="x"
         )
-    have = CancellationRequest.objects.count()
-    sql_numbers = f"generate_series({have + 1}, {requests}) AS n"
+    existing = CancellationRequest.objects.count()
+    sql_numbers = f"generate_series({existing + 1}, {requests}) AS n"
     with connection.cursor() as cursor:
-        cursor.execute("SET session_replication_role = replica")  # no triggers: this is about reading
+        cursor.execute("SET session_replication_role = replica")  # without triggers: only reading is measured
         accounts = {
             "account_number": "'B-' || lpad(n::text, 9, '0')",
             "username": "'bench' || n",
@@ -136,10 +136,12 @@ def _fill(requests: int) -> None:
         first = Account.objects.order_by("pk").values_list("pk", flat=True)[0]
         is_open = f"(n % {OPEN_ONE_IN} = 0)"
         received = "now() - (n % 1095) * interval '1 day' - (n % 86400) * interval '1 second'"
-        told: dict[str, str] = {
-            str(one.column): _filler(one) for one in CancellationRequest._meta.concrete_fields if not one.generated
+        columns: dict[str, str] = {
+            str(field.column): _filler(field)
+            for field in CancellationRequest._meta.concrete_fields
+            if not field.generated
         }
-        told |= {
+        columns |= {
             "reference": "'CR-' || upper(substr(md5(n::text), 1, 4)) || '-' || upper(substr(md5(n::text), 5, 6)) || n",
             "submission_key": "gen_random_uuid()",
             "state": f"CASE WHEN {is_open} THEN 'in_review' WHEN n % 3 = 0 THEN 'declined' ELSE 'withdrawn' END",
@@ -163,10 +165,10 @@ def _fill(requests: int) -> None:
             **{"part": "1", "explanation": "'[]'"},
         }
         reference_length = 20
-        told["reference"] = f"left({told['reference']}, {reference_length})"
-        told.pop("id")
-        _insert(cursor, CancellationRequest._meta.db_table, told, sql_numbers)
-        noted = {
+        columns["reference"] = f"left({columns['reference']}, {reference_length})"
+        columns.pop("id")
+        _insert(cursor, CancellationRequest._meta.db_table, columns, sql_numbers)
+        entries = {
             **{
                 "at": "now()",
                 "table_name": "'cancellations_cancellationrequestevent'",
@@ -176,14 +178,14 @@ def _fill(requests: int) -> None:
             **{"shape_id": "1", "digest": "''", "verb": "'submit'", "actor": "'customer'", "about": "'CR-' || n"},
             **{"address": "''", "page": "''", "key": "''", "seal": "''"},
         }
-        _insert(cursor, AuditEntry._meta.db_table, noted, sql_numbers)
+        _insert(cursor, AuditEntry._meta.db_table, entries, sql_numbers)
         cursor.execute("SET session_replication_role = origin")
         cursor.execute("VACUUM ANALYZE")
 
 
-def _insert(cursor: Any, table: str, told: dict[str, str], rows: str) -> None:
-    columns, values = ", ".join(told), ", ".join(told.values())
-    cursor.execute(f"INSERT INTO {table} ({columns}) SELECT {values} FROM {rows}")  # noqa: S608 - names of ours
+def _insert(cursor: Any, table: str, columns: dict[str, str], rows: str) -> None:
+    names, values = ", ".join(columns), ", ".join(columns.values())
+    cursor.execute(f"INSERT INTO {table} ({names}) SELECT {values} FROM {rows}")  # noqa: S608 - names of ours
 
 
 def _filler(field: Any) -> str:

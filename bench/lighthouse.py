@@ -1,4 +1,4 @@
-"""Lighthouse against a portal of its own with demo data: `make lighthouse`.
+"""Runs Lighthouse against a portal with demo data: `make lighthouse`.
 
 Lighthouse comes from npm, pinned, into .lighthouse/; Chromium is Debian's. A phone on a slow network is simulated.
 """
@@ -24,11 +24,11 @@ GOALS = {"performance": 95, "accessibility": 100, "practices": 100}
 
 def main() -> int:
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    for found, what in (
+    for program, what in (
         (chromium, "Chromium (on Debian: apt-get install chromium)"),
         (shutil.which("npm"), "Node.js with npm, 18 or newer (on Debian: apt-get install npm)"),
     ):
-        if not found:
+        if not program:
             print(f"Missing: {what}.")
             return 2
     if not (MODULES / "node_modules" / "lighthouse").is_dir():
@@ -36,22 +36,22 @@ def main() -> int:
         subprocess.run(["npm", "install", "--silent", "--no-audit", "--prefix", str(MODULES), *PACKAGES], check=True)
     with tempfile.TemporaryDirectory() as folder:
         port = _free_port()
-        told = {**os.environ, "PORT": str(port), "PORTAL_DATA_DIR": folder}
+        environment = {**os.environ, "PORT": str(port), "PORTAL_DATA_DIR": folder}
         portal = subprocess.Popen(
-            [sys.executable, "manage.py", "up"], env=told, cwd=HERE.parent, stdout=subprocess.DEVNULL
+            [sys.executable, "manage.py", "up"], env=environment, cwd=HERE.parent, stdout=subprocess.DEVNULL
         )
         try:
             base = f"http://localhost:{port}"
             _wait_for(f"{base}/readyz", portal)
             command = ["node", str(HERE / "lighthouse.mjs"), base, str(chromium), str(MODULES)]
-            made = subprocess.run(command, capture_output=True, text=True, check=False)
+            result = subprocess.run(command, capture_output=True, text=True, check=False)
         finally:
             portal.send_signal(signal.SIGINT)
             portal.wait(timeout=60)
-    if made.returncode:
-        print(made.stderr[-3000:])
-        return made.returncode
-    return _report(json.loads(made.stdout.strip().splitlines()[-1]))
+    if result.returncode:
+        print(result.stderr[-3000:])
+        return result.returncode
+    return _report(json.loads(result.stdout.strip().splitlines()[-1]))
 
 
 def _report(rows: list[dict[str, object]]) -> int:
@@ -72,16 +72,16 @@ def _free_port() -> int:
 
 
 def _wait_for(url: str, portal: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 120
-    while time.monotonic() < until and portal.poll() is None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and portal.poll() is None:
         try:
-            with urlopen(url) as answer:  # noqa: S310 - our own address
-                if answer.status == 200:
+            with urlopen(url) as response:  # noqa: S310 - our own address
+                if response.status == 200:
                     return
         except (URLError, ConnectionError):
             pass
         time.sleep(0.5)
-    raise SystemExit("The portal did not start; `make run` says why.")
+    raise SystemExit("The portal did not start. Run `make run` to see why.")
 
 
 if __name__ == "__main__":

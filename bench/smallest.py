@@ -1,4 +1,4 @@
-"""The smallest Django form that writes a row: what the bench compares with."""
+"""The smallest Django form that writes a row, as the baseline of the benchmark."""
 
 from django import forms
 from django.http import HttpRequest, HttpResponse

@@ -2,8 +2,8 @@
 
     python -m bench.soak [MESSAGES]
 
-Real Celery workers and beat, on embedded servers with data of their own. Prints what arrived: each message, none
-lost, and repeats under the same Message-ID. It takes some minutes.
+Real Celery workers and beat, on embedded servers with their own data. Prints how many messages arrived, were lost,
+or were repeated under the same Message-ID. Takes some minutes.
 """
 
 import asyncio
@@ -34,50 +34,50 @@ WORKERS, KILLS_UNTIL, GIVE_UP = 2, 150, 1500  # processes; seconds
 CELERY = [sys.executable, "-m", "celery", "-A", "config"]
 
 
-class Moody:
-    """Slow; puts off one mail in ten, hangs up on one in forty, on half of these after it took the mail."""
+class FailingServer:
+    """Slow; defers one mail in ten, and hangs up on one in forty, on half of these after it accepted the mail."""
 
     def __init__(self) -> None:
         self.arrived: Counter[str] = Counter()
-        self.refused = self.hung_up = 0
+        self.deferred = self.hung_up = 0
 
     async def handle_DATA(self, server: SMTP, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
         await asyncio.sleep(random.uniform(0.002, 0.02))  # noqa: S311 - no secret
-        throw = random.random()  # noqa: S311
-        if throw < 0.10:
-            self.refused += 1
+        chance = random.random()  # noqa: S311
+        if chance < 0.10:
+            self.deferred += 1
             return "451 4.3.0 Come back later"
-        if throw < 0.125:
+        if chance < 0.125:
             self.hung_up += 1
-            if throw > 0.1125:
-                self._keep(envelope)
+            if chance > 0.1125:
+                self._record(envelope)
             assert isinstance(server.transport, asyncio.Transport)
             server.transport.abort()
             return "421 Bye"
-        self._keep(envelope)
+        self._record(envelope)
         return "250 OK"
 
-    def _keep(self, envelope: Any) -> None:
+    def _record(self, envelope: Any) -> None:
         mail = message_from_bytes(envelope.content, policy=policy.default)
         self.arrived[str(mail["Message-ID"])] += 1
 
 
 def main(count: int) -> int:
-    moody = Moody()
+    mail_server = FailingServer()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     os.environ["EMAIL_URL"] = f"smtp://127.0.0.1:{port}"
-    server = Controller(moody, hostname="127.0.0.1", port=port)
+    server = Controller(mail_server, hostname="127.0.0.1", port=port)
     server.start()
     try:
         with embedded.servers():
-            return _run(moody, count)
+            return _run(mail_server, count)
     finally:
         server.stop()
 
 
-def _run(moody: Moody, count: int) -> int:
+def _run(mail_server: FailingServer, count: int) -> int:
     import django
 
     django.setup()
@@ -99,13 +99,13 @@ def _run(moody: Moody, count: int) -> int:
         batch_size=1000,
     )  # fmt: skip
     running = [_worker() for _ in range(WORKERS)]
-    beat = _started("beat", "--schedule", f"{HOME}/beat", "--pidfile=")
-    started, kills, emptied, told = time.monotonic(), 0, 0, 0.0
+    beat = _start("beat", "--schedule", f"{HOME}/beat", "--pidfile=")
+    started, kills, emptied, printed = time.monotonic(), 0, 0, 0.0
     try:
         while (passed := time.monotonic() - started) < GIVE_UP:
             left = OutgoingMessage.objects.exclude(state="sent").count()
-            if passed > told + 20:
-                told = passed
+            if passed > printed + 20:
+                printed = passed
                 print(f"{passed:5.0f} s: {count - left} sent, {kills} workers killed", flush=True)
             if not left:
                 break
@@ -119,27 +119,27 @@ def _run(moody: Moody, count: int) -> int:
                 embedded._valkey().flushall()
                 emptied += 1
     finally:
-        for one in (*running, beat):
-            os.killpg(one.pid, signal.SIGKILL)
-            one.wait()
+        for process in (*running, beat):
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
     states = Counter(OutgoingMessage.objects.values_list("state", flat=True))
-    wanted = {one.message_id for one in OutgoingMessage.objects.all()}
-    repeats = sum(moody.arrived.values()) - len(moody.arrived)
+    expected = {message.message_id for message in OutgoingMessage.objects.all()}
+    repeats = sum(mail_server.arrived.values()) - len(mail_server.arrived)
     took = time.monotonic() - started
     print(f"{count} messages, {kills} workers killed, the broker emptied {emptied} times, {took:.0f} s")
-    print(f"put off {moody.refused} times, hung up on {moody.hung_up} times; states {dict(states)}")
-    print(f"arrived {len(moody.arrived)} of {count}, lost {len(wanted - set(moody.arrived))}, strangers "
-          f"{len(set(moody.arrived) - wanted)}, repeats under the same Message-ID {repeats}")  # fmt: skip
-    return 0 if wanted == set(moody.arrived) else 1
+    print(f"deferred {mail_server.deferred} times, hung up on {mail_server.hung_up} times; states {dict(states)}")
+    print(f"arrived {len(mail_server.arrived)} of {count}, lost {len(expected - set(mail_server.arrived))}, unexpected "
+          f"{len(set(mail_server.arrived) - expected)}, repeats under the same Message-ID {repeats}")  # fmt: skip
+    return 0 if expected == set(mail_server.arrived) else 1
 
 
 def _worker() -> "subprocess.Popen[bytes]":
-    return _started("worker", "--concurrency", "2", "--without-gossip", "--without-mingle", "--loglevel", "ERROR")
+    return _start("worker", "--concurrency", "2", "--without-gossip", "--without-mingle", "--loglevel", "ERROR")
 
 
-def _started(*told: str) -> "subprocess.Popen[bytes]":
-    with open(f"{HOME}/{told[0]}.log", "ab") as log:  # noqa: PTH123
-        return subprocess.Popen([*CELERY, *told], stdout=log, stderr=log, start_new_session=True)
+def _start(*args: str) -> "subprocess.Popen[bytes]":
+    with open(f"{HOME}/{args[0]}.log", "ab") as log:  # noqa: PTH123
+        return subprocess.Popen([*CELERY, *args], stdout=log, stderr=log, start_new_session=True)
 
 
 if __name__ == "__main__":

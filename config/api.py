@@ -1,6 +1,6 @@
-"""The API for staff's own tools: what they read and do at the desk, by the same verbs, forms and permissions.
+"""The API for the tools of staff: the requests, refunds and verbs of the desk, with the same forms and permissions.
 
-JSON over the session of the staff interface (with its second factor, and a CSRF token for what changes). The
+JSON over the session of the staff interface (with a second factor, and a CSRF token for changes). The OpenAPI
 document is at /api/v1/openapi.json.
 """
 
@@ -26,9 +26,9 @@ from billing.models import Refund
 from cancellations.models import CancellationRequest
 from cancellations.wording.explanation import sentences
 
-PAGE = 50
-# How a row is named in an address
-KEYS = {
+PAGE_SIZE = 50
+# The collection and the key of each model in URLs
+COLLECTIONS = {
     "cancellations.cancellationrequest": ("requests", "reference"),
     "billing.refund": ("refunds", "reference"),
     "cancellations.termination": ("terminations", "reference"),
@@ -41,7 +41,7 @@ KEYS = {
 
 
 class Staff(SessionAuth):
-    """Whoever has signed in to the staff interface, with the second factor."""
+    """Authenticates staff who are signed in to the staff interface with a second factor."""
 
     def authenticate(self, request: HttpRequest, key: str | None) -> User | None:
         user = request.user
@@ -49,7 +49,7 @@ class Staff(SessionAuth):
 
 
 class Problem(Schema):
-    """What is in the way; `errors` by field, where fields are not right."""
+    """Why the request failed; `errors` holds the messages of invalid fields."""
 
     detail: str
     errors: dict[str, list[str]] = {}
@@ -80,7 +80,7 @@ class RequestOut(Schema):
 
 
 class RequestsOut(Schema):
-    """`next` goes into `after` for the following page; empty on the last."""
+    """`next` is the value of `after` for the next page; empty on the last one."""
 
     items: list[RequestOut]
     next: str
@@ -104,13 +104,15 @@ api = NinjaAPI(title="Cancellation portal", version="1", docs_url=None, auth=Sta
 
 @api.exception_handler(PermissionDenied)
 def _forbidden(request: HttpRequest, error: Any) -> HttpResponse:
-    return api.create_response(request, {"detail": str(error) or "Your role may not do this."}, status=403)
+    return api.create_response(
+        request, {"detail": str(error) or "Your role does not have this permission."}, status=403
+    )
 
 
-def _may(request: HttpRequest, permission: str) -> User:
+def _require(request: HttpRequest, permission: str) -> User:
     user = request.user
     if not isinstance(user, User) or not user.has_perm(permission):
-        raise PermissionDenied(f"This takes {permission}.")
+        raise PermissionDenied(f"This requires the permission {permission}.")
     return user
 
 
@@ -118,10 +120,10 @@ def _requests() -> QuerySet[CancellationRequest]:
     return CancellationRequest.objects.select_related("account", "subscription", "assigned_to", "refund")
 
 
-def _told(row: CancellationRequest) -> dict[str, Any]:
+def _serialized(row: CancellationRequest) -> dict[str, Any]:
     names = ("reference", "declaration", "state", "kind", "channel", "received_at", "on_time", "deadline_on")
-    told = {name: getattr(row, name) for name in (*names, "effective_on", "due_at")}
-    return told | {
+    fields = {name: getattr(row, name) for name in (*names, "effective_on", "due_at")}
+    return fields | {
         "account_number": row.account.account_number if row.account else row.account_number_given,
         "subscription": row.subscription.reference if row.subscription else "",
         "assigned_to": str(row.assigned_to or ""),
@@ -132,27 +134,27 @@ def _told(row: CancellationRequest) -> dict[str, Any]:
 
 @api.get("/requests", response=RequestsOut)
 def list_requests(request: HttpRequest, state: str = "", after: str = "") -> dict[str, Any]:
-    """Requests in the order of the queue: what falls due first."""
-    _may(request, "cancellations.view_cancellationrequest")
+    """Requests in the order of the queue: those due first come first."""
+    _require(request, "cancellations.view_cancellationrequest")
     rows = _requests().filter(state=state) if state else _requests()
     keys = keys_of(CancellationRequest, [F("due_at").asc(nulls_last=True), "-received_at", "-id"])
-    found = page(rows, keys, size=PAGE, after=after)
-    return {"items": [_told(row) for row in found.rows], "next": found.next}
+    current = page(rows, keys, size=PAGE_SIZE, after=after)
+    return {"items": [_serialized(row) for row in current.rows], "next": current.next}
 
 
 @api.get("/requests/{reference}", response={200: RequestOut, 404: Problem})
 def show_request(request: HttpRequest, reference: str) -> dict[str, Any]:
-    _may(request, "cancellations.view_cancellationrequest")
-    return _told(get_object_or_404(_requests(), reference=reference))
+    _require(request, "cancellations.view_cancellationrequest")
+    return _serialized(get_object_or_404(_requests(), reference=reference))
 
 
 @api.get("/refunds/{reference}", response={200: RefundOut, 404: Problem})
 def show_refund(request: HttpRequest, reference: str) -> dict[str, Any]:
-    _may(request, "billing.view_refund")
+    _require(request, "billing.view_refund")
     row = get_object_or_404(Refund, reference=reference)
-    told = {name: getattr(row, name) for name in RefundOut.model_fields if name not in ("amount", "currency")}
+    fields = {name: getattr(row, name) for name in RefundOut.model_fields if name not in ("amount", "currency")}
     amount = f"{row.amount.amount:f}" if row.amount else ""
-    return told | {"amount": amount, "currency": row.amount.currency.code if row.amount else ""}
+    return fields | {"amount": amount, "currency": row.amount.currency.code if row.amount else ""}
 
 
 def _verb_operation(site: VerbAdmin, verb: Verb, key_name: str) -> Callable[..., Any]:
@@ -161,23 +163,23 @@ def _verb_operation(site: VerbAdmin, verb: Verb, key_name: str) -> Callable[...,
     name = f"{model.__name__}{verb.name.title().replace('-', '')}"
     body: Any = create_model(name, **fields, seen=(int | None, None))  # type: ignore[call-overload]
 
-    def act(request: HttpRequest, key: str, given: body) -> Any:
-        user = _may(request, verb.permission)
+    def act(request: HttpRequest, key: str, data: body) -> Any:
+        user = _require(request, verb.permission)
         if verb.sensitive and not is_proven_recently(request, timezone.now()):
             return 403, {"detail": "Confirm that it is you, at /admin/confirm/."}
         try:
             row = site.get_queryset(request).get(**{key_name: key})
         except (model.DoesNotExist, ValueError):
-            return 404, {"detail": "There is no such row."}
-        told = {one: value for one, value in given.model_dump(exclude={"seen"}).items() if value is not None}
-        form = verb.form(told, row=row, user=user)
+            return 404, {"detail": "There is no row with this key."}
+        values = {name: value for name, value in data.model_dump(exclude={"seen"}).items() if value is not None}
+        form = verb.form(values, row=row, user=user)
         if not verb.is_open_to(user, row):
-            return 409, {"detail": f"{row} is {row.get_state_display()}: this is not open to it now."}
+            return 409, {"detail": f"{row} is {row.get_state_display()}: this is not possible now."}
         if not form.is_valid():
-            return 422, {"detail": "Some fields are not right.", "errors": form.errors}
+            return 422, {"detail": "Some fields are not valid.", "errors": form.errors}
         try:
-            if not site.perform(verb, row, user, form.cleaned_data, given.seen):
-                return 409, {"detail": " ".join(site.what_changed(row, given.seen))}
+            if not site.perform(verb, row, user, form.cleaned_data, data.seen):
+                return 409, {"detail": " ".join(site.what_changed(row, data.seen))}
         except site.illegal as error:
             return 409, {"detail": str(error)}
         except site.refusals as error:
@@ -191,18 +193,18 @@ def _verb_operation(site: VerbAdmin, verb: Verb, key_name: str) -> Callable[...,
 
 
 def add_verbs() -> None:
-    """Each verb of the desk that takes no file, as an operation."""
-    answers = {200: Done, 403: Problem, 404: Problem, 409: Problem, 422: Problem}
+    """Adds each verb of the desk that takes no file as an operation."""
+    responses = {200: Done, 403: Problem, 404: Problem, 409: Problem, 422: Problem}
     for model, site in admin.site._registry.items():
-        room = KEYS.get(model._meta.label_lower)
-        if room is None or not isinstance(site, VerbAdmin):
+        collection = COLLECTIONS.get(model._meta.label_lower)
+        if collection is None or not isinstance(site, VerbAdmin):
             continue
         for verb in site.verbs:
             fields = verb.form.base_fields.values()
             if any(field.widget.needs_multipart_form for field in fields):
                 continue
-            operation = _verb_operation(site, verb, room[1])
-            api.post(f"/{room[0]}/{{key}}/{verb.name}", response=answers, tags=[room[0]])(operation)
+            operation = _verb_operation(site, verb, collection[1])
+            api.post(f"/{collection[0]}/{{key}}/{verb.name}", response=responses, tags=[collection[0]])(operation)
 
 
 add_verbs()

@@ -8,6 +8,6 @@ class PortalConfig(AppConfig):
 
 
 class PortalAdminConfig(AdminConfig):
-    """The staff interface, with a second factor (config/sign_in/staff.py)."""
+    """Django's admin with the site of the staff interface, which requires a second factor."""
 
     default_site = "config.desk.site.PortalAdminSite"

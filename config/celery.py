@@ -1,7 +1,7 @@
-"""Celery: a clock and a waker. It carries no state; the rows of the database are the queue.
+"""Celery: a timer that wakes workers. It holds no state; the rows of the database are the queue.
 
-Beat ticks, workers claim due rows. A lost or repeated tick changes nothing, so results are ignored,
-nothing is scheduled into the future here, and Redis may be emptied at any moment.
+Beat sends tasks at intervals, workers claim due rows. A lost or repeated task changes nothing, so results are
+ignored, nothing is scheduled with an ETA, and Redis can be emptied at any time.
 """
 
 import os
@@ -15,14 +15,14 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "read the mailboxes": {"task": "messaging.fetch", "schedule": 20.0, "options": {"expires": 20}},
-    "read what came in": {"task": "mail.read", "schedule": 20.0, "options": {"expires": 20}},
-    "see what did not arrive": {"task": "mail.failed", "schedule": 60.0, "options": {"expires": 60}},
+    "read incoming mail": {"task": "mail.read", "schedule": 20.0, "options": {"expires": 20}},
+    "handle mail that failed": {"task": "mail.failed", "schedule": 60.0, "options": {"expires": 60}},
     "call the webhooks": {"task": "messaging.call", "schedule": 10.0, "options": {"expires": 10}},
     "deliver the outbox": {"task": "messaging.deliver", "schedule": 10.0, "options": {"expires": 10}},
     "call the gateways": {"task": "billing.send", "schedule": 30.0, "options": {"expires": 30}},
     "announce policy versions": {"task": "cancellations.announce", "schedule": 30.0, "options": {"expires": 30}},
-    "erase what was kept long enough": {"task": "cancellations.retain", "schedule": 600.0, "options": {"expires": 600}},
-    "work in bulk": {"task": "cancellations.bulk", "schedule": 15.0, "options": {"expires": 15}},
+    "apply retention periods": {"task": "cancellations.retain", "schedule": 600.0, "options": {"expires": 600}},
+    "run bulk jobs": {"task": "cancellations.bulk", "schedule": 15.0, "options": {"expires": 15}},
     "remind staff": {"task": "cancellations.remind", "schedule": 300.0, "options": {"expires": 300}},
     "seal the audit": {"task": "accounts.seal_audit", "schedule": 20.0, "options": {"expires": 20}},
     "tidy": {"task": "accounts.tidy", "schedule": 3600.0, "options": {"expires": 3600}},

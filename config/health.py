@@ -1,4 +1,4 @@
-"""For supervisors: /healthz says that the process is alive, /readyz that it can do its work."""
+"""Health checks: /healthz says that the process is alive, /readyz that it can do its work."""
 
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ from cancellations.queries.requests import due_requests
 from messaging.inbound.mailboxes import source_of
 from messaging.models import IncomingMessage, Mailbox, MessageState, OutgoingMessage, ReadState
 
-OVERDUE = timedelta(minutes=15)
+OVERDUE_AFTER = timedelta(minutes=15)
 
 
 @never_cache
@@ -25,12 +25,12 @@ def alive(http: HttpRequest) -> JsonResponse:
 
 @never_cache
 def ready(http: HttpRequest) -> JsonResponse:
-    """Database, broker, and whether work lies undone for longer than a quarter of an hour."""
-    found = {"database": _database(), "broker": _broker()}
-    if found["database"]:
-        found["workers_keep_up"] = not _overdue()
-        found["mailboxes_are_read"] = not _unread()
-    return JsonResponse(found, status=200 if all(found.values()) else 503)
+    """Checks the database, the broker, and that no work and no mailbox is overdue by OVERDUE_AFTER."""
+    checks = {"database": _database(), "broker": _broker()}
+    if checks["database"]:
+        checks["workers_keep_up"] = not _overdue()
+        checks["mailboxes_are_read"] = not _unread()
+    return JsonResponse(checks, status=200 if all(checks.values()) else 503)
 
 
 def _database() -> bool:
@@ -46,21 +46,21 @@ def _broker() -> bool:
     try:
         with current_app.connection_for_read() as broker:
             broker.ensure_connection(max_retries=1, timeout=2)
-    except Exception:  # whatever the broker's client raises means the same here
+    except Exception:  # any error of the broker's client means that it is not available
         return False
     return True
 
 
 def _unread() -> bool:
-    """Whether a mailbox of the settings could not be read for a quarter of an hour."""
+    """Whether a configured mailbox has been failing for longer than OVERDUE_AFTER."""
     names = [source_of(url).name for url in settings.INBOUND_MAILBOXES]
-    since = timezone.now() - OVERDUE
+    since = timezone.now() - OVERDUE_AFTER
     return Mailbox.objects.filter(name__in=names, failing_since__lt=since).exists()
 
 
 def _overdue() -> bool:
-    since = timezone.now() - OVERDUE
-    waiting = OutgoingMessage.objects.filter(state=MessageState.PENDING, due_at__lt=since)
-    mail = IncomingMessage.objects.filter(state=ReadState.WAITING, due_at__lt=since)
-    to_send = Refund.objects.filter(state=RefundState.SENDING, attempt_due_at__lt=since)
-    return waiting.exists() or mail.exists() or due_requests(since).exists() or to_send.exists()
+    since = timezone.now() - OVERDUE_AFTER
+    outgoing = OutgoingMessage.objects.filter(state=MessageState.PENDING, due_at__lt=since)
+    incoming = IncomingMessage.objects.filter(state=ReadState.WAITING, due_at__lt=since)
+    refunds = Refund.objects.filter(state=RefundState.SENDING, attempt_due_at__lt=since)
+    return outgoing.exists() or incoming.exists() or due_requests(since).exists() or refunds.exists()

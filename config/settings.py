@@ -1,4 +1,4 @@
-"""All settings, one file, driven by the environment. docs/configuration.md lists the variables."""
+"""All settings, read from environment variables. docs/configuration.md lists them."""
 
 from email.utils import parseaddr
 from pathlib import Path
@@ -42,27 +42,27 @@ if _refusals := refusals(
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = [SITE_URL]
 
-# What makes the portal this company's
+# The company and its brand
 BRAND_NAME = env.str("BRAND_NAME", default="atntcrm")
 BRAND_ACCENT = env.str("BRAND_ACCENT", default="")
 SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", default="support@atntcrm.com")
 COMPANY_COUNTRY = env.str("COMPANY_COUNTRY", default="DE")
 COMPANY_TIME_ZONE = env.str("COMPANY_TIME_ZONE", default="Europe/Berlin")
 ACCOUNT_NUMBER_EXAMPLE = env.str("ACCOUNT_NUMBER_EXAMPLE", default="AT-104233")
-FORM_MINUTES = env.int("FORM_MINUTES", default=60)  # how long the first post of a form holds its time of receipt
-APPEAL_EMAIL = env.str("APPEAL_EMAIL", default=SUPPORT_EMAIL)  # stands in the letter of a termination
+FORM_MINUTES = env.int("FORM_MINUTES", default=60)  # how long the time of receipt of a form stays valid
+APPEAL_EMAIL = env.str("APPEAL_EMAIL", default=SUPPORT_EMAIL)  # shown in the letter of a termination
 PROOF_LINK_DAYS = env.int("PROOF_LINK_DAYS", default=7)
 BRAND_LOGO = env.str("BRAND_LOGO", default="")  # a file, SVG or PNG
 if BRAND_LOGO and (Path(BRAND_LOGO).suffix.lower() not in (".svg", ".png") or not Path(BRAND_LOGO).is_file()):
-    raise ImproperlyConfigured(f"BRAND_LOGO names a file that is there, SVG or PNG, not {BRAND_LOGO!r}.")
-# How long personal data is kept, in days; 0 keeps it until somebody asks (docs/configuration.md)
+    raise ImproperlyConfigured(f"BRAND_LOGO has to be the path of an SVG or PNG file, not {BRAND_LOGO!r}.")
+# How long personal data is kept, in days; 0: until erasure is requested (docs/configuration.md)
 RETENTION_CASE_DAYS = env.int("RETENTION_CASE_DAYS", default=1461)
 RETENTION_UNPROVEN_DAYS = env.int("RETENTION_UNPROVEN_DAYS", default=90)
 RETENTION_MESSAGE_DAYS = env.int("RETENTION_MESSAGE_DAYS", default=1461)
-JURISDICTION = env.str("JURISDICTION", default="default")  # the law for guests who name no country
+JURISDICTION = env.str("JURISDICTION", default="default")  # the profile for guests who choose no country
 if JURISDICTION not in PROFILES:
-    raise ImproperlyConfigured(f"JURISDICTION is one of {', '.join(PROFILES)}, not {JURISDICTION!r}.")
-# One offer to stay, on the entry page only and where the law allows it; off without a text
+    raise ImproperlyConfigured(f"JURISDICTION has to be one of {', '.join(PROFILES)}, not {JURISDICTION!r}.")
+# One offer to stay, only on the entry page and where the law allows it; none if the text is empty
 OFFER_TEXT = env.str("OFFER_TEXT", default="")
 OFFER_LABEL = env.str("OFFER_LABEL", default="")
 OFFER_URL = env.str("OFFER_URL", default="")
@@ -133,7 +133,7 @@ TEMPLATES = [
     }
 ]
 
-# PostgreSQL. Persistent connections; nothing that PgBouncer in transaction mode cannot carry.
+# PostgreSQL with persistent connections; works with PgBouncer in transaction mode.
 if env.str("DATABASE_URL", default=""):
     DATABASES = {"default": env.db_url("DATABASE_URL")}
 else:
@@ -151,7 +151,7 @@ CACHES = {
     }
 }
 
-# Celery wakes workers up; the rows are the queue (docs/architecture.md).
+# Celery only wakes workers; the rows are the queue (docs/architecture.md).
 CELERY_BROKER_URL = env.str("REDIS_URL", default="") or embedded.redis_url()
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
@@ -172,38 +172,38 @@ EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"{BRAND_NAME} <{SUPPORT_EMAIL}>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 
-MAIL_PER_ADDRESS_HOUR = env.int("MAIL_PER_ADDRESS_HOUR", default=30)  # what is beyond waits; 0: no limit
-# Mail that comes in (docs/mail.md): mailboxes to read, and what is known of our own mail servers
+MAIL_PER_ADDRESS_HOUR = env.int("MAIL_PER_ADDRESS_HOUR", default=30)  # further mails wait; 0: no limit
+# Incoming mail (docs/mail.md): the mailboxes to read, and our own mail servers
 INBOUND_MAILBOXES = env.list("INBOUND_MAILBOXES", default=[])
 for _url in INBOUND_MAILBOXES:
     try:
         source_of(_url)
     except ValueError as error:
         raise ImproperlyConfigured(f"INBOUND_MAILBOXES: {error}") from error
-INBOUND_FIRST_DAYS = env.int("INBOUND_FIRST_DAYS", default=30)  # older mail is passed over at first; 0: none is
+INBOUND_FIRST_DAYS = env.int("INBOUND_FIRST_DAYS", default=30)  # older mail is skipped at first; 0: read all
 INBOUND_MOST_BYTES = env.int("INBOUND_MOST_BYTES", default=26_214_400)
 MAIL_SERVERS = env.list("MAIL_SERVERS", default=[parseaddr(SUPPORT_EMAIL)[1].rpartition("@")[2]])
-# With it, replies come back to an address that says what they answer, such as support+{token}@example.com
+# The reply address of mails; its token identifies what a reply answers, such as support+{token}@example.com
 _user, _, _domain = SUPPORT_EMAIL.partition("@")
 REPLY_ADDRESS = env.str("REPLY_ADDRESS", default=f"{_user}+{{token}}@{_domain}" if LOCAL_RUN else "")
 if REPLY_ADDRESS and ("{token}" not in REPLY_ADDRESS.partition("@")[0] or "@" not in REPLY_ADDRESS):
-    raise ImproperlyConfigured("REPLY_ADDRESS holds {token} before its @, such as support+{token}@example.com.")
-# Webhooks of the mail provider, as django-anymail reads them; JSON, with WEBHOOK_SECRET among others
+    raise ImproperlyConfigured("REPLY_ADDRESS needs {token} before its @, such as support+{token}@example.com.")
+# The settings of django-anymail for the webhooks of the mail provider, as JSON with a WEBHOOK_SECRET
 ANYMAIL = env.json("ANYMAIL", default={})
 if ANYMAIL and ":" not in ANYMAIL.get("WEBHOOK_SECRET", ""):
-    raise ImproperlyConfigured('ANYMAIL holds a WEBHOOK_SECRET, such as {"WEBHOOK_SECRET": "name:long-random-text"}.')
-# Webhooks to the company's own systems may lead into its own network, and be called without encryption
+    raise ImproperlyConfigured('ANYMAIL needs a WEBHOOK_SECRET, such as {"WEBHOOK_SECRET": "name:long-random-text"}.')
+# Allows webhooks to private networks and without HTTPS
 WEBHOOK_PRIVATE_TARGETS = env.bool("WEBHOOK_PRIVATE_TARGETS", default=False)
 
-# Gateways that return money. Without a key, a person makes each transfer and settles the refund by hand.
+# Payment gateways for refunds. Without a key, refunds are paid and settled by hand.
 STRIPE_API_KEY = env.str("STRIPE_API_KEY", default="")
 STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="")
-# Word to staff by mail: a digest each day from this hour on (company's zone; -1: none), and of overdue cases at once
+# Notifications to staff by mail: a daily digest from this hour on (company's zone; -1: none), and overdue cases
 STAFF_DIGEST_HOUR = env.int("STAFF_DIGEST_HOUR", default=7)
 STAFF_DIGEST_TO = env.list("STAFF_DIGEST_TO", default=[])  # empty: all who decide requests or refunds
 STAFF_OVERDUE = env.bool("STAFF_OVERDUE", default=True)
 STAFF_OVERDUE_TO = env.list("STAFF_OVERDUE_TO", default=[])
-# The company's own account, for files with bank transfers (ISO 20022); without it they are CSV
+# The company's bank account, for files with bank transfers (ISO 20022); without it they are CSV
 COMPANY_NAME = env.str("COMPANY_NAME", default=BRAND_NAME)
 COMPANY_IBAN = env.str("COMPANY_IBAN", default="").replace(" ", "").upper()
 COMPANY_BIC = env.str("COMPANY_BIC", default="").strip().upper()
@@ -230,23 +230,23 @@ ACCOUNT_LOGIN_BY_CODE_ENABLED = True
 ACCOUNT_LOGIN_BY_CODE_TIMEOUT = 900
 ACCOUNT_LOGIN_BY_CODE_MAX_ATTEMPTS = 5
 ACCOUNT_LOGIN_BY_CODE_SUPPORTS_RESEND = True
-# Passkeys of customers, optional; the code stays enough (config/sign_in/passkeys.py)
+# Passkeys of customers are optional; the code is always enough (config/sign_in/passkeys.py)
 MFA_ADAPTER = "config.sign_in.factors.EncryptedFactors"
-MFA_SUPPORTED_TYPES = ["webauthn"]  # of customers; those of staff are kept by config/sign_in/staff.py
+MFA_SUPPORTED_TYPES = ["webauthn"]  # for customers; config/sign_in/staff_factors.py handles those of staff
 MFA_TOTP_ISSUER = BRAND_NAME
-MFA_TOTP_TOLERANCE = 1  # half a minute, for clocks that are not quite right
+MFA_TOTP_TOLERANCE = 1  # half a minute, for clocks that are slightly off
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_REAUTHENTICATION_REQUIRED = False
-MFA_ALLOW_UNVERIFIED_EMAIL = True  # whoever is signed in has proven the address by a code
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # signing in by a code has proven the address
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = LOCAL_RUN  # http://localhost
 ACCOUNT_LOGIN_ON_PASSWORD_RESET = False
 ACCOUNT_LOGOUT_REDIRECT_URL = "/"
 SESSION_COOKIE_AGE = 60 * 60 * 8
-# Staff: always with a second factor, and sooner signed out (config/sign_in/staff.py)
+# Staff: always with a second factor, and signed out when idle (config/sign_in/sessions.py)
 STAFF_SESSION_HOURS = env.int("STAFF_SESSION_HOURS", default=10)
 STAFF_IDLE_MINUTES = env.int("STAFF_IDLE_MINUTES", default=30)
 STAFF_REAUTH_MINUTES = env.int("STAFF_REAUTH_MINUTES", default=10)
-# Staff may sign in with the company's identity provider (OpenID Connect), if there is one
+# Optional: staff sign in with the company's identity provider (OpenID Connect)
 OIDC_NAME = env.str("OIDC_NAME", default="the company’s account")
 OIDC_SERVER_URL = env.str("OIDC_SERVER_URL", default="")
 OIDC_CLIENT_ID = env.str("OIDC_CLIENT_ID", default="")
@@ -271,7 +271,7 @@ SOCIALACCOUNT_PROVIDERS = {
         else []
     }
 }
-# Browsers keep cookies by host, not by port: two local runs side by side have names of their own.
+# Browsers keep cookies by host, not by port: two local runs need different names.
 COOKIE_SUFFIX = f"_{PORT}" if LOCAL_RUN else ""
 SESSION_COOKIE_NAME = f"portal_session{COOKIE_SUFFIX}"
 CSRF_COOKIE_NAME = f"portal_csrf{COOKIE_SUFFIX}"
@@ -279,7 +279,7 @@ CSRF_COOKIE_HTTPONLY = True
 CSRF_FAILURE_VIEW = "config.web.errors.stale_form"
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
 
-# HTTPS, wherever the site is reached by it
+# HTTPS, if SITE_URL uses it
 SECURE = SITE_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 SECURE_SSL_REDIRECT = SECURE
@@ -303,8 +303,8 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
-FORM_MOST_BYTES = 1_000_000  # of a page's form without its files (config/web/middleware.py)
-DATA_UPLOAD_MAX_MEMORY_SIZE = INBOUND_MOST_BYTES * 3 // 2 if ANYMAIL else FORM_MOST_BYTES  # a mail comes as one field
+FORM_MOST_BYTES = 1_000_000  # of a form without its files (config/web/middleware.py)
+DATA_UPLOAD_MAX_MEMORY_SIZE = INBOUND_MOST_BYTES * 3 // 2 if ANYMAIL else FORM_MOST_BYTES  # a mail arrives as one field
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
 DATA_UPLOAD_MAX_NUMBER_FILES = 20
 FILE_UPLOAD_HANDLERS = [
@@ -313,7 +313,7 @@ FILE_UPLOAD_HANDLERS = [
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]
 
-# Language and time. The staff interface speaks LANGUAGE_CODE; customers' pages and mails speak theirs.
+# Language and time. The staff interface is in LANGUAGE_CODE, customers' pages and mails in their language.
 LANGUAGE_CODE = "en-gb"
 LANGUAGES = [("en-gb", "English"), ("de", "Deutsch"), ("fr", "Français")]
 LOCALE_PATHS = [BASE_DIR / "config" / "locale"]
@@ -339,7 +339,7 @@ STORAGES = {
 
 CRISPY_ALLOWED_TEMPLATE_PACKS = CRISPY_TEMPLATE_PACK = "bootstrap5"
 
-# History: append-only, with who, why and from where
+# History (django-pghistory)
 PGHISTORY_APPEND_ONLY = True
 
 UNFOLD = {

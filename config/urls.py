@@ -14,7 +14,7 @@ urlpatterns = [
     path("signin/", request_login_code, name="account_request_login_code"),
     path("signin/code/", confirm_login_code, name="account_confirm_login_code"),
     path("signout/", logout, name="account_logout"),
-    # Names that allauth reverses; here there is one way to sign in, and no way to sign up.
+    # URL names that allauth needs; there is one page to sign in, and no sign-up.
     path("signin/", request_login_code, name="account_login"),
     path("signin/", request_login_code, name="account_signup"),
     path("style-<str:digest>.css", style.style, name="style"),

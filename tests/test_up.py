@@ -94,9 +94,9 @@ def test_from_nothing_to_a_page_and_back_again(portal):
     worker = next(one for one in portal.processes() if "worker" in one.cmdline())
     worker.kill()  # it comes back
     deadline = time.monotonic() + 30
-    while "worker ended (-9) and is started again" not in portal.said() and time.monotonic() < deadline:
+    while "worker ended (-9) and is restarted" not in portal.said() and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert "worker ended (-9) and is started again" in portal.said()
+    assert "worker ended (-9) and is restarted" in portal.said()
 
     for one in portal.processes():
         one.kill()  # kill -9 of everything
@@ -118,4 +118,4 @@ def test_a_taken_port_is_said(portal):
             timeout=60,
         )
     assert ended.returncode == 1
-    assert f"Port {portal.port} is in use here. Choose another: PORT={portal.port + 1} make run" in ended.stderr
+    assert f"Port {portal.port} is in use. Choose another: PORT={portal.port + 1} make run" in ended.stderr

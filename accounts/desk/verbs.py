@@ -194,7 +194,7 @@ class VerbAdmin(DeskAdmin):
         if not chosen.is_open_to(request.user, row):
             since = _number(request.POST.get(SEEN, ""))
             changes = self.what_changed(row, since) if since and newest_event(row) > since else []
-            refusal = f"{row} is {row.get_state_display()}: {chosen.label.lower()} is not open to it now."
+            refusal = f"{row} is {row.get_state_display()}: {chosen.label.lower()} is not possible now."
             messages.error(request, " ".join([refusal, *changes]))
             return redirect(self.page_url(row, list_query(request)))
         if chosen.sensitive and not is_proven_recently(request, timezone.now()):

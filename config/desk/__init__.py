@@ -1,1 +1,1 @@
-"""The frame of the staff interface: its site, side bar and dashboard."""
+"""The frame of the staff interface: its site, sidebar and dashboard."""

@@ -1,4 +1,4 @@
-"""The first page of the staff interface: figures with the rows behind them, as pictures, tables and CSV."""
+"""The first page of the staff interface: figures with links to their rows, as charts, tables and CSV."""
 
 import json
 from typing import Any
@@ -24,47 +24,50 @@ COLUMNS = (
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Adds the figures that the person may see."""
+    """Adds the figures that the user may see to the context."""
     now = timezone.now()
-    span, trouble = span_of(request.GET, now)
-    requests, refunds = _groups(request)
+    span, problem = span_of(request.GET, now)
+    may_see_requests, may_see_refunds = _may_see(request)
     groups = [
-        *(requests_figures(span, now) if requests else []),
-        *(refunds_figures(span) if refunds else []),
+        *(requests_figures(span, now) if may_see_requests else []),
+        *(refunds_figures(span) if may_see_refunds else []),
     ]
     context |= {
         "title": "Dashboard",
         "span": span,
-        "span_trouble": trouble,
-        "groups": [(group, _picture(group)) for group in groups],
-        "overdue": overdue(now) if requests and refunds else [],
-        "may_see": requests or refunds,
+        "span_problem": problem,
+        "groups": [(group, _chart(group)) for group in groups],
+        "overdue": overdue(now) if may_see_requests and may_see_refunds else [],
+        "may_see": may_see_requests or may_see_refunds,
         "csv_query": request.GET.urlencode(),
     }
     return context
 
 
 def as_csv(request: HttpRequest) -> HttpResponseBase:
-    """The same figures as CSV; noted like every export."""
+    """The same figures as CSV. Recorded in the audit log like every export."""
     now = timezone.now()
     span, _ = span_of(request.GET, now)
-    requests, refunds = _groups(request)
-    if not (requests or refunds):
+    may_see_requests, may_see_refunds = _may_see(request)
+    if not (may_see_requests or may_see_refunds):
         raise PermissionDenied
     assert isinstance(request.user, User)
     record_action(verb="export", by=request.user, now=now, about="dashboard", why=f"csv, {span.first} to {span.last}")
-    groups = [*(requests_figures(span, now) if requests else []), *(refunds_figures(span) if refunds else [])]
+    groups = [
+        *(requests_figures(span, now) if may_see_requests else []),
+        *(refunds_figures(span) if may_see_refunds else []),
+    ]
     rows = [(group.title, figure) for group in groups for figure in group.figures]
     return exported("csv", name=f"dashboard-{span.first}-{span.last}", columns=COLUMNS, rows=rows)
 
 
-def _groups(request: HttpRequest) -> tuple[bool, bool]:
+def _may_see(request: HttpRequest) -> tuple[bool, bool]:
     user: Any = request.user
     return user.has_perm("cancellations.view_cancellationrequest"), user.has_perm("billing.view_refund")
 
 
-def _picture(group: Group) -> str:
-    """The data of the chart, as the interface's charts read it; empty where a table says it better."""
+def _chart(group: Group) -> str:
+    """The data of the group's chart as JSON for Chart.js; empty if the group is only shown as a table."""
     if not group.chart or not any(figure.count for figure in group.figures):
         return ""
     bars = {"data": [figure.count for figure in group.figures], "label": group.title}

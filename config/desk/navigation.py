@@ -1,4 +1,4 @@
-"""The staff interface's side bar: the queues first, with how much lies in them."""
+"""The sidebar of the staff interface: the queues come first, each with the number of its rows."""
 
 from typing import Any
 
@@ -16,8 +16,9 @@ REQUESTS = "cancellations.cancellationrequest"
 SEE = "cancellations.view_cancellationrequest"
 REFUNDS = "billing.refund"
 MAIL = "cancellations.conversation"
-VIEWS = ("state__exact=open", "assigned=me", "due=overdue", "due=decide", "due=pay")  # lists with a line of their own
-MANY = 1000  # a badge counts no further
+# Filtered lists that have their own item
+VIEWS = ("state__exact=open", "assigned=me", "due=overdue", "due=decide", "due=pay")
+MAX_COUNT = 1000  # the highest number that a badge shows
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
@@ -34,7 +35,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             badge=_to_answer,
             query="?state__exact=open",
         ),
-        _item(request, "Bulk work", "checklist", "cancellations.bulkjob", needs=SEE),
+        _item(request, "Bulk jobs", "checklist", "cancellations.bulkjob", needs=SEE),
         _item(request, "Terminations", "person_off", "cancellations.termination", badge=_unconfirmed),
         _item(request, "Refunds to decide", "balance", REFUNDS, badge=_undecided, query="?due=decide"),
         _item(request, "Refunds to pay", "payments", REFUNDS, badge=_unpaid, query="?due=pay"),
@@ -45,8 +46,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         _item(request, "Accounts", "badge", "accounts.account"),
         _item(request, "Subscriptions", "autorenew", "billing.subscription"),
         _item(request, "Payments", "receipt_long", "billing.payment"),
-        _item(request, "Mail that came in", "inbox", "messaging.incomingmessage"),
-        _item(request, "Mail that goes out", "outbox", "messaging.outgoingmessage"),
+        _item(request, "Incoming mail", "inbox", "messaging.incomingmessage"),
+        _item(request, "Outgoing mail", "outbox", "messaging.outgoingmessage"),
         _item(request, "All conversations", "chat", MAIL),
         _item(request, "Saved replies", "quickreply", "messaging.cannedreply"),
         _item(request, "Policy versions", "gavel", "cancellations.policyversion"),
@@ -56,10 +57,10 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     records.append(_item(request, "Abandoned forms", "error_outline", "cancellations.begunform", needs=SEE))
     systems = [
         _item(request, "Webhook endpoints", "webhook", "messaging.webhookendpoint"),
-        _item(request, "What was sent to them", "send", "messaging.webhookdelivery"),
+        _item(request, "Webhook deliveries", "send", "messaging.webhookdelivery"),
         _item(request, "Mailboxes", "all_inbox", "messaging.mailbox"),
     ]
-    proof = [_item(request, "Audit", "policy", "accounts.auditentry")]
+    audit = [_item(request, "Audit log", "policy", "accounts.auditentry")]
     people = [_item(request, "People", "group", "accounts.user"), _item(request, "Roles", "key", "auth.group")]
     home: dict[str, Any] = {"title": "Dashboard", "icon": "monitoring", "link": reverse("admin:index")}
     home["active"] = lambda http: http.path == reverse("admin:index")
@@ -68,7 +69,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         {"title": "Queues", "items": queues},
         {"title": "Records", "separator": True, "items": records},
         {"title": "Other systems", "separator": True, "items": systems},
-        {"title": "Proof", "separator": True, "items": proof},
+        {"title": "Audit", "separator": True, "items": audit},
         {"title": "Staff", "separator": True, "items": people},
     ]
 
@@ -90,43 +91,43 @@ def _item(
 
 
 def _in_review() -> str:
-    return _upto(CancellationRequest.objects.filter(state=RequestState.IN_REVIEW)[: MANY + 1].count())
+    return _badge(CancellationRequest.objects.filter(state=RequestState.IN_REVIEW)[: MAX_COUNT + 1].count())
 
 
 def _is_shown(http: HttpRequest, path: str, query: str) -> bool:
-    """Of several lists of one model, the one with these filters."""
-    own = http.path.endswith(path)
+    """Whether the page shows this item's list; of several lists of a model, the one with these filters."""
+    is_list = http.path.endswith(path)
     if query:
-        return own and http.META.get("QUERY_STRING", "") == query.removeprefix("?")
-    return path in http.path and not (own and http.META.get("QUERY_STRING", "") in VIEWS)
+        return is_list and http.META.get("QUERY_STRING", "") == query.removeprefix("?")
+    return path in http.path and not (is_list and http.META.get("QUERY_STRING", "") in VIEWS)
 
 
 def _mine(request: HttpRequest) -> Any:
     mine = CancellationRequest.objects.filter(assigned_to=request.user.pk, state__in=OPEN)
-    return lambda: _upto(mine[: MANY + 1].count())
+    return lambda: _badge(mine[: MAX_COUNT + 1].count())
 
 
 def _overdue() -> str:
-    return _upto(overdue_requests(timezone.now(), CancellationRequest.objects.all())[: MANY + 1].count())
+    return _badge(overdue_requests(timezone.now(), CancellationRequest.objects.all())[: MAX_COUNT + 1].count())
 
 
 def _to_answer() -> str:
-    return _upto(Conversation.objects.filter(state=ConversationState.OPEN)[: MANY + 1].count())
+    return _badge(Conversation.objects.filter(state=ConversationState.OPEN)[: MAX_COUNT + 1].count())
 
 
 def _undecided() -> str:
-    waiting = (RefundState.REQUESTED, RefundState.PROPOSED)
-    return _upto(Refund.objects.filter(state__in=waiting)[: MANY + 1].count())
+    states = (RefundState.REQUESTED, RefundState.PROPOSED)
+    return _badge(Refund.objects.filter(state__in=states)[: MAX_COUNT + 1].count())
 
 
 def _unpaid() -> str:
-    under_way = (RefundState.APPROVED, RefundState.SENDING, RefundState.FAILED)
-    return _upto(Refund.objects.filter(state__in=under_way)[: MANY + 1].count())
+    states = (RefundState.APPROVED, RefundState.SENDING, RefundState.FAILED)
+    return _badge(Refund.objects.filter(state__in=states)[: MAX_COUNT + 1].count())
 
 
 def _unconfirmed() -> str:
-    return _upto(Termination.objects.filter(state=TerminationState.PROPOSED)[: MANY + 1].count())
+    return _badge(Termination.objects.filter(state=TerminationState.PROPOSED)[: MAX_COUNT + 1].count())
 
 
-def _upto(count: int) -> str:
-    return f"{MANY}+" if count > MANY else str(count or "")
+def _badge(count: int) -> str:
+    return f"{MAX_COUNT}+" if count > MAX_COUNT else str(count or "")

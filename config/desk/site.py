@@ -1,4 +1,4 @@
-"""The staff interface's site: who may enter, and its pages beside those of the models."""
+"""The site of the staff interface: who may enter, and its pages besides those of the models."""
 
 from typing import Any
 
@@ -13,13 +13,13 @@ from config.sign_in.staff_factors import recovery_codes, remove_factor, security
 
 
 class PortalAdminSite(UnfoldAdminSite):
-    """The staff interface: open to active staff whose session has a second factor."""
+    """The site of the staff interface, open to active staff whose session has a second factor."""
 
     def has_permission(self, request: HttpRequest) -> bool:
         return bool(super().has_permission(request)) and is_proven(request)
 
     def get_urls(self) -> list[URLPattern]:
-        own = [
+        urls = [
             path("second/", second, name="second"),
             path("second/passkey/", second_by_passkey, name="second_passkey"),
             path("second/set-up/", set_up, name="set_up"),
@@ -30,7 +30,7 @@ class PortalAdminSite(UnfoldAdminSite):
             path("security/<int:key>/remove/", self.admin_view(remove_factor), name="remove_factor"),
             path("security/codes/", self.admin_view(recovery_codes), name="recovery_codes"),
         ]
-        return [*own, *super().get_urls()]
+        return [*urls, *super().get_urls()]
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         return sign_in(request)

@@ -1,1 +1,1 @@
-"""The local run: embedded servers, its processes, demo data, and pages that show its mail and codes."""
+"""The local run: embedded servers, processes, demo data, and pages with its mail and codes."""

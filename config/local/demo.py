@@ -1,6 +1,6 @@
-"""Demo data: a small export as a CRM would write it, policy versions, staff, and requests in every queue.
+"""Demo data: a small CRM export, policy versions, staff, and requests in every queue.
 
-All of it goes through the same import and the same services as real data; only the names are invented.
+All of it goes through the same import and services as real data.
 """
 
 import csv
@@ -38,7 +38,7 @@ from cancellations.wording.policy import FIRST_TEXT
 from messaging.models import CannedReply, Door
 from messaging.services.inbox import store
 
-STAFF_PASSWORD = "try-the-portal-locally"  # of a local run only; load_demo refuses to run elsewhere
+STAFF_PASSWORD = "try-the-portal-locally"  # only for local runs; load_demo refuses to run elsewhere
 STAFF = {
     "support": "Sam Support",
     "finance": "Fiona Finance",
@@ -54,8 +54,8 @@ LIMITS = {"EUR": "500", "USD": "500", "GBP": "450", "JPY": "80000", "BHD": "200"
 
 @dataclass(frozen=True)
 class Sold:
-    """One subscription of the demo. Its anchor lies `months_ago`, plus `days_off`, or on the day `on_day` of a month,
-    or on a day that is `anchored`; it started `days_before` that.
+    """One subscription of the demo. Its anchor is `months_ago` plus `days_off`, or on the day `on_day` of a month, or
+    on the date `anchored`; it started `days_before` that.
     """
 
     number: str
@@ -77,7 +77,7 @@ class Sold:
     days_before: int = 0
 
 
-MAILS = (  # hours ago, from, subject, words
+MAILS = (  # hours ago, sender, subject, text
     (
         30,
         "Óscar O’Brien <obrien@customer.example>",
@@ -141,7 +141,7 @@ def write_export(folder: Path, today: date) -> None:
             sold.currency,
         ]
         row += [(today - relativedelta(months=sold.months_ago + 1)).isoformat(), "active"]
-        if row[0] not in {known[0] for known in accounts}:
+        if row[0] not in {account[0] for account in accounts}:
             accounts.append(row)
         anchor = _anchor(sold, today)
         reference = f"SUB-{index:04}"
@@ -185,13 +185,13 @@ def load_staff() -> dict[str, User]:
     for role, name in STAFF.items():
         person = User.objects.create_user(f"{role}@atntcrm.example", STAFF_PASSWORD, name=name, is_staff=True)
         person.groups.add(Group.objects.get(name=role))
-        TOTP.activate(person, generate_totp_secret())  # /local/codes/ stands for the app
+        TOTP.activate(person, generate_totp_secret())  # /local/codes/ replaces the app
         people[role] = person
     return people
 
 
 def load_replies() -> None:
-    """What staff send often, in the customer's language."""
+    """Saved replies in the customers' languages."""
     CannedReply.objects.create(
         name="Thank you and goodbye",
         used_for="request",
@@ -208,35 +208,40 @@ def load_replies() -> None:
 
 
 def load_requests(staff: dict[str, User], now: datetime) -> None:
-    """Requests as they would have come in over the last weeks, so that no queue is empty."""
-    by_plan = {f"{one.account.username}": one for one in Subscription.objects.select_related("account")}
-    _ask(by_plan["k.yamada"], now - timedelta(days=2), now, "switched_service", "We move to another service.")
-    _ask(by_plan["gehilfinnen"], now - timedelta(hours=3), now, "too_complex", "")
-    planned = _ask(by_plan["alnoor"], now - timedelta(days=5), now, "unused", "The project has ended.")
-    schedule(request=planned, by=staff["support"], now=now - timedelta(days=4), words="Thank you for the time with us.")
-    late = by_plan["obrien"]
+    """Creates requests of the last weeks, so that no queue is empty."""
+    subscriptions = Subscription.objects.select_related("account")
+    by_username = {subscription.account.username: subscription for subscription in subscriptions}
+    _request(by_username["k.yamada"], now - timedelta(days=2), now, "switched_service", "We move to another service.")
+    _request(by_username["gehilfinnen"], now - timedelta(hours=3), now, "too_complex", "")
+    scheduled = _request(by_username["alnoor"], now - timedelta(days=5), now, "unused", "The project has ended.")
+    schedule(
+        request=scheduled, by=staff["support"], now=now - timedelta(days=4), words="Thank you for the time with us."
+    )
+    late = by_username["obrien"]
     current = late.period_on(now.date())
     assert current is not None
-    asked_at = datetime.combine(current.start - timedelta(days=4), time(9, 30), tzinfo=UTC)
-    waived = _ask(late, asked_at, asked_at, "too_expensive", "I was in hospital and missed the date.", refund=True)
-    waive_notice(request=waived, by=staff["support"], ground="In hospital, proof seen", now=asked_at)
+    received_at = datetime.combine(current.start - timedelta(days=4), time(9, 30), tzinfo=UTC)
+    waived = _request(
+        late, received_at, received_at, "too_expensive", "I was in hospital and missed the date.", refund=True
+    )
+    waive_notice(request=waived, by=staff["support"], ground="In hospital, proof seen", now=received_at)
     guest = Declaration("AT-104275", "markup", "markup@customer.example", "low_quality", "It is <b>slow</b>.")
     submit_as_guest(declaration=guest, submission_key=uuid4(), received_at=now - timedelta(hours=6), now=now)
     several = list(Subscription.objects.filter(account__username="nordlicht").select_related("account"))
     _submit(several, now - timedelta(hours=20), now, reason="switched_service", words="We leave with everything.")
     lost = "Since the update of last week our contacts are gone, and support could not bring them back."
-    _submit([by_plan["formula"]], now - timedelta(hours=9), now, kind=Kind.FOR_CAUSE, cause=lost)
-    _submit([by_plan["newcomer"]], now - timedelta(days=1), now, kind=Kind.COOLING_OFF)
+    _submit([by_username["formula"]], now - timedelta(hours=9), now, kind=Kind.FOR_CAUSE, cause=lost)
+    _submit([by_username["newcomer"]], now - timedelta(days=1), now, kind=Kind.COOLING_OFF)
     enforce(now=now)
-    refund = Refund.objects.get(subscription=by_plan["newcomer"])
+    refund = Refund.objects.get(subscription=by_username["newcomer"])
     propose(refund=refund, basis=refund.computed_basis, by=staff["finance"], now=now)
-    terminate(case=_breach(by_plan["mailblast"].account), by=staff["manager"], now=now - timedelta(days=1))
+    terminate(case=_breach(by_username["mailblast"].account), by=staff["manager"], now=now - timedelta(days=1))
     for hours, sender, subject, words in MAILS:
-        _write_to_us(now - timedelta(hours=hours), sender, subject, words, now)
+        _receive_mail(now - timedelta(hours=hours), sender, subject, words, now)
     read_due(now=now)
 
 
-def _write_to_us(at: datetime, sender: str, subject: str, words: str, now: datetime) -> None:
+def _receive_mail(at: datetime, sender: str, subject: str, words: str, now: datetime) -> None:
     mail = EmailMessage()
     mail["From"], mail["To"], mail["Subject"] = sender, settings.SUPPORT_EMAIL, subject
     mail["Message-ID"] = f"<demo.{uuid4()}@customer.example>"
@@ -256,7 +261,7 @@ def _breach(account: Account) -> Case:
     )
 
 
-def _ask(
+def _request(
     subscription: Subscription, received_at: datetime, now: datetime, reason: str, words: str, *, refund: bool = False
 ) -> CancellationRequest:
     why = words if refund else ""
@@ -266,11 +271,11 @@ def _ask(
 
 
 def _submit(
-    subscriptions: list[Subscription], received_at: datetime, now: datetime, **given: Any
+    subscriptions: list[Subscription], received_at: datetime, now: datetime, **fields: Any
 ) -> CancellationRequest:
     account = subscriptions[0].account
-    spoken: dict[str, Any] = {"language": account.language, "jurisdiction": profile_of_account(account).code}
-    declaration = Declaration(account.account_number, account.username, account.email, **spoken, **given)
+    origin: dict[str, Any] = {"language": account.language, "jurisdiction": profile_of_account(account).code}
+    declaration = Declaration(account.account_number, account.username, account.email, **origin, **fields)
     return submit_for(
         subscriptions=subscriptions,
         declaration=declaration,
@@ -281,7 +286,7 @@ def _submit(
 
 
 def _anchor(sold: Sold, today: date) -> date:
-    """So many months ago, and some days later: billing dates then lie both before and after today."""
+    """The billing anchor, in the past so that there are billing dates before and after today (except for a trial)."""
     if sold.trial:
         return today + timedelta(days=sold.days_off)
     if sold.anchored:

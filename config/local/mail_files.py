@@ -1,4 +1,4 @@
-"""Mail as files, one .eml each, for a local run: any mail program opens them, and /local/mail/ shows them."""
+"""Mail of a local run as .eml files, which any mail program opens and /local/mail/ shows."""
 
 import time
 from collections.abc import Sequence

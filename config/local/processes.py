@@ -1,6 +1,6 @@
-"""Web, worker and beat of a local run under one Ctrl-C; one that dies is started again.
+"""Runs the web server, worker and beat of a local run; restarts one that ends, and stops all on Ctrl-C.
 
-Not honcho, which ends everything when one process ends: a killed worker is to come back (docs/adr/0003).
+Not honcho, which ends all processes when one ends: a killed worker has to be restarted (docs/adr/0003).
 """
 
 import ctypes
@@ -34,7 +34,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                start_new_session=True,  # the Ctrl-C reaches us alone, and we end them in order
+                start_new_session=True,  # so that Ctrl-C reaches only this process, which ends the others in order
                 preexec_fn=_die_with_parent,
             )
         self.started = time.monotonic()
@@ -44,7 +44,7 @@ class Process:
 
 
 class Supervisor:
-    """Keeps the processes running; `keep` is called every few seconds, for what else has to be kept up."""
+    """Keeps the processes running; calls `keep` every few seconds, to keep other things running."""
 
     def __init__(self, processes: list[Process], keep: Callable[[], object]) -> None:
         self.processes = processes
@@ -58,40 +58,40 @@ class Supervisor:
             process.start()
 
     def watch(self) -> None:
-        """Returns once it was told to stop; `end` then ends the processes."""
-        looked = time.monotonic()
+        """Restarts processes until a signal to stop arrives. `end` then ends them."""
+        last_keep = time.monotonic()
         while not self.stopping:
             for process in self.processes:
                 assert process.running is not None
                 if process.running.poll() is not None and not self.stopping:
-                    print(f"{process.name} ended ({process.running.returncode}) and is started again.", flush=True)
+                    print(f"{process.name} ended ({process.running.returncode}) and is restarted.", flush=True)
                     if time.monotonic() - process.started < 5:
                         print(f"  It ended at once. Its log, {process.log}, ends:\n{process.last_lines()}", flush=True)
                         time.sleep(PAUSE_SECONDS)
                     process.start()
-            if time.monotonic() > looked + KEEP_SECONDS and not self.stopping:
+            if time.monotonic() > last_keep + KEEP_SECONDS and not self.stopping:
                 self.keep()
-                looked = time.monotonic()
+                last_keep = time.monotonic()
             time.sleep(0.2)
 
     def end(self) -> None:
         deadline = time.monotonic() + STOP_SECONDS
         running = [process.running for process in self.processes if process.running]
-        for one in running:
-            if one.poll() is None:
-                one.terminate()
-        for one in running:
+        for child in running:
+            if child.poll() is None:
+                child.terminate()
+        for child in running:
             try:
-                one.wait(max(0.1, deadline - time.monotonic()))
+                child.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                os.killpg(one.pid, signal.SIGKILL)
-                one.wait()
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.stopping = True
 
 
 def _die_with_parent() -> None:
-    """On Linux, the kernel ends the child when the supervisor is gone, even by `kill -9`."""
+    """On Linux, makes the kernel end the child when the supervisor dies, even by `kill -9`."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG

@@ -1,1 +1,1 @@
-"""What commands for developers make: the catalogues of translations, and the page of permissions."""
+"""What the developers' commands generate: the translation catalogues and the page of permissions."""

@@ -1,7 +1,7 @@
-"""The catalogues of translations: what is to be translated, and the files that hold it (GNU gettext).
+"""The translation catalogues (GNU gettext): collecting the texts to translate and updating the files.
 
-Texts are collected from code, templates and the tables of sentences. Mails are not in them: each language has
-templates of its own for these.
+Texts come from code, templates and the tables of sentences. Mails are not included: each language has its own
+mail templates.
 """
 
 import io
@@ -33,11 +33,11 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def template_catalogue() -> Catalog:
-    """All that is to be translated, with the places where it stands."""
-    found = Catalog(charset="utf-8", fuzzy=False)
+    """All texts to translate, with their places in the source."""
+    template = Catalog(charset="utf-8", fuzzy=False)
     for text, place in _texts():
-        found.add(text, locations=[(place, 0)], flags=["python-format"] if "%(" in str(text) else [])
-    return found
+        template.add(text, locations=[(place, 0)], flags=["python-format"] if "%(" in str(text) else [])
+    return template
 
 
 def load(language: str) -> Catalog:
@@ -46,19 +46,19 @@ def load(language: str) -> Catalog:
 
 
 def update(language: str) -> Catalog:
-    """Brings the file of a language up to date with the texts, and writes the form that Django loads."""
+    """Updates the catalogue of a language with the texts of the source, and compiles it for Django."""
     path = _file(language, "po")
     path.parent.mkdir(parents=True, exist_ok=True)
-    known = load(language) if path.exists() else Catalog(locale=language, charset="utf-8", fuzzy=False)
-    known.header_comment = f"# The portal in {known.locale.english_name}."
-    known.update(template_catalogue(), no_fuzzy_matching=True)
-    known.obsolete.clear()
-    written = io.BytesIO()
-    write_po(written, known, omit_header=False, sort_output=True, no_location=True, width=110)
-    lines = written.getvalue().decode().splitlines(keepends=True)
+    catalogue = load(language) if path.exists() else Catalog(locale=language, charset="utf-8", fuzzy=False)
+    catalogue.header_comment = f"# The portal in {catalogue.locale.english_name}."
+    catalogue.update(template_catalogue(), no_fuzzy_matching=True)
+    catalogue.obsolete.clear()
+    buffer = io.BytesIO()
+    write_po(buffer, catalogue, omit_header=False, sort_output=True, no_location=True, width=110)
+    lines = buffer.getvalue().decode().splitlines(keepends=True)
     path.write_text("".join(line for line in lines if not line.startswith(VARYING)))
-    _file(language, "mo").write_bytes(compiled(known))
-    return known
+    _file(language, "mo").write_bytes(compiled(catalogue))
+    return catalogue
 
 
 VARYING = (
@@ -68,37 +68,37 @@ VARYING = (
 
 
 def compiled(catalogue: Catalog) -> bytes:
-    """The binary form, the same bytes for the same texts."""
-    made = Catalog(locale=catalogue.locale, charset="utf-8", fuzzy=False, creation_date=EPOCH, revision_date=EPOCH)
-    for message in sorted(catalogue, key=lambda each: str(each.id)):
+    """The catalogue in the binary format (.mo). The same texts give the same bytes."""
+    result = Catalog(locale=catalogue.locale, charset="utf-8", fuzzy=False, creation_date=EPOCH, revision_date=EPOCH)
+    for message in sorted(catalogue, key=lambda message: str(message.id)):
         if message.id:
-            made.add(message.id, message.string, context=message.context)
+            result.add(message.id, message.string, context=message.context)
     buffer = io.BytesIO()
-    write_mo(buffer, made)
+    write_mo(buffer, result)
     return buffer.getvalue()
 
 
 def missing(catalogue: Catalog) -> list[str]:
-    """What a catalogue does not translate, or translates with other figures or links than the text has."""
-    wrong = []
+    """The texts that are not translated, or whose translation has other placeholders or tags than the text."""
+    texts = []
     for message in template_catalogue():
         if not message.id:
             continue
-        known = catalogue.get(message.id, message.context)
-        strings = () if known is None else known.string if isinstance(known.string, tuple | list) else (known.string,)
-        told = message.id[-1] if isinstance(message.id, tuple) else str(message.id)
-        if not strings or any(not string or _figures(string) != _figures(told) for string in strings):
-            wrong.append(str(message.id))
-    return wrong
+        entry = catalogue.get(message.id, message.context)
+        strings = () if entry is None else entry.string if isinstance(entry.string, tuple | list) else (entry.string,)
+        text = message.id[-1] if isinstance(message.id, tuple) else str(message.id)
+        if not strings or any(not string or _placeholders(string) != _placeholders(text) for string in strings):
+            texts.append(str(message.id))
+    return texts
 
 
-def _figures(text: str) -> set[str]:
+def _placeholders(text: str) -> set[str]:
     return set(re.findall(r"%\(\w+\)s|\{\w+\}|<[^>]+>", text))
 
 
 def translated_languages() -> list[str]:
-    own = settings.LANGUAGE_CODE
-    return [code for code, _ in settings.LANGUAGES if code != own]
+    source = settings.LANGUAGE_CODE
+    return [code for code, _ in settings.LANGUAGES if code != source]
 
 
 def _texts() -> Iterator[tuple[Text, str]]:
@@ -121,8 +121,8 @@ def _extracted(source: bytes, path: Path) -> Iterator[tuple[Text, str]]:
 
 
 def _sources(pattern: str) -> Iterator[Path]:
-    for room in ("accounts", "billing", "cancellations", "config", "messaging"):
-        yield from (path for path in (settings.BASE_DIR / room).rglob(pattern) if "migrations" not in path.parts)
+    for app in ("accounts", "billing", "cancellations", "config", "messaging"):
+        yield from (path for path in (settings.BASE_DIR / app).rglob(pattern) if "migrations" not in path.parts)
 
 
 def _file(language: str, suffix: str) -> Path:

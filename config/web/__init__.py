@@ -1,1 +1,1 @@
-"""What surrounds every page: middleware, errors, language, style sheet, uploads and the context of templates."""
+"""What all pages share: middleware, error pages, language, style sheet, uploads and the template context."""

@@ -8,7 +8,7 @@ from config.web.style import style_url
 
 
 def portal(request: HttpRequest) -> dict[str, object]:
-    """What every page needs to know of the company."""
+    """The template variables of every page: the company, the language and the jurisdiction."""
     return {
         "brand": settings.BRAND_NAME,
         "brand_logo": settings.BRAND_LOGO,

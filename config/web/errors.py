@@ -1,4 +1,4 @@
-"""The pages for what goes wrong: what happened, what to do, and for our own faults a reference that the log has."""
+"""Error pages: what happened, what to do, and for server errors a reference that is also in the log."""
 
 import logging
 from typing import Any
@@ -27,7 +27,7 @@ def bad_request(http: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def not_allowed(http: HttpRequest, allowed: str) -> HttpResponse:
-    """A page that is opened in a way that it does not know, such as a form's address after a reload."""
+    """405: a method that the page does not support, such as GET for the address of a form."""
     what = _("This address takes what a form sends, or only shows something. Go back, and use the page's own buttons.")
     response = _page(http, 405, _("That is not how this page works"), what)
     response.headers["Allow"] = allowed
@@ -39,7 +39,7 @@ def forbidden(http: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def stale_form(http: HttpRequest, reason: str = "") -> HttpResponse:
-    """Django's check against forged forms failed: mostly a page that was open too long, or cookies turned off."""
+    """The CSRF check failed: usually the page was open for too long, or cookies are off."""
     what = _("The page was open for too long, or your browser does not keep cookies. Nothing was sent. Open it anew.")
     return _page(http, 403, _("That page was too old"), what)
 
@@ -72,7 +72,7 @@ def server_error(http: HttpRequest) -> HttpResponse:
         "language": get_language() or settings.LANGUAGE_CODE,
         "support_email": settings.SUPPORT_EMAIL,
     }
-    # Without the request: what the context processors need may be just what is broken.
+    # Without the request, because the context processors may be what failed.
     return HttpResponse(loader.render_to_string("error.html", context), status=500)
 
 

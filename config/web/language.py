@@ -1,4 +1,4 @@
-"""The switch of languages."""
+"""The language switch."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -13,10 +13,10 @@ from accounts.visitors import remember_language
 @never_cache
 @require_safe
 def choose(http: HttpRequest) -> HttpResponse:
-    """Remembers the language in the browser and leads back. It changes nothing else, and so needs no form."""
-    back, language = http.GET.get("next", ""), http.GET.get("language", "")
-    safe = url_has_allowed_host_and_scheme(back, {http.get_host()}, require_https=http.is_secure())
-    response = redirect(back if safe else "entry")
+    """Saves the language in a cookie and redirects back. Changes nothing else, so a link is enough."""
+    next_url, language = http.GET.get("next", ""), http.GET.get("language", "")
+    is_safe = url_has_allowed_host_and_scheme(next_url, {http.get_host()}, require_https=http.is_secure())
+    response = redirect(next_url if is_safe else "entry")
     if language in dict(settings.LANGUAGES):
         remember_language(response, language)
     return response

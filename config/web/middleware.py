@@ -16,7 +16,7 @@ from config.sign_in.sessions import sign_out_when_idle
 from config.web.errors import not_allowed, not_open_yet
 from messaging.models import PROVING_LINK
 
-# The staff interface is django-unfold's, whose scripts (Alpine.js) evaluate the attributes of its own pages.
+# The staff interface is django-unfold, whose scripts (Alpine.js) evaluate attributes of its pages.
 STAFF_POLICY = {
     "default-src": [NONE],
     "script-src": [SELF, UNSAFE_EVAL, UNSAFE_INLINE],
@@ -35,14 +35,14 @@ PROVIDER = "/mail-provider/"
 
 
 class Language:
-    """Customers' pages speak the visitor's language, the staff interface the portal's own."""
+    """Activates the visitor's language on customers' pages, and LANGUAGE_CODE in the staff interface."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        for_staff = request.path.startswith(FOR_STAFF)
-        language = settings.LANGUAGE_CODE if for_staff else language_of(request)
+        is_for_staff = request.path.startswith(FOR_STAFF)
+        language = settings.LANGUAGE_CODE if is_for_staff else language_of(request)
         with translation.override(language):
             response = self.get_response(request)
         response.headers.setdefault("Content-Language", language)
@@ -51,18 +51,18 @@ class Language:
 
 
 class History(HistoryMiddleware):
-    """Beside each change: who was signed in, on which page, and for staff from which network address."""
+    """Adds to each change in the history: the user, the page, and for staff the network address."""
 
     def get_context(self, request: HttpRequest) -> dict[str, Any]:
-        told: dict[str, Any] = super().get_context(request)
-        told["url"] = PROVING_LINK.sub("/requests/proof/…/", request.path)[:250]
+        context: dict[str, Any] = super().get_context(request)
+        context["url"] = PROVING_LINK.sub("/requests/proof/…/", request.path)[:250]
         if request.path.startswith(FOR_STAFF):
-            told["address"] = address_of(request)
-        return told
+            context["address"] = address_of(request)
+        return context
 
 
 class StaffSession:
-    """Signs staff out when nothing was done for a while."""
+    """Signs staff out when the session is idle."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -74,22 +74,22 @@ class StaffSession:
 
 
 class SmallForms:
-    """What a page's form may send, where Django's own limit has to let a whole mail of the provider through."""
+    """Limits the size of forms to FORM_MOST_BYTES. Django's own limit has to allow whole mails from the provider."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        told = request.META.get("CONTENT_LENGTH") or "0"
-        form = (request.content_type or "").startswith("multipart/")  # its files have limits of their own
-        length = int(told) if told.isdecimal() else 0
-        if length > settings.FORM_MOST_BYTES and not form and not request.path.startswith(PROVIDER):
-            raise RequestDataTooBig("The form is larger than a form may be.")
+        header = request.META.get("CONTENT_LENGTH") or "0"
+        has_files = (request.content_type or "").startswith("multipart/")  # config/web/uploads.py limits these
+        length = int(header) if header.isdecimal() else 0
+        if length > settings.FORM_MOST_BYTES and not has_files and not request.path.startswith(PROVIDER):
+            raise RequestDataTooBig("The form is too large.")
         return self.get_response(request)
 
 
 class NoPolicyYet:
-    """A fresh installation has no policy, and can promise nothing: it says so instead of failing."""
+    """Shows a page that the portal is not open yet when no policy version is in force, as after installation."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -102,7 +102,7 @@ class NoPolicyYet:
 
 
 class PageForBareAnswers:
-    """Django answers a method that a page does not know with nothing at all; a person gets a page."""
+    """Shows an error page for a method that a page does not support: Django's own response is empty."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -115,7 +115,7 @@ class PageForBareAnswers:
 
 
 def content_security_policy(get_response: Callable[[HttpRequest], HttpResponse]) -> CSPMiddleware:
-    """The strict policy of the settings everywhere, and one that the staff interface can run under there."""
+    """Sets the strict content security policy of the settings, and STAFF_POLICY in the staff interface."""
 
     def with_staff_policy(request: HttpRequest) -> HttpResponse:
         response = get_response(request)

@@ -1,6 +1,6 @@
-"""The one style sheet of the customer's pages: Bootstrap, our theme and the brand's colour, in one request.
+"""The style sheet of the customers' pages: Bootstrap, our theme and the brand colour in one file.
 
-Its address holds a hash of its content, so that browsers keep it for ever and never show an old one.
+Its URL holds a hash of its content, so that browsers can cache it for ever.
 """
 
 import gzip
@@ -23,41 +23,41 @@ def style_url() -> str:
 
 @require_safe
 def style(http: HttpRequest, digest: str) -> HttpResponse:
-    """The style sheet, compressed where the browser takes that."""
-    source, current, packed = _style()
-    zipped = "gzip" in http.headers.get("Accept-Encoding", "")
-    response = HttpResponse(packed if zipped else source, content_type="text/css; charset=utf-8")
-    if zipped:
+    """The style sheet, compressed if the browser accepts that."""
+    source, current, compressed = _style()
+    is_gzip = "gzip" in http.headers.get("Accept-Encoding", "")
+    response = HttpResponse(compressed if is_gzip else source, content_type="text/css; charset=utf-8")
+    if is_gzip:
         response.headers["Content-Encoding"] = "gzip"
     patch_vary_headers(response, ["Accept-Encoding"])
-    ever = "public, max-age=31536000, immutable"
-    response.headers["Cache-Control"] = ever if digest == current else "no-cache"
+    forever = "public, max-age=31536000, immutable"
+    response.headers["Cache-Control"] = forever if digest == current else "no-cache"
     return response
 
 
 @require_safe
 def logo(http: HttpRequest) -> HttpResponse:
-    """The brand's logo, a file that the settings name."""
+    """The brand's logo, the file in BRAND_LOGO."""
     if not settings.BRAND_LOGO:
         raise Http404
     path = Path(settings.BRAND_LOGO)
-    kind = {".svg": "image/svg+xml", ".png": "image/png"}[path.suffix.lower()]
-    response = HttpResponse(path.read_bytes(), content_type=kind)
+    content_type = {".svg": "image/svg+xml", ".png": "image/png"}[path.suffix.lower()]
+    response = HttpResponse(path.read_bytes(), content_type=content_type)
     response.headers["Cache-Control"] = "public, max-age=86400"
     return response
 
 
 def _style() -> tuple[bytes, str, bytes]:
-    return _made(settings.BRAND_ACCENT, _changed())
+    return _build(settings.BRAND_ACCENT, _modified_at())
 
 
-def _changed() -> float:
-    """In a local run, the theme may be edited while it runs."""
+def _modified_at() -> float:
+    """When the sources were modified; constant outside a local run, where they do not change."""
     return max(_path(name).stat().st_mtime for name in SOURCES) if settings.LOCAL_RUN else 0.0
 
 
 @cache
-def _made(accent: str, changed: float) -> tuple[bytes, str, bytes]:
+def _build(accent: str, modified_at: float) -> tuple[bytes, str, bytes]:
     css = "\n".join(_path(name).read_text() for name in SOURCES)
     if accent:
         css += f"\n:root {{ --accent: {accent}; }}\n"

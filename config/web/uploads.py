@@ -1,4 +1,4 @@
-"""How much one form may send: refused by its announced length, before anything of it is written anywhere."""
+"""A limit for the files of a form: refuses the upload by its Content-Length, before anything is stored."""
 
 from typing import Any
 
@@ -7,15 +7,15 @@ from django.core.files.uploadhandler import FileUploadHandler
 
 from cancellations.rules.files import MOST_BYTES, MOST_FILES
 
-MOST_AT_ONCE = MOST_BYTES * MOST_FILES + 1_000_000
+MAX_REQUEST_BYTES = MOST_BYTES * MOST_FILES + 1_000_000
 
 
 class LimitedUpload(FileUploadHandler):
-    """Stands before Django's own handlers, and takes no part in keeping the files."""
+    """Comes before Django's upload handlers and passes all data on to them."""
 
     def handle_raw_input(self, input_data: Any, META: Any, content_length: int, *args: Any) -> None:  # noqa: N803
-        if content_length > MOST_AT_ONCE:
-            raise RequestDataTooBig("The files are larger than one form may send.")
+        if content_length > MAX_REQUEST_BYTES:
+            raise RequestDataTooBig("The files are too large for one form.")
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
         return raw_data

@@ -10,7 +10,7 @@ from accounts.desk import VerbAdmin
 from accounts.desk.proof import PROVEN_AT
 from accounts.roles import ROLES
 from cancellations.services.erasure import place_hold
-from config.api import KEYS
+from config.api import COLLECTIONS
 from tests import cast
 from tests.cast import fresh
 from tests.desk.test_permissions import person
@@ -19,7 +19,7 @@ from tests.desk.test_review import at_desk
 pytestmark = pytest.mark.django_db
 FILES = {"add-files"}
 VERBS = [
-    (KEYS[model._meta.label_lower], verb)
+    (COLLECTIONS[model._meta.label_lower], verb)
     for model, site in admin.site._registry.items()
     if isinstance(site, VerbAdmin)
     for verb in site.verbs

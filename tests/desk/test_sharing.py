@@ -122,7 +122,7 @@ class TestTwoPeopleAtOnePage:
         mara.post(url(request, "schedule"), {"words": ""})
         answer = sam.post(url(request, "decline"), {"seen": seen_in(form), "ground": "duplicate"}, follow=True)
         assert fresh(request).state == "scheduled"
-        assert "is not open to it now" in answer.content.decode()
+        assert "is not possible now" in answer.content.decode()
 
     def test_the_open_page_hears_of_it(self, sam, mara):
         request = cast.in_review()

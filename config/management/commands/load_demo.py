@@ -16,9 +16,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.LOCAL_RUN:
-            raise CommandError("Demo data has well-known passwords: it is for a local run only (PORTAL_LOCAL_RUN=1).")
+            raise CommandError("Demo data has well-known passwords: load it in a local run only (PORTAL_LOCAL_RUN=1).")
         if Account.objects.exists() or PolicyVersion.objects.exists():
-            self.stdout.write("There are accounts or policy versions here already; the demo is left out.")
+            self.stdout.write("There are accounts or policy versions already; no demo data was loaded.")
             return
         now = timezone.now()
         folder = settings.DATA_DIR / "demo-export"

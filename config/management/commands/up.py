@@ -18,35 +18,35 @@ from config.local.processes import Process, Supervisor
 
 
 class Command(BaseCommand):
-    help = "Runs the whole portal on this machine: servers, web, worker and beat, until Ctrl-C."
+    help = "Runs the whole portal on this machine until Ctrl-C: servers, web, worker and beat."
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
-        _refuse_taken_port(settings.PORT)
-        with ExitStack() as held:
-            self._servers(held)
+        _require_free_port(settings.PORT)
+        with ExitStack() as stack:
+            self._start_servers(stack)
             self._prepare()
             self._run()
         self.stdout.write("Stopped.")
 
-    def _servers(self, held: ExitStack) -> None:
+    def _start_servers(self, stack: ExitStack) -> None:
         if not embedded.wanted():
             self.stdout.write("Using the servers of DATABASE_URL and REDIS_URL.")
             return
         self.stdout.write(f"Starting PostgreSQL and Valkey under {embedded.data_dir()} …")
         try:
-            held.enter_context(embedded.servers())
+            stack.enter_context(embedded.servers())
         except (embedded.EmbeddedServerError, OSError) as error:
             raise CommandError(str(error)) from None
 
     def _prepare(self) -> None:
-        self.stdout.write("Bringing the database up to date …")
+        self.stdout.write("Updating the database …")
         try:
             executor = MigrationExecutor(connection)
             if executor.migration_plan(executor.loader.graph.leaf_nodes()):
                 call_command("migrate", verbosity=0, interactive=False)
         except OperationalError as error:
-            raise CommandError(f"The database cannot be reached or used: {error}Look at DATABASE_URL.") from None
+            raise CommandError(f"The database cannot be used: {error}Check DATABASE_URL.") from None
         if settings.LOCAL_RUN:
             call_command("load_demo", stdout=self.stdout)
         connection.close()
@@ -63,13 +63,13 @@ class Command(BaseCommand):
         supervisor.start()
         try:
             if _wait_for_page(supervisor):
-                self._tell(logs)
+                self._print_addresses(logs)
             supervisor.watch()
         finally:
             self.stdout.write("Stopping …")
             supervisor.end()
 
-    def _tell(self, logs: Path) -> None:
+    def _print_addresses(self, logs: Path) -> None:
         site = settings.SITE_URL
         lines = ["", f"  The portal      {site}/"]
         if settings.LOCAL_RUN:
@@ -87,7 +87,7 @@ class Command(BaseCommand):
 
 
 def _keep_servers() -> None:
-    """An embedded server that was killed comes back, as the other processes do."""
+    """Restarts an embedded server that was killed."""
     if embedded.wanted():
         try:
             embedded.ensure_running()
@@ -97,7 +97,7 @@ def _keep_servers() -> None:
 
 def _commands() -> dict[str, list[str]]:
     python, port = sys.executable, settings.PORT
-    bind = [
+    options = [
         "--bind",
         f"127.0.0.1:{port}",
         "--workers",
@@ -109,25 +109,25 @@ def _commands() -> dict[str, list[str]]:
         "/dev/shm",
     ]
     if not Path("/dev/shm").is_dir():
-        bind = bind[:7]
+        options = options[:7]
     celery = [python, "-m", "celery", "-A", "config"]
     quiet = ["--loglevel", "WARNING"]
     worker = ["worker", "--concurrency", "2", "--without-gossip", "--without-mingle", *quiet]
     schedule = ["--schedule", str(settings.DATA_DIR / "beat-schedule"), "--pidfile", ""]
     return {
-        "web": [python, "-m", "gunicorn", "config.wsgi", *bind],
+        "web": [python, "-m", "gunicorn", "config.wsgi", *options],
         "worker": [*celery, *worker],
         "beat": [*celery, "beat", *schedule, *quiet],
     }
 
 
-def _refuse_taken_port(port: int) -> None:
+def _require_free_port(port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            raise CommandError(f"Port {port} is in use here. Choose another: PORT={port + 1} make run") from None
+            raise CommandError(f"Port {port} is in use. Choose another: PORT={port + 1} make run") from None
 
 
 def _wait_for_page(supervisor: Supervisor) -> bool:
