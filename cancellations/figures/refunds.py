@@ -45,6 +45,7 @@ def _refund_times(span: Span) -> Group:
             Figure("median time to payment", median_paid, f"{in_time_paid} of {count_paid} by the target", settled),
             Figure("90th percentile to payment", ninth_paid, "from the approval", settled),
         ],
+        tiles=True,
     )
 
 

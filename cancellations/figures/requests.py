@@ -56,13 +56,14 @@ def _headline(rows: QuerySet[CancellationRequest], span: Span, now: datetime) ->
             Figure("90th percentile", ninth, "nine of ten are decided sooner", decided),
             Figure("overdue now", str(overdue_count), "only a person can move them on", _requests(due="overdue")),
         ],
+        tiles=True,
     )
 
 
 def _by_day(rows: QuerySet[CancellationRequest], span: Span) -> Group:
     zone = ZoneInfo(settings.COMPANY_TIME_ZONE)
     found = dict(rows.annotate(day=TruncDate("received_at", tzinfo=zone)).values_list("day").annotate(n=Count("pk")))
-    group = Group("Requests a day", chart="bar")
+    group = Group("Requests a day", chart="bar", wide=True)
     for step in range((span.last - span.first).days + 1):
         day = span.first + timedelta(days=step)
         url = _requests(**Span(day, day).of("received_at"))

@@ -48,6 +48,8 @@ class Group:
     title: str
     figures: list[Figure] = field(default_factory=list)
     chart: str = ""  # bar or line, where a picture says more
+    tiles: bool = False  # each figure large, beside the others; otherwise rows of a card
+    wide: bool = False  # the card takes the whole width
 
 
 def span_of(given: Any, now: datetime) -> tuple[Span, str]:

@@ -41,3 +41,15 @@ def record_of(account: Account) -> dict[str, Any]:
         "conversations": account.conversations.order_by("-opened_at")[:20],
         "terminations": account.terminations.all()[:20],
     }
+
+
+@register.filter
+def icon(kind: str) -> str:
+    """The icon of an entry of a timeline, by its name in Material Symbols."""
+    return {"message": "mail", "note": "sticky_note_2", "file": "attach_file"}.get(kind, "task_alt")
+
+
+@register.filter
+def presence_words(names: list[str]) -> str:
+    """Who else has the page open, in the words that the script of the page uses; empty for nobody."""
+    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} looking at this, too." if names else ""
