@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.db.models import Model
 from pghistory import runtime
 
-from accounts.models import AuditEntry, AuditHead, Deed, ToldContext, User
+from accounts.models import AuditEntry, AuditHead, HistoryContext, StaffAction, User
 
 FIRST = "0" * 64
 BATCH = 2000
@@ -29,11 +29,13 @@ MAY_REWRITE = frozenset({"erase", "context"})  # verbs that may change history r
 
 def record_action(
     *, verb: str, by: User | None, now: datetime, about: str = "", why: str = "", actor: str = "staff"
-) -> Deed:
+) -> StaffAction:
     """Records an action that changes no row, with the network address. It gets an audit entry like any change."""
     tracker = getattr(runtime._tracker, "value", None)
     address = (tracker.metadata.get("address") or "") if tracker else ""
-    return Deed.objects.create(at=now, by=by, verb=verb, about=about[:254], why=why, actor=actor, address=address)
+    return StaffAction.objects.create(
+        at=now, by=by, verb=verb, about=about[:254], why=why, actor=actor, address=address
+    )
 
 
 def seal_audit(*, now: datetime) -> int:
@@ -104,7 +106,7 @@ def faults(*, expected: str = "") -> Iterator[str]:
     `expected` is a head that was kept earlier: the chain must still contain it.
     """
     yield from _faults_of_chain(expected)
-    for model in (ToldContext, Deed, *history_models()):
+    for model in (HistoryContext, StaffAction, *history_models()):
         yield from _faults_of_history(model)
     for model in history_models():
         yield from _faults_of_rows(model)
@@ -162,7 +164,7 @@ def history_models() -> list[Any]:
 def _faults_of_history(model: type[Model]) -> Iterator[str]:
     """History rows that differ from their newest audit entry, are missing, or have no audit entry."""
     table, pk = model._meta.db_table, model._meta.pk.column  # type: ignore[union-attr]
-    is_context = model is ToldContext
+    is_context = model is HistoryContext
     row = "jsonb_build_object('id', stored.id, 'metadata', stored.metadata)" if is_context else "audit_row(stored)"
     with connection.cursor() as cursor:
         cursor.execute(
@@ -238,7 +240,7 @@ def subject_of(table: str) -> str:
 
 
 def _model_of(table: str) -> Any:
-    models = (ToldContext, Deed, *history_models())
+    models = (HistoryContext, StaffAction, *history_models())
     return next((model for model in models if model._meta.db_table == table), None)
 
 
@@ -262,9 +264,9 @@ def values_of(column: str) -> list[str]:
 def reasons_of(table: str, keys: Sequence[str]) -> Iterator[tuple[str, str]]:
     """The reason recorded with each of these history rows, by key; empty where none was given."""
     model = _model_of(table)
-    if model is Deed:
-        yield from ((str(key), why) for key, why in Deed.objects.filter(pk__in=keys).values_list("pk", "why"))
-    elif model is not None and model is not ToldContext:
+    if model is StaffAction:
+        yield from ((str(key), why) for key, why in StaffAction.objects.filter(pk__in=keys).values_list("pk", "why"))
+    elif model is not None and model is not HistoryContext:
         contexts = model.objects.filter(pk__in=keys).values_list("pk", "pgh_context__metadata")
         yield from ((str(key), (metadata or {}).get("why") or "") for key, metadata in contexts)
 

@@ -52,7 +52,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     email = models.EmailField("e-mail address", max_length=254, unique=True)
     name = models.CharField(max_length=200, blank=True)
-    is_staff = models.BooleanField("staff", default=False, help_text="May enter the staff interface")
+    is_staff = models.BooleanField("staff", default=False, help_text="Can sign in to the staff interface")
     is_active = models.BooleanField("active", default=True)
     date_joined = models.DateTimeField(auto_now_add=True)
 
@@ -102,10 +102,13 @@ class Account(models.Model):
     sign_in_revoked_at = models.DateTimeField(
         null=True,
         blank=True,
-        help_text="Since when nobody may sign in to it; the portal's own, never imported",
+        help_text="When the right to sign in was revoked. Set by the portal, never imported",
     )
     erased_at = models.DateTimeField(
-        null=True, blank=True, editable=False, help_text="When its personal data was erased; an import brings none back"
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="When its personal data was erased. An import does not restore it",
     )
 
     class Meta:
@@ -129,7 +132,7 @@ class SavedFilter(models.Model):
     list_name = models.CharField(max_length=80, help_text="Such as cancellations.cancellationrequest")
     name = models.CharField(max_length=60)
     query = models.CharField(max_length=1000, blank=True, help_text="The part of the address after the question mark")
-    shared = models.BooleanField(default=False, help_text="All who see the list see it, too")
+    shared = models.BooleanField(default=False, help_text="Visible to everybody who can see the list")
 
     class Meta:
         ordering = ["name", "pk"]
@@ -139,7 +142,7 @@ class SavedFilter(models.Model):
         return self.name
 
 
-class Looking(models.Model):
+class Presence(models.Model):
     """Somebody has the page of a row open. Only counts while it is recent (accounts/desk/presence.py)."""
 
     person = models.ForeignKey(User, models.CASCADE, related_name="+")
@@ -147,13 +150,13 @@ class Looking(models.Model):
     at = models.DateTimeField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["page", "person"], name="one_look_a_page_and_person")]
+        constraints = [models.UniqueConstraint(fields=["page", "person"], name="one_presence_a_page_and_person")]
 
     def __str__(self) -> str:
         return f"{self.person} at {self.page}"
 
 
-class ToldContext(Context):
+class HistoryContext(Context):
     """The context of history rows (who, why and where), with an audit entry for each."""
 
     class Meta:
@@ -161,7 +164,7 @@ class ToldContext(Context):
         triggers = [audited(NOTE_CONTEXT)]
 
 
-class Deed(models.Model):
+class StaffAction(models.Model):
     """An action of staff that changes no row: signing in, exporting, downloading. Written once."""
 
     at = models.DateTimeField()
@@ -173,8 +176,11 @@ class Deed(models.Model):
     address = models.CharField("network address", max_length=64, blank=True)
 
     class Meta:
-        indexes = [models.Index(fields=["verb", "about", "at"], name="deed_about")]
-        triggers = [pgtrigger.Protect(name="deed_stays", operation=pgtrigger.Update | pgtrigger.Delete), audited()]
+        indexes = [models.Index(fields=["verb", "about", "at"], name="staff_action_about")]
+        triggers = [
+            pgtrigger.Protect(name="staff_action_stays", operation=pgtrigger.Update | pgtrigger.Delete),
+            audited(),
+        ]
 
     def __str__(self) -> str:
         return f"{self.verb} {self.about}"
@@ -221,7 +227,7 @@ class AuditEntry(models.Model):
     address = models.CharField("from", max_length=64, blank=True)
     page = models.CharField(max_length=250, blank=True)
     number = models.PositiveBigIntegerField(unique=True, null=True, editable=False)
-    key = models.CharField(max_length=8, blank=True, editable=False, help_text="Which key sealed it")
+    key = models.CharField(max_length=8, blank=True, editable=False, help_text="The key that sealed it")
     seal = models.CharField(max_length=64, blank=True, editable=False)
 
     class Meta:

@@ -12,7 +12,7 @@ from django.db import InternalError, connection, transaction
 from django.db.utils import DatabaseError
 
 from accounts.audit import consistent_snapshot, faults, head, record_action, seal_audit
-from accounts.models import AuditEntry, Deed, User
+from accounts.models import AuditEntry, StaffAction, User
 from cancellations.models import CancellationRequest
 from cancellations.services.erasure import erase
 from cancellations.services.review import decline
@@ -152,7 +152,7 @@ def test_the_application_itself_cannot_change_it(declined):
     for change in (
         lambda: AuditEntry.objects.update(verb="x"),
         lambda: AuditEntry.objects.all().delete(),
-        lambda: Deed.objects.all().delete() if record_action(verb="x", by=None, now=NOW) else None,
+        lambda: StaffAction.objects.all().delete() if record_action(verb="x", by=None, now=NOW) else None,
     ):
         with pytest.raises(DatabaseError), transaction.atomic():
             change()

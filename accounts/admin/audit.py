@@ -12,7 +12,7 @@ from unfold.decorators import display
 
 from accounts.audit import fields_of, reasons_of, subject_of, values_of
 from accounts.desk import DeskAdmin
-from accounts.models import AuditEntry, ToldContext, User
+from accounts.models import AuditEntry, HistoryContext, User
 
 MAX_PEOPLE = 200
 
@@ -105,7 +105,7 @@ class AuditAdmin(DeskAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEntry]:
         """Without the entries of history contexts: who and why are shown with the change itself."""
-        return super().get_queryset(request).exclude(table_name=ToldContext._meta.db_table)
+        return super().get_queryset(request).exclude(table_name=HistoryContext._meta.db_table)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[AuditEntry], search_term: str

@@ -13,52 +13,52 @@ from django.db import migrations, models
 from accounts.schema import AllAtOnce
 
 
-SQL = r"""-- What the database itself notes of each line of the history. Called by triggers (accounts/history.py).
+SQL = r"""-- Writes an audit entry for each change of a history row. Called by triggers (accounts/history.py).
 
--- A row as JSON, the same whatever the session's time zone is.
-CREATE FUNCTION audit_row(kept anyelement) RETURNS jsonb LANGUAGE sql STABLE SET timezone TO 'UTC'
-    AS $$ SELECT to_jsonb(kept) $$;
+-- A row as JSON, independent of the session's time zone.
+CREATE FUNCTION audit_row(stored anyelement) RETURNS jsonb LANGUAGE sql STABLE SET timezone TO 'UTC'
+    AS $$ SELECT to_jsonb(stored) $$;
 
--- SHA-256 over the columns that the row had when it was noted, so that columns added later change nothing.
-CREATE FUNCTION audit_digest(kept jsonb, columns text[]) RETURNS text LANGUAGE sql IMMUTABLE
+-- SHA-256 over the columns that the row had at the time of the entry, so that later columns do not change it.
+CREATE FUNCTION audit_digest(stored jsonb, columns text[]) RETURNS text LANGUAGE sql IMMUTABLE
     AS $$ SELECT encode(sha256(convert_to(coalesce(jsonb_object_agg(key, value), '{}'::jsonb)::text, 'UTF8')), 'hex')
-          FROM jsonb_each(kept) WHERE key = ANY(columns) $$;
+          FROM jsonb_each(stored) WHERE key = ANY(columns) $$;
 
-CREATE FUNCTION audit_note(noted_table text, operation text, kept jsonb) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION audit_note(table_of_row text, operation text, stored jsonb) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     names text[];
     shape bigint;
-    told jsonb;
-    said text;
+    context jsonb;
+    entry_verb text;
 BEGIN
-    names := ARRAY(SELECT jsonb_object_keys(kept) ORDER BY 1);
-    SELECT s.id INTO shape FROM accounts_auditshape s WHERE s.table_name = noted_table AND s.columns = names;
+    names := ARRAY(SELECT jsonb_object_keys(stored) ORDER BY 1);
+    SELECT s.id INTO shape FROM accounts_auditshape s WHERE s.table_name = table_of_row AND s.columns = names;
     IF shape IS NULL THEN
-        INSERT INTO accounts_auditshape (table_name, columns) VALUES (noted_table, names)
+        INSERT INTO accounts_auditshape (table_name, columns) VALUES (table_of_row, names)
             ON CONFLICT (table_name, columns) DO UPDATE SET table_name = excluded.table_name RETURNING id INTO shape;
     END IF;
-    IF noted_table = 'pghistory_context' AND operation = 'I' THEN
-        told := kept -> 'metadata';
-    ELSIF operation = 'I' AND kept ? 'pgh_context_id' THEN
-        SELECT metadata INTO told FROM pghistory_context WHERE id = (kept ->> 'pgh_context_id')::uuid;
+    IF table_of_row = 'pghistory_context' AND operation = 'I' THEN
+        context := stored -> 'metadata';
+    ELSIF operation = 'I' AND stored ? 'pgh_context_id' THEN
+        SELECT metadata INTO context FROM pghistory_context WHERE id = (stored ->> 'pgh_context_id')::uuid;
     ELSE
-        told := nullif(current_setting('pghistory.context_metadata', true), '')::jsonb;
+        context := nullif(current_setting('pghistory.context_metadata', true), '')::jsonb;
     END IF;
-    said := coalesce(kept ->> 'verb', told ->> 'verb', CASE WHEN told ? 'user' OR told ? 'url' THEN 'edit' ELSE '' END);
-    IF noted_table = 'pghistory_context' AND operation = 'U'
-       AND nullif(current_setting('pghistory.context_id', true), '') = kept ->> 'id' THEN
-        said := 'context';  -- a request of the web that knows more of itself than at its first change
+    entry_verb := coalesce(stored ->> 'verb', context ->> 'verb', CASE WHEN context ? 'user' OR context ? 'url' THEN 'edit' ELSE '' END);
+    IF table_of_row = 'pghistory_context' AND operation = 'U'
+       AND nullif(current_setting('pghistory.context_id', true), '') = stored ->> 'id' THEN
+        entry_verb := 'context';  -- a web request that added to its context after its first change
     END IF;
     INSERT INTO accounts_auditentry (at, table_name, row_key, operation, shape_id, digest, verb, actor, by_id, about,
             address, page, key, seal)
-        VALUES (clock_timestamp(), noted_table, coalesce(kept ->> 'pgh_id', kept ->> 'id'), operation, shape,
-            audit_digest(kept, names), said,
-            coalesce(kept ->> 'actor', told ->> 'actor', ''),
-            coalesce(kept ->> 'by_id', told ->> 'by', told ->> 'user')::bigint,
-            left(coalesce(kept ->> 'reference', kept ->> 'account_number', kept ->> 'about', kept ->> 'email',
-                kept ->> 'refund_id', kept ->> 'user_id', kept ->> 'pgh_obj_id', ''), 254),
-            left(coalesce(kept ->> 'address', told ->> 'address', ''), 64),
-            left(coalesce(told ->> 'url', told ->> 'command', ''), 250), '', '');
+        VALUES (clock_timestamp(), table_of_row, coalesce(stored ->> 'pgh_id', stored ->> 'id'), operation, shape,
+            audit_digest(stored, names), entry_verb,
+            coalesce(stored ->> 'actor', context ->> 'actor', ''),
+            coalesce(stored ->> 'by_id', context ->> 'by', context ->> 'user')::bigint,
+            left(coalesce(stored ->> 'reference', stored ->> 'account_number', stored ->> 'about', stored ->> 'email',
+                stored ->> 'refund_id', stored ->> 'user_id', stored ->> 'pgh_obj_id', ''), 254),
+            left(coalesce(stored ->> 'address', context ->> 'address', ''), 64),
+            left(coalesce(context ->> 'url', context ->> 'command', ''), 250), '', '');
 END;
 $$;
 """
@@ -96,8 +96,8 @@ class Migration(migrations.Migration):
                 ('currency', models.CharField(help_text='ISO 4217', max_length=3)),
                 ('customer_since', models.DateField()),
                 ('status', models.CharField(choices=[('active', 'active'), ('closed', 'closed')], default='active', max_length=10)),
-                ('sign_in_revoked_at', models.DateTimeField(blank=True, help_text="Since when nobody may sign in to it; the portal's own, never imported", null=True)),
-                ('erased_at', models.DateTimeField(blank=True, editable=False, help_text='When its personal data was erased; an import brings none back', null=True)),
+                ('sign_in_revoked_at', models.DateTimeField(blank=True, help_text='When the right to sign in was revoked. Set by the portal, never imported', null=True)),
+                ('erased_at', models.DateTimeField(blank=True, editable=False, help_text='When its personal data was erased. An import does not restore it', null=True)),
             ],
             options={
                 'abstract': False,
@@ -118,7 +118,7 @@ class Migration(migrations.Migration):
                 ('address', models.CharField(blank=True, max_length=64, verbose_name='from')),
                 ('page', models.CharField(blank=True, max_length=250)),
                 ('number', models.PositiveBigIntegerField(editable=False, null=True, unique=True)),
-                ('key', models.CharField(blank=True, editable=False, help_text='Which key sealed it', max_length=8)),
+                ('key', models.CharField(blank=True, editable=False, help_text='The key that sealed it', max_length=8)),
                 ('seal', models.CharField(blank=True, editable=False, max_length=64)),
             ],
             options={
@@ -146,26 +146,6 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name='Deed',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField()),
-                ('verb', models.CharField(max_length=40)),
-                ('about', models.CharField(blank=True, max_length=254)),
-                ('why', models.TextField(blank=True)),
-                ('actor', models.CharField(default='staff', max_length=10)),
-                ('address', models.CharField(blank=True, max_length=64, verbose_name='network address')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='Looking',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('page', models.CharField(help_text='The row, such as billing.refund:…', max_length=120)),
-                ('at', models.DateTimeField()),
-            ],
-        ),
-        migrations.CreateModel(
             name='MembershipEvent',
             fields=[
                 ('pgh_id', models.AutoField(primary_key=True, serialize=False)),
@@ -178,17 +158,37 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Presence',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('page', models.CharField(help_text='The row, such as billing.refund:…', max_length=120)),
+                ('at', models.DateTimeField()),
+            ],
+        ),
+        migrations.CreateModel(
             name='SavedFilter',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('list_name', models.CharField(help_text='Such as cancellations.cancellationrequest', max_length=80)),
                 ('name', models.CharField(max_length=60)),
                 ('query', models.CharField(blank=True, help_text='The part of the address after the question mark', max_length=1000)),
-                ('shared', models.BooleanField(default=False, help_text='All who see the list see it, too')),
+                ('shared', models.BooleanField(default=False, help_text='Visible to everybody who can see the list')),
             ],
             options={
                 'ordering': ['name', 'pk'],
             },
+        ),
+        migrations.CreateModel(
+            name='StaffAction',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('at', models.DateTimeField()),
+                ('verb', models.CharField(max_length=40)),
+                ('about', models.CharField(blank=True, max_length=254)),
+                ('why', models.TextField(blank=True)),
+                ('actor', models.CharField(default='staff', max_length=10)),
+                ('address', models.CharField(blank=True, max_length=64, verbose_name='network address')),
+            ],
         ),
         migrations.CreateModel(
             name='UserEvent',
@@ -198,7 +198,7 @@ class Migration(migrations.Migration):
                 ('pgh_label', models.TextField(help_text='The event label.')),
                 ('email', models.EmailField(max_length=254, verbose_name='e-mail address')),
                 ('name', models.CharField(blank=True, max_length=200)),
-                ('is_staff', models.BooleanField(default=False, help_text='May enter the staff interface', verbose_name='staff')),
+                ('is_staff', models.BooleanField(default=False, help_text='Can sign in to the staff interface', verbose_name='staff')),
                 ('is_active', models.BooleanField(default=True, verbose_name='active')),
                 ('is_superuser', models.BooleanField(default=False, help_text='Designates that this user has all permissions without explicitly assigning them.', verbose_name='superuser status')),
             ],
@@ -207,7 +207,7 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='ToldContext',
+            name='HistoryContext',
             fields=[
             ],
             options={
@@ -226,7 +226,7 @@ class Migration(migrations.Migration):
                 ('is_superuser', models.BooleanField(default=False, help_text='Designates that this user has all permissions without explicitly assigning them.', verbose_name='superuser status')),
                 ('email', models.EmailField(max_length=254, unique=True, verbose_name='e-mail address')),
                 ('name', models.CharField(blank=True, max_length=200)),
-                ('is_staff', models.BooleanField(default=False, help_text='May enter the staff interface', verbose_name='staff')),
+                ('is_staff', models.BooleanField(default=False, help_text='Can sign in to the staff interface', verbose_name='staff')),
                 ('is_active', models.BooleanField(default=True, verbose_name='active')),
                 ('date_joined', models.DateTimeField(auto_now_add=True)),
                 ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
@@ -247,8 +247,8 @@ class Migration(migrations.Migration):
                 ('currency', models.CharField(help_text='ISO 4217', max_length=3)),
                 ('customer_since', models.DateField()),
                 ('status', models.CharField(choices=[('active', 'active'), ('closed', 'closed')], default='active', max_length=10)),
-                ('sign_in_revoked_at', models.DateTimeField(blank=True, help_text="Since when nobody may sign in to it; the portal's own, never imported", null=True)),
-                ('erased_at', models.DateTimeField(blank=True, editable=False, help_text='When its personal data was erased; an import brings none back', null=True)),
+                ('sign_in_revoked_at', models.DateTimeField(blank=True, help_text='When the right to sign in was revoked. Set by the portal, never imported', null=True)),
+                ('erased_at', models.DateTimeField(blank=True, editable=False, help_text='When its personal data was erased. An import does not restore it', null=True)),
             ],
             options={
                 'ordering': ['account_number'],
@@ -288,16 +288,6 @@ class Migration(migrations.Migration):
             field=models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.auditshape'),
         ),
         migrations.AddField(
-            model_name='deed',
-            name='by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
-            model_name='looking',
-            name='person',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
             model_name='membershipevent',
             name='group',
             field=models.ForeignKey(db_constraint=False, db_tablespace='', on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', related_query_name='+', to='auth.group'),
@@ -313,9 +303,19 @@ class Migration(migrations.Migration):
             field=models.ForeignKey(db_constraint=False, db_tablespace='', on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', related_query_name='+', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddField(
+            model_name='presence',
+            name='person',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL),
+        ),
+        migrations.AddField(
             model_name='savedfilter',
             name='owner',
             field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='saved_filters', to=settings.AUTH_USER_MODEL),
+        ),
+        migrations.AddField(
+            model_name='staffaction',
+            name='by',
+            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddField(
             model_name='userevent',
@@ -328,8 +328,8 @@ class Migration(migrations.Migration):
             field=models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='email_name_is_staff_is_active_is_superuser_events', to=settings.AUTH_USER_MODEL),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='toldcontext',
-            trigger=pgtrigger.compiler.Trigger(name='audited', sql=pgtrigger.compiler.UpsertTriggerSql(func="\n    PERFORM audit_note(TG_TABLE_NAME::text, left(TG_OP, 1), CASE WHEN TG_OP = 'DELETE'\n        THEN jsonb_build_object('id', OLD.id, 'metadata', OLD.metadata)\n        ELSE jsonb_build_object('id', NEW.id, 'metadata', NEW.metadata) END);\n    RETURN NULL;\n", hash='3399a05868d828d090356c3a5ece7048481bf6a8', operation='INSERT OR UPDATE OR DELETE', pgid='pgtrigger_audited_96d67', table='pghistory_context', when='AFTER')),
+            model_name='historycontext',
+            trigger=pgtrigger.compiler.Trigger(name='audited', sql=pgtrigger.compiler.UpsertTriggerSql(func="\n    PERFORM audit_note(TG_TABLE_NAME::text, left(TG_OP, 1), CASE WHEN TG_OP = 'DELETE'\n        THEN jsonb_build_object('id', OLD.id, 'metadata', OLD.metadata)\n        ELSE jsonb_build_object('id', NEW.id, 'metadata', NEW.metadata) END);\n    RETURN NULL;\n", hash='a6b380fe2298256fdb9e76938ad71d2d6b4b5049', operation='INSERT OR UPDATE OR DELETE', pgid='pgtrigger_audited_51434', table='pghistory_context', when='AFTER')),
         ),
         migrations.CreateModel(
             name='Membership',
@@ -402,22 +402,6 @@ class Migration(migrations.Migration):
             model_name='auditentry',
             trigger=pgtrigger.compiler.Trigger(name='audit_note_stays', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."at" IS DISTINCT FROM (NEW."at") OR OLD."table_name" IS DISTINCT FROM (NEW."table_name") OR OLD."row_key" IS DISTINCT FROM (NEW."row_key") OR OLD."operation" IS DISTINCT FROM (NEW."operation") OR OLD."shape_id" IS DISTINCT FROM (NEW."shape_id") OR OLD."digest" IS DISTINCT FROM (NEW."digest") OR OLD."verb" IS DISTINCT FROM (NEW."verb") OR OLD."actor" IS DISTINCT FROM (NEW."actor") OR OLD."by_id" IS DISTINCT FROM (NEW."by_id") OR OLD."about" IS DISTINCT FROM (NEW."about") OR OLD."address" IS DISTINCT FROM (NEW."address") OR OLD."page" IS DISTINCT FROM (NEW."page"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='0733765eb9cc286a08d70264c1925ab16d834321', operation='UPDATE', pgid='pgtrigger_audit_note_stays_ea8ad', table='accounts_auditentry', when='BEFORE')),
         ),
-        migrations.AddIndex(
-            model_name='deed',
-            index=models.Index(fields=['verb', 'about', 'at'], name='deed_about'),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='deed',
-            trigger=pgtrigger.compiler.Trigger(name='deed_stays', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='35cd54e1149b2679cc7d89274ea35de247cd89f2', operation='UPDATE OR DELETE', pgid='pgtrigger_deed_stays_c47d0', table='accounts_deed', when='BEFORE')),
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='deed',
-            trigger=pgtrigger.compiler.Trigger(name='audited', sql=pgtrigger.compiler.UpsertTriggerSql(func="\n    IF TG_OP = 'DELETE' THEN\n        PERFORM audit_note(TG_TABLE_NAME::text, 'D', audit_row(OLD));\n        RETURN OLD;\n    END IF;\n    PERFORM audit_note(TG_TABLE_NAME::text, left(TG_OP, 1), audit_row(NEW));\n    RETURN NEW;\n", hash='25a049d5752b8ea3bfe706e36cd690c037387a84', operation='INSERT OR UPDATE OR DELETE', pgid='pgtrigger_audited_b8445', table='accounts_deed', when='AFTER')),
-        ),
-        migrations.AddConstraint(
-            model_name='looking',
-            constraint=models.UniqueConstraint(fields=('page', 'person'), name='one_look_a_page_and_person'),
-        ),
         pgtrigger.migrations.AddTrigger(
             model_name='membershipevent',
             trigger=pgtrigger.compiler.Trigger(name='audited', sql=pgtrigger.compiler.UpsertTriggerSql(func="\n    IF TG_OP = 'DELETE' THEN\n        PERFORM audit_note(TG_TABLE_NAME::text, 'D', audit_row(OLD));\n        RETURN OLD;\n    END IF;\n    PERFORM audit_note(TG_TABLE_NAME::text, left(TG_OP, 1), audit_row(NEW));\n    RETURN NEW;\n", hash='89e24773b76e008869b7ad9aa379454d54cffafe', operation='INSERT OR UPDATE OR DELETE', pgid='pgtrigger_audited_e45bc', table='accounts_membershipevent', when='AFTER')),
@@ -427,8 +411,24 @@ class Migration(migrations.Migration):
             trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='e1f05704110766345bef638c18be4307af995a77', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_9ee6c', table='accounts_membershipevent', when='BEFORE')),
         ),
         migrations.AddConstraint(
+            model_name='presence',
+            constraint=models.UniqueConstraint(fields=('page', 'person'), name='one_presence_a_page_and_person'),
+        ),
+        migrations.AddConstraint(
             model_name='savedfilter',
             constraint=models.UniqueConstraint(fields=('owner', 'list_name', 'name'), name='one_filter_of_a_name'),
+        ),
+        migrations.AddIndex(
+            model_name='staffaction',
+            index=models.Index(fields=['verb', 'about', 'at'], name='staff_action_about'),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='staffaction',
+            trigger=pgtrigger.compiler.Trigger(name='staff_action_stays', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='fb02fc03e750552f45f969444d3021887e0b168d', operation='UPDATE OR DELETE', pgid='pgtrigger_staff_action_stays_e147c', table='accounts_staffaction', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='staffaction',
+            trigger=pgtrigger.compiler.Trigger(name='audited', sql=pgtrigger.compiler.UpsertTriggerSql(func="\n    IF TG_OP = 'DELETE' THEN\n        PERFORM audit_note(TG_TABLE_NAME::text, 'D', audit_row(OLD));\n        RETURN OLD;\n    END IF;\n    PERFORM audit_note(TG_TABLE_NAME::text, left(TG_OP, 1), audit_row(NEW));\n    RETURN NEW;\n", hash='595379ada377608afe0f11a275ac0b2d7cfc7649', operation='INSERT OR UPDATE OR DELETE', pgid='pgtrigger_audited_f4e2b', table='accounts_staffaction', when='AFTER')),
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='userevent',

@@ -11,7 +11,7 @@ _CAP = f"""
     SELECT amount, amount_refunded, amount_currency, dispute INTO paid FROM billing_payment
         WHERE id = NEW.payment_id FOR UPDATE;
     IF paid.dispute IN ('open', 'lost') THEN
-        RAISE EXCEPTION 'payment % is disputed and is not refunded', NEW.payment_id USING ERRCODE = '23514';
+        RAISE EXCEPTION 'payment % is disputed and cannot be refunded', NEW.payment_id USING ERRCODE = '23514';
     END IF;
     SELECT coalesce(sum(l.amount), 0) INTO taken FROM billing_refundline l
         JOIN billing_refund r ON r.id = l.refund_id
@@ -26,7 +26,7 @@ LINE_GUARD = f"""
     SELECT state, subscription_id INTO parent FROM billing_refund
         WHERE id = CASE WHEN TG_OP = 'DELETE' THEN OLD.refund_id ELSE NEW.refund_id END FOR UPDATE;
     IF parent.state NOT IN ('requested', 'proposed') THEN
-        RAISE EXCEPTION 'the lines of a refund that is % do not change', parent.state USING ERRCODE = '23514';
+        RAISE EXCEPTION 'the lines of a refund that is % cannot change', parent.state USING ERRCODE = '23514';
     END IF;
     IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
     {_CAP}
@@ -67,7 +67,7 @@ REFUND_GUARD = f"""
     IF NEW.state IN ('proposed', 'approved', 'sending', 'paid', 'failed') THEN
         allowed := (NEW.approval_limits ->> NEW.amount_currency)::numeric;
         IF NEW.approvals_needed < 2 AND (allowed IS NULL OR NEW.amount > allowed) THEN
-            RAISE EXCEPTION 'refund % lies above the limit for one approver', NEW.reference
+            RAISE EXCEPTION 'refund % is above the limit for one approver', NEW.reference
                 USING ERRCODE = '23514';
         END IF;
     END IF;
@@ -77,9 +77,9 @@ REFUND_GUARD = f"""
         IS DISTINCT FROM ROW(
             NEW.amount, NEW.amount_currency, NEW.proposed_by_id, NEW.approved_by_id, NEW.second_approved_by_id,
             NEW.approvals_needed, NEW.approval_limits) THEN
-        RAISE EXCEPTION 'refund % was approved and does not change', NEW.reference USING ERRCODE = '23514';
+        RAISE EXCEPTION 'refund % was approved and cannot change', NEW.reference USING ERRCODE = '23514';
     END IF;
-    -- Not again when money that was under way has arrived: by then the company's own books may name it too.
+    -- Except for a payment that was on its way: the company's own records may already include it.
     IF NEW.state NOT IN {RELEASED} AND NOT (OLD.state = 'sending' AND NEW.state = 'paid') THEN
         FOR line IN SELECT l.id, l.payment_id, l.amount FROM billing_refundline l
                 WHERE l.refund_id = NEW.id ORDER BY l.payment_id LOOP

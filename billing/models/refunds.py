@@ -42,20 +42,25 @@ class Refund(models.Model):
     reference = models.CharField(max_length=20, unique=True, default=refund_reference, editable=False)
     account = models.ForeignKey(Account, models.PROTECT, related_name="refunds")
     subscription = models.ForeignKey(Subscription, models.PROTECT, related_name="refunds")
-    about = models.CharField(max_length=40, blank=True, help_text="Reference of what it follows from")
+    about = models.CharField(
+        max_length=40, blank=True, help_text="Reference of the request or termination that caused it"
+    )
     state = models.CharField(max_length=10, choices=RefundState.choices, default=RefundState.REQUESTED)
     state_changed_at = models.DateTimeField()
     requested_at = models.DateTimeField()
-    ended_on = models.DateField(help_text="First day without service; what lies after it is unused")
+    ended_on = models.DateField(help_text="First day without service. Later days are unused")
     customer_reason = models.TextField(blank=True)
-    notify = models.EmailField(max_length=254, help_text="Where the customer hears of it")
-    language = models.CharField(max_length=12, default="en", help_text="BCP 47; in which the customer hears of it")
+    notify = models.EmailField(max_length=254, help_text="Address for messages about it")
+    language = models.CharField(max_length=12, default="en", help_text="BCP 47. The language of messages about it")
     computed_basis = models.CharField(
-        max_length=6, choices=RefundBasis.choices, default=RefundBasis.UNUSED, help_text="What a proposal starts from"
+        max_length=6,
+        choices=RefundBasis.choices,
+        default=RefundBasis.UNUSED,
+        help_text="The basis that a proposal starts from",
     )
-    computed_ground = models.TextField(blank=True, help_text="Why it starts from that")
+    computed_ground = models.TextField(blank=True, help_text="Why a proposal starts from that basis")
     whole_contract = models.BooleanField(
-        default=False, help_text="The contract is unwound: payments for periods that are over are part of it, too"
+        default=False, help_text="Includes payments for past periods, because the whole contract is unwound"
     )
 
     basis = models.CharField(max_length=6, choices=RefundBasis.choices, blank=True)
@@ -68,12 +73,16 @@ class Refund(models.Model):
     declined_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
     decision_ground = models.TextField(blank=True)
 
-    gateway = models.CharField(max_length=40, blank=True, help_text="Through which it was sent")
+    gateway = models.CharField(max_length=40, blank=True, help_text="The gateway that sends it")
     failure = models.TextField(blank=True, help_text="Why the money did not arrive, or has not yet")
     attempts = models.PositiveSmallIntegerField(default=0, help_text="How often the gateway was called")
     attempt_due_at = models.DateTimeField(null=True, blank=True, help_text="When the gateway is called next")
     credit_note_number = models.PositiveIntegerField(
-        unique=True, null=True, blank=True, editable=False, help_text="Given by the database once paid, without gaps"
+        unique=True,
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Assigned by the database when it is paid, without gaps",
     )
     settled_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
     settlement_reference = models.CharField(max_length=120, blank=True)
@@ -82,13 +91,13 @@ class Refund(models.Model):
     payee_account = models.CharField("IBAN or account", max_length=64, blank=True)
     payee_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
     approval_limits = models.JSONField(
-        default=dict, help_text="From the policy version: the amount for each currency above which two people approve"
+        default=dict, help_text="From the policy version: by currency, the amount above which two people approve"
     )
     decision_due_on = models.DateField()
     payment_days = models.PositiveSmallIntegerField(help_text="Working days from approval to payment")
     payment_due_on = models.DateField(null=True, blank=True)
     pay_by_on = models.DateField(
-        null=True, blank=True, help_text="The last day by law; decision and payment fall due no later"
+        null=True, blank=True, help_text="The last day by law. Decision and payment are due by then"
     )
     due_on = models.GeneratedField(  # the next deadline: first to decide, then to pay
         expression=Case(

@@ -38,7 +38,7 @@ class Subscription(models.Model):
     plan_code = models.CharField(max_length=60)
     plan_name = models.CharField(max_length=200)
     quantity = models.PositiveIntegerField(default=1)
-    price = MoneyField(**AMOUNT, default_currency="EUR", help_text="For one billing period, all of the quantity")
+    price = MoneyField(**AMOUNT, default_currency="EUR", help_text="For one billing period and the whole quantity")
     interval_unit = models.CharField(max_length=5, choices=IntervalUnit.choices)
     interval_count = models.PositiveSmallIntegerField(default=1)
     started_on = models.DateField()

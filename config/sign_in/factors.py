@@ -16,7 +16,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.audit import record_action
-from accounts.models import Deed, User
+from accounts.models import StaffAction, User
 from messaging.sealing import box
 
 MAX_FAILURES, FAILURE_WINDOW = 5, timedelta(minutes=15)
@@ -70,7 +70,7 @@ def verify_code(user: User, code: str) -> str:
 
 
 def too_many_failures(email: str, now: datetime) -> bool:
-    failures = Deed.objects.filter(verb="sign_in_failed", about=email.lower()[:254], at__gt=now - FAILURE_WINDOW)
+    failures = StaffAction.objects.filter(verb="sign_in_failed", about=email.lower()[:254], at__gt=now - FAILURE_WINDOW)
     return failures[:MAX_FAILURES].count() == MAX_FAILURES
 
 

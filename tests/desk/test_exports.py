@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from accounts.audit import faults, seal_audit
 from accounts.desk import exports, lists
-from accounts.models import AuditEntry, Deed
+from accounts.models import AuditEntry, StaffAction
 from cancellations.services.review import decline
 from tests import cast
 from tests.cast import NOW
@@ -53,7 +53,7 @@ def test_every_row_of_the_filtered_list_and_no_other(monkeypatch):
     assert gone.reference not in str(told)
     assert {row["Words"] for row in told} == {"'=HYPERLINK(1)"}
     assert answer["Content-Disposition"].startswith("attachment")
-    deed = Deed.objects.get(verb="export")
+    deed = StaffAction.objects.get(verb="export")
     assert (deed.by, deed.about) == (cast.staff("support"), "cancellations.cancellationrequest")
     assert "state__exact=in_review" in deed.why
     assert deed.address == "127.0.0.1"
@@ -77,7 +77,7 @@ def test_only_who_may(role, may):
     assert (client.get(reverse(EXPORT, args=["csv"])).status_code == 200) == may
     page = client.get(reverse("admin:cancellations_cancellationrequest_changelist"))
     assert ("/export/csv/" in page.content.decode()) == may
-    assert Deed.objects.filter(verb="export").exists() == may
+    assert StaffAction.objects.filter(verb="export").exists() == may
 
 
 def test_an_unknown_form_is_not_found():

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import Looking, SavedFilter
+from accounts.models import Presence, SavedFilter
 from cancellations.models import CancellationRequest
 from cancellations.queries.requests import timeline_for_customer
 from cancellations.services.common import RequestRefused
@@ -100,7 +100,7 @@ class TestTwoPeopleAtOnePage:
     def test_it_is_forgotten_after_a_while(self, sam, mara):
         request = cast.in_review()
         mara.get(url(request))
-        Looking.objects.update(at=NOW)
+        Presence.objects.update(at=NOW)
         assert "looking at this" not in visible(sam.get(url(request)))
 
     def test_a_change_under_ones_feet_is_refused_with_what_changed_and_nothing_typed_is_lost(self, sam, mara):
@@ -137,7 +137,7 @@ class TestTwoPeopleAtOnePage:
     def test_an_auditor_may_look_but_nobody_from_outside(self, db):
         request = cast.in_review()
         assert Client().post(looking(request), {"seen": "0"}).status_code == 302
-        assert not Looking.objects.exists()
+        assert not Presence.objects.exists()
 
 
 class TestPreview:

@@ -18,7 +18,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.audit import faults
-from accounts.models import Deed
+from accounts.models import StaffAction
 from billing.services.review import approve, propose
 from config.sign_in.factors import verify_code
 from tests import cast
@@ -43,7 +43,7 @@ def sam(db):
 
 
 def deeds(verb):
-    return Deed.objects.filter(verb=verb)
+    return StaffAction.objects.filter(verb=verb)
 
 
 class TestTheTwoSteps:

@@ -9,7 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from moneyed import Money
 
-from accounts.models import Deed
+from accounts.models import StaffAction
 from billing.bank_files.orders import Transfer, as_csv, is_iban, plain_account
 from billing.bank_files.statements import Booking, UnreadableFile, read
 from billing.models import TransferBatch
@@ -233,7 +233,7 @@ class TestAtTheDesk:
         assert "Save the file" in desk.get(made.url).content.decode()
         file = desk.get(reverse("admin:transfer_file", args=[batch.pk]))
         assert file.content == bytes(batch.file)
-        assert Deed.objects.get(verb="download").about == batch.reference
+        assert StaffAction.objects.get(verb="download").about == batch.reference
         today = fresh(refund).state_changed_at.date().isoformat()
         content = f"reference,amount,currency,paid_on,bank_reference\n{refund.reference},20.00,EUR,{today},X\n"
         told = desk.post(reverse("admin:transfers_read"), {"file": SimpleUploadedFile("bank.csv", content.encode())})

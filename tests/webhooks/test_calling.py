@@ -333,7 +333,7 @@ class TestAtTheDesk:
         assert "subscription.ended" in desk.get(f"/admin/messaging/webhookdelivery/{row.pk}/change/").content.decode()
 
     def test_the_deeds_are_in_the_audit(self, desk):
-        from accounts.models import Deed
+        from accounts.models import StaffAction
 
         given = {"name": "CRM", "url": "https://crm.example.com/in", "event_types": ["refund.paid"]}
         made = desk.post("/admin/messaging/webhookendpoint/add/", given).url
@@ -341,5 +341,5 @@ class TestAtTheDesk:
         desk.post(base + "do/rotate/", {})
         desk.post(base + "do/disable/", {"why": "It moves"})
         desk.post(base + "do/enable/", {})
-        told = list(Deed.objects.filter(about="CRM").order_by("pk").values_list("verb", flat=True))
+        told = list(StaffAction.objects.filter(about="CRM").order_by("pk").values_list("verb", flat=True))
         assert told == ["webhook_add", "webhook_rotate", "webhook_disable", "webhook_enable"]
