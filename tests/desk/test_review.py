@@ -156,7 +156,7 @@ def test_somebody_was_faster(sam):
     request = cast.in_review()
     sam.post(url(request, "schedule"), {"words": ""})
     answer = sam.post(url(request, "decline"), {"ground": "duplicate"}, follow=True)
-    assert "not open to it now" in answer.content.decode()
+    assert "is not possible now" in answer.content.decode()
     assert fresh(request).state == "scheduled"
 
 
