@@ -82,14 +82,14 @@ def test_from_nothing_to_a_page_and_back_again(portal):
     portal.start()
     assert "Leave when you want" in portal.get("/")
     deadline = time.monotonic() + 40
-    while "We have your cancellation" not in portal.get("/local/mail/") and time.monotonic() < deadline:
+    while "We received your cancellation" not in portal.get("/local/mail/") and time.monotonic() < deadline:
         time.sleep(0.5)  # the worker delivers the demo's mail by itself
-    assert "We have your cancellation" in portal.get("/local/mail/")
+    assert "We received your cancellation" in portal.get("/local/mail/")
     portal.stop()
     assert portal.processes() == []
 
     portal.start()  # the data is as it was
-    assert "left out" in portal.said()
+    assert "no demo data was loaded" in portal.said()
 
     worker = next(one for one in portal.processes() if "worker" in one.cmdline())
     worker.kill()  # it comes back

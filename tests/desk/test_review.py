@@ -67,7 +67,7 @@ def test_the_page_of_a_request_shows_what_the_decision_needs(sam):
         *sentences(request.explanation),
         "€30.00",
         "Submitted",
-        "We have your cancellation",
+        "We received your cancellation",
     ):
         assert part in page, part
 

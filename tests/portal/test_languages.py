@@ -133,7 +133,7 @@ class TestGerman:
     def test_mails_receipt_and_working_are_in_the_language_of_the_page(self):
         request = cast.in_review(language="de", requested_end=date(2026, 4, 15))
         mail = OutgoingMessage.objects.get(kind="received")
-        assert mail.subject == f"Ihre Kündigung {request.reference} ist bei uns"
+        assert mail.subject == f"Ihre Kündigung {request.reference} ist eingegangen"
         assert "Der nächste Abrechnungstag danach ist der 28. Februar 2026." in mail.text
         assert "- Grund: Es kostet zu viel" in mail.text
         assert 'lang="de"' in mail.html
