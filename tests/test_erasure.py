@@ -144,7 +144,13 @@ class TestWhatStandsAgainstIt:
         place_hold(account=holder, by=cast.staff("manager"), ground="Claim 12 O 34/26", now=cast.NOW)
         with pytest.raises(RequestRefused) as refused:
             erase(account=holder, by=cast.staff("manager"), ground="Asked", now=LATER)
-        for reason in ("still runs", "request is open", "under dispute", "Claim 12 O 34/26", "waits to be sent"):
+        for reason in (
+            "subscription is running",
+            "request is open",
+            "under dispute",
+            "Claim 12 O 34/26",
+            "waits to be sent",
+        ):
             assert reason in str(refused.value)
         assert cast.fresh(holder).name == "Xylophia"
 

@@ -1,1 +1,1 @@
-"""The figures of the dashboard, each with the rows behind it."""
+"""The figures of the dashboard, each with a link to the rows that it counts."""

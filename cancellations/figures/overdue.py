@@ -1,4 +1,4 @@
-"""What is overdue, most pressing first."""
+"""Overdue requests and refunds, for the dashboard."""
 
 from datetime import datetime
 
@@ -14,18 +14,20 @@ LISTED = 10
 
 
 def overdue(now: datetime) -> list[tuple[str, str, str]]:
-    """What is overdue, most pressing first: reference, what, address."""
+    """Returns (reference, description, URL) of each overdue refund and request, the oldest of each first."""
     today = local_date(now, settings.COMPANY_TIME_ZONE)
-    found = []
+    items = []
     for refund in Refund.objects.filter(due_on__lt=today).select_related("account").order_by("due_on")[:LISTED]:
         what = "to decide" if refund.payment_due_on is None else "to pay"
         url = reverse("admin:billing_refund_change", args=[refund.pk])
-        found.append((refund.reference, f"refund {what} since {refund.due_on:%d %b %Y}, {refund.account.name}", url))
+        items.append((refund.reference, f"refund {what} since {refund.due_on:%d %b %Y}, {refund.account.name}", url))
     rows = overdue_requests(now, CancellationRequest.objects.select_related("account"))
     for request in rows.order_by("received_at")[:LISTED]:
-        what = "set aside by the worker" if request.enforcement_error else f"waits since {request.received_at:%d %b %Y}"
-        found.append((request.reference, what, _page(request)))
-    return found
+        what = (
+            "set aside by the worker" if request.enforcement_error else f"waiting since {request.received_at:%d %b %Y}"
+        )
+        items.append((request.reference, what, _page(request)))
+    return items
 
 
 def _page(request: CancellationRequest) -> str:

@@ -31,17 +31,17 @@ def _refund_times(span: Span) -> Group:
     median, ninth, count = times(_DECIDED.format(what=decided, states="'approved', 'declined'"), span)
     paid = """extract(epoch FROM min(e.state_changed_at) FILTER (WHERE e.state = 'paid')
               - min(e.state_changed_at) FILTER (WHERE e.state = 'approved'))"""
-    both = _DECIDED.format(what=paid, states="'approved', 'paid'") + " HAVING bool_or(e.state = 'paid')"
-    median_paid, ninth_paid, count_paid = times(both, span)
-    in_time, in_time_paid = _kept(span)
-    of = span.of("requested_at")
-    done = _refunds(**of, state__in="approved,declined,sending,paid,failed")
-    settled = _refunds(**of, state__exact="paid")
+    decided_and_paid = _DECIDED.format(what=paid, states="'approved', 'paid'") + " HAVING bool_or(e.state = 'paid')"
+    median_paid, ninth_paid, count_paid = times(decided_and_paid, span)
+    in_time, in_time_paid = _decided_and_paid_in_time(span)
+    filters = span.of("requested_at")
+    done = _refunds(**filters, state__in="approved,declined,sending,paid,failed")
+    settled = _refunds(**filters, state__exact="paid")
     return Group(
         "Refunds",
         [
             Figure("median time to decision", median, f"{in_time} of {count} by the target", done),
-            Figure("90th percentile to decision", ninth, "nine of ten are decided sooner", done),
+            Figure("90th percentile to decision", ninth, "nine of ten are decided faster", done),
             Figure("median time to payment", median_paid, f"{in_time_paid} of {count_paid} by the target", settled),
             Figure("90th percentile to payment", ninth_paid, "from the approval", settled),
         ],
@@ -49,19 +49,19 @@ def _refund_times(span: Span) -> Group:
     )
 
 
-def _kept(span: Span) -> tuple[int, int]:
-    """How many refunds were decided, and how many paid, by the day that the policy sets."""
+def _decided_and_paid_in_time(span: Span) -> tuple[int, int]:
+    """Returns how many refunds were decided, and how many were paid, by their due date."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            WITH told AS (
+            WITH refunds AS (
                 SELECT r.decision_due_on, r.payment_due_on, r.paid_on,
                     (min(e.state_changed_at) AT TIME ZONE %s)::date AS decided_on
                 FROM billing_refund r
                 JOIN billing_refundevent e ON e.pgh_obj_id = r.id AND e.state IN ('approved', 'declined')
                 WHERE r.requested_at >= %s AND r.requested_at < %s GROUP BY r.id)
             SELECT count(*) FILTER (WHERE decided_on <= decision_due_on),
-                count(*) FILTER (WHERE paid_on <= payment_due_on) FROM told
+                count(*) FILTER (WHERE paid_on <= payment_due_on) FROM refunds
             """,
             [settings.COMPANY_TIME_ZONE, span.start, span.end],
         )
@@ -72,11 +72,11 @@ def _kept(span: Span) -> tuple[int, int]:
 def _refunds_by_currency(span: Span) -> Group:
     counting = (RefundState.APPROVED, RefundState.SENDING, RefundState.PAID)
     rows = Refund.objects.filter(requested_at__gte=span.start, requested_at__lt=span.end, state__in=counting)
-    found = rows.values_list("amount_currency", "basis").annotate(n=Count("pk"), total=Sum("amount")).order_by()
+    groups = rows.values_list("amount_currency", "basis").annotate(n=Count("pk"), total=Sum("amount")).order_by()
     group = Group("Refunds approved, by currency and basis")
-    for currency, basis, many, total in sorted(found):
+    for currency, basis, count, total in sorted(groups):
         name = f"{currency}, {RefundBasis(basis).label}"
         filters = {**span.of("requested_at"), "currency": currency, "basis__exact": basis}
         url = _refunds(**filters, state__in=",".join(counting))
-        group.figures.append(Figure(name, money_words(Money(total, currency)), f"{many} refunds", url, many))
+        group.figures.append(Figure(name, money_words(Money(total, currency)), f"{count} refunds", url, count))
     return group

@@ -1,4 +1,4 @@
-"""The span of days that figures are about, in the company's time zone, and how a figure is kept."""
+"""The span of days of the figures, in the company's time zone, and the types of figures."""
 
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -14,7 +14,7 @@ MOST_DAYS = 732
 
 @dataclass(frozen=True)
 class Span:
-    """The days from `first` to `last`, both in it."""
+    """The days from `first` to `last`, both included."""
 
     first: date
     last: date
@@ -28,13 +28,13 @@ class Span:
         return start_of_day(self.last + timedelta(days=1), settings.COMPANY_TIME_ZONE)
 
     def of(self, name: str) -> dict[str, str]:
-        """As filters of a list."""
+        """Returns the span as URL filters of a list."""
         return {f"{name}__gte": self.start.isoformat(), f"{name}__lt": self.end.isoformat()}
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure: what it says, its value, more in words, and the address of the rows behind it."""
+    """One figure: name, value, a remark, and the URL of the rows that it counts."""
 
     name: str
     value: str
@@ -47,35 +47,38 @@ class Figure:
 class Group:
     title: str
     figures: list[Figure] = field(default_factory=list)
-    chart: str = ""  # bar or line, where a picture says more
-    tiles: bool = False  # each figure large, beside the others; otherwise rows of a card
-    wide: bool = False  # the card takes the whole width
+    chart: str = ""  # bar or line; empty for none
+    tiles: bool = False  # large figures side by side; otherwise the rows of a card
+    wide: bool = False  # the card has full width
 
 
-def span_of(given: Any, now: datetime) -> tuple[Span, str]:
-    """The span that somebody asked for, or the last 30 days and what was wrong with it."""
+def span_of(params: Any, now: datetime) -> tuple[Span, str]:
+    """Returns the requested span; or the last 30 days and a message if it is not valid."""
     today = local_date(now, settings.COMPANY_TIME_ZONE)
-    usual = Span(today - timedelta(days=29), today)
-    if not given.get("from") and not given.get("to"):
-        return usual, ""
+    default = Span(today - timedelta(days=29), today)
+    if not params.get("from") and not params.get("to"):
+        return default, ""
     try:
-        first = date.fromisoformat(given.get("from") or usual.first.isoformat())
-        last = date.fromisoformat(given.get("to") or today.isoformat())
+        first = date.fromisoformat(params.get("from") or default.first.isoformat())
+        last = date.fromisoformat(params.get("to") or today.isoformat())
     except ValueError:
-        return usual, "Enter days like 2026-01-31. The last 30 days are shown."
+        return default, "Enter dates like 2026-01-31. The last 30 days are shown."
     if first > last:
-        return usual, "The first day lies after the last. The last 30 days are shown."
+        return default, "The first day is after the last. The last 30 days are shown."
     if (last - first).days >= MOST_DAYS:
-        return usual, "At most two years at once. The last 30 days are shown."
+        return default, "Choose at most two years. The last 30 days are shown."
     return Span(first, last), ""
 
 
-def times(rows: str, span: Span) -> tuple[str, str, int]:
-    """Median and 90th percentile of the seconds that the rows say, in words, and how many they are."""
+def times(query: str, span: Span) -> tuple[str, str, int]:
+    """Returns the median and 90th percentile of durations in words, and their count.
+
+    `query` selects one column of seconds.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             f"""SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY taken), percentile_cont(0.9) WITHIN GROUP
-                (ORDER BY taken), count(*) FROM ({rows}) AS found(taken)""",  # noqa: S608 - our own queries
+                (ORDER BY taken), count(*) FROM ({query}) AS durations(taken)""",  # noqa: S608 - our own queries
             [span.start, span.end],
         )
         median, ninth, count = cursor.fetchone()

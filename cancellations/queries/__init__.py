@@ -1,1 +1,1 @@
-"""Reading: nothing here writes."""
+"""Queries. Nothing here writes."""

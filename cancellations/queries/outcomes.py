@@ -1,4 +1,4 @@
-"""What a request means for a subscription: its end date and its refund, by one function."""
+"""The outcome of a request for a subscription: its end date and its refund, calculated by one function."""
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -19,9 +19,9 @@ from cancellations.rules.notice import NoticeAssessment, assess, assess_for_caus
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a request means for a subscription: shown before it is sent, and decided by the same function.
+    """The outcome of a request for a subscription, used for the preview and for the decision.
 
-    `kind` is the kind that counts: a cooling-off cancellation after its days counts as an ordinary one.
+    `kind` is the kind that counts: a cooling-off cancellation received too late counts as an ordinary one.
     """
 
     subscription: Subscription
@@ -38,7 +38,7 @@ class Outcome:
 
     @property
     def at_once(self) -> bool:
-        """Whether it ends by its receipt, without waiting for a billing date."""
+        """Whether the subscription ends at the time of receipt instead of on a billing date."""
         return self.kind != Kind.ORDINARY and self.effective_on == self.received_on
 
 
@@ -51,10 +51,10 @@ def outcome(
     kind: Kind = Kind.ORDINARY,
     ground_accepted: bool = False,
 ) -> Outcome:
-    """The one place in which a request, a subscription and a policy version become an end date.
+    """Calculates the outcome from a request, a subscription and a policy version. Nothing else does.
 
-    A for-cause cancellation has the ordinary date until its ground is accepted. What ends at once ends at
-    `received_at`. Raises ValueError where the wished end lies beyond the calendar.
+    A for-cause cancellation has the ordinary date until its ground is accepted. A subscription that ends at once
+    ends at `received_at`. Raises ValueError if the requested end is outside the calendar.
     """
     zone = subscription.account.time_zone
     received_on = local_date(received_at, zone)
@@ -68,10 +68,10 @@ def outcome(
     at_once = _at_once(subscription, received_on, policy, kind, ordinary, ground_accepted)
     if kind == Kind.COOLING_OFF and at_once is None:
         kind, ordinary = Kind.ORDINARY, _too_late_to_cool_off(ordinary, subscription, policy)
-    found = at_once or ordinary
+    assessment = at_once or ordinary
     lines = quote(
         subscription,
-        ended_on=found.effective_on,
+        ended_on=assessment.effective_on,
         basis=computed_basis(kind),
         whole_contract=kind == Kind.COOLING_OFF,
     )
@@ -79,9 +79,9 @@ def outcome(
         subscription=subscription,
         policy_version=policy,
         kind=kind,
-        assessment=found,
+        assessment=assessment,
         received_on=received_on,
-        effective_at=received_at if at_once else start_of_day(found.effective_on, zone),
+        effective_at=received_at if at_once else start_of_day(assessment.effective_on, zone),
         refund=quoted_total(lines),
     )
 
@@ -94,7 +94,7 @@ def _at_once(
     ordinary: NoticeAssessment,
     ground_accepted: bool,
 ) -> NoticeAssessment | None:
-    """The assessment of what ends by its receipt; None where it waits for its date."""
+    """Returns the assessment of a request that ends at its receipt; None for any other."""
     if kind == Kind.COOLING_OFF:
         return _cooling_off(subscription, received_on, policy)
     if kind == Kind.FOR_CAUSE and ground_accepted:
@@ -103,12 +103,12 @@ def _at_once(
 
 
 def computed_basis(kind: Kind) -> RefundBasis:
-    """What a refund is computed by: within the cooling-off days all is returned, otherwise the unused part."""
+    """Returns the basis of a refund: the full amount within the cooling-off days, otherwise the unused part."""
     return RefundBasis.FULL if kind == Kind.COOLING_OFF else RefundBasis.UNUSED
 
 
 def outcome_of(request: CancellationRequest, subscription: Subscription) -> Outcome:
-    """The outcome that this request has for the subscription, by today's data."""
+    """Returns the outcome of the request for the subscription, by its current data."""
     return outcome(
         subscription,
         received_at=request.received_at,
@@ -120,7 +120,7 @@ def outcome_of(request: CancellationRequest, subscription: Subscription) -> Outc
 
 
 def may_cool_off(subscription: Subscription, *, now: datetime, policy: PolicyVersion) -> bool:
-    """Whether the day lies within the subscription's cooling-off days."""
+    """Whether the subscription is within its cooling-off days."""
     return _cooling_off(subscription, local_date(now, subscription.account.time_zone), policy) is not None
 
 
@@ -141,8 +141,8 @@ def _too_late_to_cool_off(
     country = subscription.account.country
     days = cooling_off_days(policy.cooling_off_days, country)
     last = last_day(started_on=subscription.started_on, days=days, country=country)
-    received, *working = ordinary.steps
-    return replace(ordinary, steps=(received, cooling_off_is_over(last), *working))
+    received, *rest = ordinary.steps
+    return replace(ordinary, steps=(received, cooling_off_is_over(last), *rest))
 
 
 def _trial(
@@ -159,8 +159,8 @@ def _trial(
 
 
 def difference_since(request: CancellationRequest) -> Outcome | None:
-    """The outcome that today's data would give, where it differs from the frozen one; for staff to decide."""
+    """Returns the outcome by current data if its end date differs from the frozen one, for staff to decide."""
     if request.subscription is None or request.effective_on is None or request.notice_waived_by_id:
         return None
-    fresh = outcome_of(request, request.subscription)
-    return fresh if fresh.effective_on != request.effective_on else None
+    current = outcome_of(request, request.subscription)
+    return current if current.effective_on != request.effective_on else None

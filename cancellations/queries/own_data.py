@@ -1,4 +1,4 @@
-"""All that the portal keeps on an account, for its holder (GDPR, article 15 and 20)."""
+"""All data of an account, for its holder (GDPR, articles 15 and 20)."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -91,30 +91,30 @@ CODES: Mapping[str, Mapping[Any, Any]] = {
 
 
 def own_data(account: Account, *, now: datetime) -> Row:
-    """By kind of row; what only staff wrote for staff (grounds of waivers, evidence) is not the holder's to have."""
+    """Returns the data by kind of row, without what staff wrote for staff, such as evidence."""
     requests = CancellationRequest.objects.filter(account=account).select_related("subscription", "policy_version")
     return {
         "made_at": now,
         "account": _fields(account, "account_number username name email country time_zone language currency "
                            "customer_since status sign_in_revoked_at"),
-        "subscriptions": [_subscription(one) for one in account.subscriptions.order_by("reference")],
-        "payments": [_payment(one) for one in account.payments.order_by("paid_at", "reference")],
-        "cancellation_requests": [_request(one) for one in requests.order_by("received_at", "reference")],
+        "subscriptions": [_subscription(row) for row in account.subscriptions.order_by("reference")],
+        "payments": [_payment(row) for row in account.payments.order_by("paid_at", "reference")],
+        "cancellation_requests": [_request(row) for row in requests.order_by("received_at", "reference")],
         "receipts": [
-            _fields(one, "number declaration issued_at content seal")
-            for one in Receipt.objects.filter(request__account=account).defer("pdf")
+            _fields(row, "number declaration issued_at content seal")
+            for row in Receipt.objects.filter(request__account=account).defer("pdf")
         ],
-        "refunds": [_refund(one) for one in account.refunds.order_by("requested_at", "reference")],
-        "terminations": [_termination(one) for one in account.terminations.order_by("proposed_at")],
+        "refunds": [_refund(row) for row in account.refunds.order_by("requested_at", "reference")],
+        "terminations": [_termination(row) for row in account.terminations.order_by("proposed_at")],
         "files": [
-            _fields(one, "name media_type size sha256 added_at")
-            for one in Attachment.objects.filter(request__account=account).defer("content")
+            _fields(row, "name media_type size sha256 added_at")
+            for row in Attachment.objects.filter(request__account=account).defer("content")
         ],
-        "passkeys": [_passkey(one) for one in Authenticator.objects.filter(
+        "passkeys": [_passkey(row) for row in Authenticator.objects.filter(
             type=Authenticator.Type.WEBAUTHN, user__email=account.email.strip().lower()).order_by("created_at")],
-        "messages": [_message(one) for one in OutgoingMessage.objects.filter(
+        "messages": [_message(row) for row in OutgoingMessage.objects.filter(
             recipient__iexact=account.email).order_by("created_at")],
-        "mails": [_mail(one) for one in IncomingMessage.objects.filter(
+        "mails": [_mail(row) for row in IncomingMessage.objects.filter(
             sender__iexact=account.email).defer("raw").order_by("arrived_at")],
     }  # fmt: skip
 
@@ -123,61 +123,65 @@ def _fields(row: Model, names: str) -> Row:
     return {name: getattr(row, name) for name in names.split()}
 
 
-def _subscription(one: Subscription) -> Row:
-    told = _fields(one, "reference plan_name quantity started_on billing_anchor trial_ends_on ended_on ended_by")
-    return {**told, "price": money_words(one.price), "billing_interval": interval_words(one)}
+def _subscription(subscription: Subscription) -> Row:
+    fields = _fields(
+        subscription, "reference plan_name quantity started_on billing_anchor trial_ends_on ended_on ended_by"
+    )
+    return {**fields, "price": money_words(subscription.price), "billing_interval": interval_words(subscription)}
 
 
-def _payment(one: Payment) -> Row:
-    told = _fields(one, "reference period_start period_end paid_at method gateway gateway_reference dispute")
-    return {**told, "amount": money_words(one.amount)}
+def _payment(payment: Payment) -> Row:
+    fields = _fields(payment, "reference period_start period_end paid_at method gateway gateway_reference dispute")
+    return {**fields, "amount": money_words(payment.amount)}
 
 
-def _request(one: CancellationRequest) -> Row:
-    told = _fields(
-        one,
+def _request(request: CancellationRequest) -> Row:
+    fields = _fields(
+        request,
         "reference state channel received_at name_given account_number_given username_given email_given jurisdiction "
         "language kind_declared reason words survey_reason survey_words cause requested_end refund_wanted "
         "refund_reason kind kind_ground time_zone next_billing_on deadline_on on_time effective_on effective_at "
         "decision_words decline_ground verified_at",
     )
-    history = [{"at": entry.at, "what": entry.verb, "by": entry.actor} for entry in timeline_for_customer(one)]
+    history = [{"at": entry.at, "what": entry.verb, "by": entry.actor} for entry in timeline_for_customer(request)]
     return {
-        **told,
-        "explanation": sentences(one.explanation),
-        "subscription": str(one.subscription or ""),
-        "policy": one.policy_version.number,
-        "refund_quoted": money_words(one.refund_quoted),
+        **fields,
+        "explanation": sentences(request.explanation),
+        "subscription": str(request.subscription or ""),
+        "policy": request.policy_version.number,
+        "refund_quoted": money_words(request.refund_quoted),
         "history": history,
     }
 
 
-def _refund(one: Refund) -> Row:
-    told = _fields(
-        one,
+def _refund(refund: Refund) -> Row:
+    fields = _fields(
+        refund,
         "reference about state requested_at ended_on customer_reason basis decision_ground decision_due_on "
         "payment_due_on paid_on settlement_reference credit_note",
     )
     lines = [
         {"payment": line.payment.reference, "amount": money_words(line.money), "unused_days": line.unused_days,
          "period_days": line.period_days}
-        for line in one.lines.select_related("payment").order_by("payment__period_start")
+        for line in refund.lines.select_related("payment").order_by("payment__period_start")
     ]  # fmt: skip
-    return {**told, "amount": money_words(one.amount), "lines": lines}
+    return {**fields, "amount": money_words(refund.amount), "lines": lines}
 
 
-def _termination(one: Termination) -> Row:
-    return _fields(one, "reference state ground description effective_at effective_on revoke_sign_in settled_ground")
+def _termination(termination: Termination) -> Row:
+    return _fields(
+        termination, "reference state ground description effective_at effective_on revoke_sign_in settled_ground"
+    )
 
 
-def _passkey(one: Authenticator) -> Row:
-    return {"name": one.wrap().name, **_fields(one, "created_at last_used_at")}
+def _passkey(passkey: Authenticator) -> Row:
+    return {"name": passkey.wrap().name, **_fields(passkey, "created_at last_used_at")}
 
 
-def _message(one: OutgoingMessage) -> Row:
-    told = _fields(one, "kind about subject created_at sent_at")
-    return {**told, "text": WIPED if one.holds_secret else one.text}
+def _message(message: OutgoingMessage) -> Row:
+    fields = _fields(message, "kind about subject created_at sent_at")
+    return {**fields, "text": WIPED if message.holds_secret else message.text}
 
 
-def _mail(one: IncomingMessage) -> Row:
-    return {**_fields(one, "arrived_at subject text"), "files": ", ".join(name for name, _, _ in one.files)}
+def _mail(mail: IncomingMessage) -> Row:
+    return {**_fields(mail, "arrived_at subject text"), "files": ", ".join(name for name, _, _ in mail.files)}

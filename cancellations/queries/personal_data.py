@@ -1,4 +1,4 @@
-"""What stands against erasing personal data, and whose has been kept long enough."""
+"""What blocks the erasure of personal data, and the accounts whose retention period is over."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,44 +20,48 @@ from messaging.models import MessageState, OutgoingMessage
 
 
 def erasure_blockers(account: Account, *, now: datetime) -> list[str]:
-    """What stands against erasing the account's personal data, for staff to read; empty where nothing does."""
+    """Returns what blocks the erasure of the account's personal data, as sentences for staff."""
     today = local_date(now, account.time_zone)
-    found = []
+    blockers = []
     if account.subscriptions.exclude(ended_on__lte=today).exists():
-        found.append("A subscription still runs.")
+        blockers.append("A subscription is running.")
     if account.requests.filter(state__in=OPEN).exists():
-        found.append("A cancellation request is open.")
+        blockers.append("A cancellation request is open.")
     if account.refunds.exclude(state__in=[*RELEASED, RefundState.PAID]).exists() or account.refunds.filter(
         state=RefundState.FAILED
     ):
-        found.append("A refund is open.")
+        blockers.append("A refund is open.")
     if account.payments.filter(dispute=Dispute.OPEN).exists():
-        found.append("A payment is under dispute.")
+        blockers.append("A payment is under dispute.")
     if account.terminations.filter(state=TerminationState.PROPOSED).exists():
-        found.append("A termination waits for a second manager.")
+        blockers.append("A termination waits for a second manager.")
     if account.conversations.filter(state=ConversationState.OPEN).exists():
-        found.append("Mail from the customer waits for an answer.")
+        blockers.append("Mail from the customer waits for an answer.")
     if OutgoingMessage.objects.filter(recipient__iexact=account.email, state=MessageState.PENDING).exists():
-        found.append("A message to the customer waits to be sent.")
-    found += [f"It is held: {hold.ground}" for hold in Hold.objects.filter(account=account, lifted_at__isnull=True)]
-    return found
+        blockers.append("A message to the customer waits to be sent.")
+    blockers += [
+        f"A hold is in force: {hold.ground}" for hold in Hold.objects.filter(account=account, lifted_at__isnull=True)
+    ]
+    return blockers
 
 
 def accounts_past_retention(now: datetime) -> QuerySet[Account]:
-    """Accounts whose last end, request, refund, termination and payment lie back further than the settings keep."""
+    """Returns the accounts whose subscriptions, requests, refunds, terminations and payments are all old enough."""
     if not settings.RETENTION_CASE_DAYS:
         return Account.objects.none()
-    over = now - timedelta(days=settings.RETENTION_CASE_DAYS)
+    cutoff = now - timedelta(days=settings.RETENTION_CASE_DAYS)
     recent: list[tuple[QuerySet[Any], Q]] = [
-        (Subscription.objects.all(), Q(ended_on__isnull=True) | Q(ended_on__gte=over.date())),
-        (CancellationRequest.objects.all(), Q(state__in=OPEN) | Q(state_changed_at__gte=over)),
-        (Refund.objects.all(), ~Q(state__in=[*RELEASED, RefundState.PAID]) | Q(state_changed_at__gte=over)),
-        (Termination.objects.all(), Q(state_changed_at__gte=over)),
-        (Payment.objects.all(), Q(paid_at__gte=over) | Q(dispute=Dispute.OPEN)),
+        (Subscription.objects.all(), Q(ended_on__isnull=True) | Q(ended_on__gte=cutoff.date())),
+        (CancellationRequest.objects.all(), Q(state__in=OPEN) | Q(state_changed_at__gte=cutoff)),
+        (Refund.objects.all(), ~Q(state__in=[*RELEASED, RefundState.PAID]) | Q(state_changed_at__gte=cutoff)),
+        (Termination.objects.all(), Q(state_changed_at__gte=cutoff)),
+        (Payment.objects.all(), Q(paid_at__gte=cutoff) | Q(dispute=Dispute.OPEN)),
         (Hold.objects.all(), Q(lifted_at__isnull=True)),
     ]
-    known = Exists(Subscription.objects.filter(account=OuterRef("pk")))  # the others are not ours to judge
-    found = Account.objects.filter(known, erased_at__isnull=True)
-    for rows, still in recent:
-        found = found.exclude(Exists(rows.filter(still, account=OuterRef("pk"))))
-    return found.order_by("pk")
+    has_subscriptions = Exists(
+        Subscription.objects.filter(account=OuterRef("pk"))
+    )  # without one we cannot tell how old an account is
+    accounts = Account.objects.filter(has_subscriptions, erased_at__isnull=True)
+    for rows, is_recent in recent:
+        accounts = accounts.exclude(Exists(rows.filter(is_recent, account=OuterRef("pk"))))
+    return accounts.order_by("pk")

@@ -1,4 +1,4 @@
-"""Policy versions: published, and in force at a moment."""
+"""Published policy versions, and the one in force."""
 
 from datetime import datetime
 
@@ -11,21 +11,21 @@ from cancellations.models.states import PolicyState
 
 
 class NoPolicyInForce(Exception):
-    """No policy version is published and in force, so nothing can be promised to anybody."""
+    """No policy version is in force, so no end date can be calculated."""
 
     def __init__(self) -> None:
         super().__init__("No policy version is in force. A manager publishes one in the staff interface.")
 
 
 def published_versions() -> QuerySet[PolicyVersion]:
-    """All published versions, the newest first."""
+    """Returns all published versions, newest first."""
     return PolicyVersion.objects.filter(state=PolicyState.PUBLISHED).order_by("-number")
 
 
 def policy_in_force(at: datetime) -> PolicyVersion:
-    """The newest published version whose time has come. Raises NoPolicyInForce."""
-    come = published_versions().filter(effective_from__lte=at)
-    version = come.order_by("-published_at", "-number").first()
+    """Returns the version in force at an instant. Raises NoPolicyInForce."""
+    effective = published_versions().filter(effective_from__lte=at)
+    version = effective.order_by("-published_at", "-number").first()
     if version is None:
         raise NoPolicyInForce
     return version

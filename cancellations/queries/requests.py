@@ -1,4 +1,4 @@
-"""Requests: of a declaration, due, overdue, and what belongs to each."""
+"""Requests of a declaration, due and overdue requests, and what belongs to a request."""
 
 from datetime import date, datetime, timedelta
 
@@ -18,11 +18,11 @@ from cancellations.models.states import OPEN, RequestState
 from cancellations.rules.date_line import Point, points
 from messaging.models import NOT_ARRIVED, IncomingMessage, OutgoingMessage
 
-AMONG_STAFF = frozenset({"claim", "assign", "release"})
+INTERNAL_VERBS = frozenset({"claim", "assign", "release"})
 
 
 def points_of_request(request: CancellationRequest, *, today: date) -> tuple[Point, ...]:
-    """The picture of an open request's dates; empty where no date is to come."""
+    """Returns the points of an open request's date line; empty if no date is ahead."""
     if not request.is_open or request.effective_on is None or request.at_once:
         return ()
     return points(
@@ -35,7 +35,7 @@ def has_ended(subscription: Subscription, *, on: date) -> bool:
 
 
 def cancellable(account: Account, *, now: datetime) -> list[Subscription]:
-    """The account's subscriptions that run and that no open request concerns."""
+    """Returns the account's running subscriptions without an open request."""
     today = local_date(now, account.time_zone)
     running = account.subscriptions.select_related("account").exclude(ended_on__lte=today)
     return list(running.exclude(requests__state__in=OPEN).order_by("reference"))
@@ -46,45 +46,47 @@ def open_request_for(subscription: Subscription) -> CancellationRequest | None:
 
 
 def declared(reference: str) -> QuerySet[CancellationRequest]:
-    """The requests of a declaration, in the order of its parts; also by the reference of one of them."""
+    """Returns the requests of a declaration, in order. `reference` may be that of any of them."""
     return CancellationRequest.objects.filter(declaration=reference[:REFERENCE_LENGTH]).order_by("part", "pk")
 
 
 def attachments_of(request: CancellationRequest) -> QuerySet[Attachment]:
-    """The files of the whole declaration, without their content."""
+    """Returns the files of the whole declaration, without their content."""
     return Attachment.objects.filter(request__declaration=request.declaration).defer("content")
 
 
 def failed_letters(request: CancellationRequest) -> QuerySet[OutgoingMessage]:
-    """Messages about the declaration that did not arrive, and that nobody has settled: the customer is not informed."""
+    """Returns messages about the declaration that did not arrive and are not settled."""
     return OutgoingMessage.objects.filter(NOT_ARRIVED, about=request.declaration)
 
 
 def mails_about(request: CancellationRequest) -> QuerySet[IncomingMessage]:
-    """Mail that came in about the declaration, or of which it was made."""
-    asked = OutgoingMessage.objects.filter(about=request.declaration, kind="prove_address").exclude(in_reply_to="")
-    made_of = Q(message_id__in=asked.values("in_reply_to"), sender__iexact=request.email_given)
-    return IncomingMessage.objects.filter(Q(about=request.declaration) | made_of).defer("raw")
+    """Returns the mail about the declaration, and the mail from which it was made."""
+    proof_requests = OutgoingMessage.objects.filter(about=request.declaration, kind="prove_address").exclude(
+        in_reply_to=""
+    )
+    is_origin = Q(message_id__in=proof_requests.values("in_reply_to"), sender__iexact=request.email_given)
+    return IncomingMessage.objects.filter(Q(about=request.declaration) | is_origin).defer("raw")
 
 
 def due_requests(now: datetime) -> QuerySet[CancellationRequest]:
-    """What the worker acts on: proof that ran out, and matched requests whose effective date has come."""
+    """Returns what the worker processes: expired proofs, and matched requests whose effective date has come."""
     due = CancellationRequest.objects.filter(state__in=OPEN, due_at__lte=now, enforcement_error="")
-    ready = Q(state=RequestState.UNVERIFIED) | Q(effective_at__lte=now)
-    return due.filter(ready).order_by("due_at", "id")
+    is_ready = Q(state=RequestState.UNVERIFIED) | Q(effective_at__lte=now)
+    return due.filter(is_ready).order_by("due_at", "id")
 
 
 def overdue_requests(now: datetime, rows: QuerySet[CancellationRequest]) -> QuerySet[CancellationRequest]:
-    """Those of the rows that only a person can move on, and that have waited for more than a working day.
+    """Returns those of the rows that only staff can move on and that have waited for more than a day.
 
-    They are not matched, their ground is not looked at, or the worker set them aside. Everything else takes
-    effect by itself when its time comes.
+    They are not matched, their ground is not reviewed, or the worker set them aside. All others take effect
+    automatically.
     """
-    stuck = Q(state=RequestState.IN_REVIEW) & (Q(effective_at__isnull=True) | Q(kind=Kind.FOR_CAUSE))
-    waited = stuck & Q(received_at__lt=now - timedelta(days=1))
-    return rows.filter(waited | ~Q(enforcement_error=""), state__in=OPEN)
+    needs_staff = Q(state=RequestState.IN_REVIEW) & (Q(effective_at__isnull=True) | Q(kind=Kind.FOR_CAUSE))
+    waited_too_long = needs_staff & Q(received_at__lt=now - timedelta(days=1))
+    return rows.filter(waited_too_long | ~Q(enforcement_error=""), state__in=OPEN)
 
 
 def timeline_for_customer(row: CancellationRequest) -> list[Entry]:
-    """The same without how staff share the work among themselves."""
-    return [entry for entry in entries(row) if entry.verb not in AMONG_STAFF]
+    """Returns the history of a request, without entries about who it is assigned to."""
+    return [entry for entry in entries(row) if entry.verb not in INTERNAL_VERBS]

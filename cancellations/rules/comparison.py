@@ -12,7 +12,7 @@ HEADING = re.compile(r"^#{1,6}\s")
 
 @dataclass(frozen=True)
 class Piece:
-    """A run of words that both texts have, or only one of them; its spaces stand in it."""
+    """A run of words, with its spaces, that is in both texts or only in one."""
 
     kind: Kind
     text: str
@@ -42,7 +42,7 @@ class Figure:
 
 
 def compare_texts(before: str, after: str) -> tuple[Block, ...]:
-    """The paragraphs of both texts in reading order; like ones compared word by word, others added or removed whole."""
+    """Returns the paragraphs of both texts in reading order. Similar ones are compared word by word."""
     old, new = _paragraphs(before), _paragraphs(after)
     blocks: list[Block] = []
     for first, second in _aligned(old, new):
@@ -52,7 +52,7 @@ def compare_texts(before: str, after: str) -> tuple[Block, ...]:
 
 
 def compare_figures(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[Figure, ...]:
-    """Each figure of either version; one that a version lacks is empty there."""
+    """Returns each figure of either version. A missing value is empty."""
     names = list(dict.fromkeys([*before, *after]))
     return tuple(Figure(name, before.get(name, ""), after.get(name, "")) for name in names)
 
@@ -62,21 +62,21 @@ def _paragraphs(text: str) -> list[str]:
 
 
 def _aligned(old: list[str], new: list[str]) -> list[tuple[str | None, str | None]]:
-    """Pairs the paragraphs: equal ones with each other, and what lies between them in order, by likeness."""
+    """Pairs equal paragraphs, and the paragraphs between them by similarity, in order."""
     pairs: list[tuple[str | None, str | None]] = []
     for tag, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if tag == "equal":
             pairs += zip(old[a:b], new[c:d], strict=True)
         else:
-            pairs += _by_likeness(old[a:b], new[c:d])
+            pairs += _by_similarity(old[a:b], new[c:d])
     return pairs
 
 
-def _by_likeness(old: list[str], new: list[str]) -> list[tuple[str | None, str | None]]:
+def _by_similarity(old: list[str], new: list[str]) -> list[tuple[str | None, str | None]]:
     pairs: list[tuple[str | None, str | None]] = []
     rest = list(new)
     for paragraph in old:
-        match = next((n for n, other in enumerate(rest) if _alike(paragraph, other)), None)
+        match = next((n for n, other in enumerate(rest) if _are_similar(paragraph, other)), None)
         if match is None:
             pairs.append((paragraph, None))
             continue
@@ -86,7 +86,7 @@ def _by_likeness(old: list[str], new: list[str]) -> list[tuple[str | None, str |
     return pairs + [(None, other) for other in rest]
 
 
-def _alike(first: str, second: str) -> bool:
+def _are_similar(first: str, second: str) -> bool:
     return SequenceMatcher(None, first.split(), second.split(), autojunk=False).ratio() > 0.5
 
 
@@ -105,6 +105,6 @@ def _pieces(before: str | None, after: str | None) -> tuple[Piece, ...]:
 
 
 def _words(paragraph: str | None) -> list[str]:
-    """Words and the spaces between them, without Markdown's marks of headings and emphasis."""
+    """Words and the spaces between them, without Markdown's heading and emphasis marks."""
     plain = re.sub(r"(\*\*|__|`)", "", HEADING.sub("", paragraph or ""))
     return re.findall(r"\s+|[^\s]+", " ".join(plain.split()))

@@ -61,5 +61,5 @@ def assess_cooling_off(
 
 
 def cooling_off_is_over(last: date) -> Step:
-    """The step before an ordinary assessment of somebody who asked to use the cooling-off days too late."""
+    """Returns the step that explains why a cooling-off cancellation counts as an ordinary one."""
     return step("cooling_off_over", last=last)

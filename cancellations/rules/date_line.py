@@ -1,4 +1,4 @@
-"""The picture of dates: today, deadline, next billing date, end. Pure; templates/parts/when.html draws it."""
+"""The points of the date line: today, deadline, next billing date, end. Pure; templates/parts/when.html draws it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,21 +6,21 @@ from datetime import date
 
 from cancellations.rules.notice import NoticeAssessment
 
-LABELS: Mapping[str, str] = {  # in this order where they fall on one day; catalogues translate them
+LABELS: Mapping[str, str] = {  # in this order if they fall on one day; catalogues translate them
     "today": "Today",
     "deadline": "Last day to cancel for this date",
     "billing": "Next billing date",
     "end": "Subscription ends",
 }
-NEAREST = 9.0  # per cent of the line between two marks, so that they never touch
-FIRST, LAST = 3.0, 97.0  # per cent, so that no mark is cut off
+NEAREST = 9.0  # per cent of the line between two points, so that they do not overlap
+FIRST, LAST = 3.0, 97.0  # per cent, so that no point is cut off
 
 
 @dataclass(frozen=True)
 class Point:
-    """A day of the picture; several things on one day share a point, so that labels never collide.
+    """A day on the line. What falls on the same day shares a point, so that labels do not overlap.
 
-    `at` is its place on the line in per cent: true to scale, but for days that would touch.
+    `at` is its position in per cent: to scale, except where points would overlap.
     """
 
     day: date
@@ -29,7 +29,7 @@ class Point:
 
     @property
     def shape(self) -> str:
-        """What is drawn for it: its most telling mark."""
+        """Returns the mark that is drawn: the most important one."""
         return next(mark for mark in ("end", "deadline", "today", "billing") if mark in self.marks)
 
     @property
@@ -40,7 +40,7 @@ class Point:
 def points(
     *, today: date, deadline_on: date | None, next_billing_on: date | None, effective_on: date
 ) -> tuple[Point, ...]:
-    """The points in order of their days. A deadline that has passed before today is left out."""
+    """Returns the points in the order of their days, without a deadline before today."""
     marks = [(today, "today"), (effective_on, "end")]
     if deadline_on is not None and deadline_on >= today:
         marks.append((deadline_on, "deadline"))
@@ -63,12 +63,12 @@ def _places(days: list[date]) -> list[float]:
     return places
 
 
-def points_of(told: NoticeAssessment, *, today: date) -> tuple[Point, ...]:
-    """The picture of an assessment; its deadline stands in it where it is the deadline of the end shown."""
-    concerns_end = told.on_time and told.effective_on == told.next_billing_on
+def points_of(assessment: NoticeAssessment, *, today: date) -> tuple[Point, ...]:
+    """Returns the points of an assessment. The deadline is left out unless it belongs to the end shown."""
+    concerns_end = assessment.on_time and assessment.effective_on == assessment.next_billing_on
     return points(
         today=today,
-        deadline_on=told.deadline_on if concerns_end else None,
-        next_billing_on=told.next_billing_on,
-        effective_on=told.effective_on,
+        deadline_on=assessment.deadline_on if concerns_end else None,
+        next_billing_on=assessment.next_billing_on,
+        effective_on=assessment.effective_on,
     )

@@ -9,8 +9,8 @@ from datetime import date
 
 from babel.dates import format_date
 
-# The sentences of the working, by what they tell: the singular and plural where a count decides, else one.
-# Catalogues translate them; `days` is the count.
+# The sentences of explanations by key: singular and plural where the count `days` decides, else one sentence.
+# Catalogues translate them.
 SENTENCES: Mapping[str, tuple[str, ...]] = {
     "received": ("We received your request on %(received_on)s.",),
     "next_billing": ("Your next billing date after that day is %(next_billing_on)s.",),
@@ -51,25 +51,27 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the working: what it tells, and its figures. Kept with a request, told in the reader's language."""
+    """One step of the explanation of an end date: the key of its sentence, and its figures."""
 
-    tells: str
+    key: str
     figures: Mapping[str, date | int]
 
     def frozen(self) -> list[object]:
-        """As JSON keeps it: what it tells, and the figures with dates in ISO 8601."""
-        kept = {name: each.isoformat() if isinstance(each, date) else each for name, each in self.figures.items()}
-        return [self.tells, kept]
+        """Returns the step for a JSON field, with dates in ISO 8601."""
+        figures = {
+            name: value.isoformat() if isinstance(value, date) else value for name, value in self.figures.items()
+        }
+        return [self.key, figures]
 
     def sentence(self) -> str:
-        """In English."""
-        forms, days = SENTENCES[self.tells], self.figures.get("days")
-        told = {
-            name: format_date(each, "long", "en_GB") if isinstance(each, date) else each
-            for name, each in self.figures.items()
+        """Returns the sentence in English."""
+        forms, days = SENTENCES[self.key], self.figures.get("days")
+        values = {
+            name: format_date(value, "long", "en_GB") if isinstance(value, date) else value
+            for name, value in self.figures.items()
         }
-        return forms[-1 if days != 1 else 0] % told
+        return forms[-1 if days != 1 else 0] % values
 
 
-def step(tells: str, **figures: date | int) -> Step:
-    return Step(tells, figures)
+def step(key: str, **figures: date | int) -> Step:
+    return Step(key, figures)

@@ -1,6 +1,6 @@
-"""Which files are taken, told by their content. Pure: no Django.
+"""Which files are accepted, by their content. Pure: no Django.
 
-Nothing of them is ever shown inside our own pages: they are only handed out to be saved.
+Files are never shown on our pages, only offered as downloads.
 """
 
 MOST_BYTES = 5_000_000
@@ -15,7 +15,7 @@ EXTENSIONS = {
 
 
 def media_type(content: bytes) -> str | None:
-    """The type by its first bytes (each format's own specification); None for a type that is not taken."""
+    """Returns the media type by the first bytes (see each format's specification); None if it is not accepted."""
     if content.startswith(b"%PDF-"):
         return "application/pdf"
     if content.startswith(b"\xff\xd8\xff"):
@@ -28,20 +28,24 @@ def media_type(content: bytes) -> str | None:
 
 
 def _is_plain_text(content: bytes) -> bool:
-    """UTF-8 without control characters, and nothing that a browser might take for a page."""
+    """Whether it is UTF-8 without control characters, and nothing that a browser might take for HTML."""
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
         return False
-    return not text.lstrip("\ufeff \t\r\n").startswith("<") and all(mark >= " " or mark in "\t\r\n\f" for mark in text)
+    return not text.lstrip("\ufeff \t\r\n").startswith("<") and all(
+        character >= " " or character in "\t\r\n\f" for character in text
+    )
 
 
 def tidy_name(name: str, kind: str) -> str:
-    """The sender's name for the file without paths and control characters, with the ending of what it is."""
+    """Returns the file name without paths and control characters, with the extension of its media type."""
     base = name.replace("\\", "/").rpartition("/")[2]
-    base = "".join(mark for mark in base if mark.isprintable() and mark not in '<>:"|?*').strip(". ")
-    ending = EXTENSIONS[kind]
-    known = (ending, ".jpeg") if kind == "image/jpeg" else (ending,)
-    stem = base if base.lower().endswith(known) else base + ending
-    root, dot, last = stem.rpartition(".")
-    return f"{root[:150] or 'file'}{dot}{last}"
+    base = "".join(character for character in base if character.isprintable() and character not in '<>:"|?*').strip(
+        ". "
+    )
+    extension = EXTENSIONS[kind]
+    extensions = (extension, ".jpeg") if kind == "image/jpeg" else (extension,)
+    full_name = base if base.lower().endswith(extensions) else base + extension
+    stem, dot, suffix = full_name.rpartition(".")
+    return f"{stem[:150] or 'file'}{dot}{suffix}"

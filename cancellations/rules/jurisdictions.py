@@ -1,6 +1,6 @@
-"""What the law of a place makes different when somebody leaves there. Pure: data, without Django.
+"""Jurisdiction profiles: what the law of a place changes about a cancellation. Pure: data, no Django.
 
-Public law in testable sentences, and no legal advice. Each profile names the sources that it rests on.
+This is no legal advice. Each profile names its sources.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ DEFAULT = "default"
 _CODES = "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IS IT LI LT LU LV MT NL NO PL PT RO SE SI SK"
 EU = frozenset(_CODES.split(" "))  # with the EEA, where the same directives hold
 
-Asked = Literal["needed", "optional", "never"]
+Requirement = Literal["needed", "optional", "never"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Profile:
-    """A place. Labels are the law's own words where `labels_in` names their language, else they are translated."""
+    """A jurisdiction. If `labels_in` names a language, the labels are the words of the law in that language."""
 
     code: str
     name: str
@@ -33,11 +33,11 @@ class Profile:
     sources: tuple[Source, ...]
     summary: tuple[str, ...]
     labels_in: str = ""
-    one_page: bool = False  # no page between the form and the declaration, and nothing else on it
-    identity: tuple[str, ...] = ("account_number", "username", "email")  # what a guest is asked
-    reason: Asked = "never"
+    one_page: bool = False  # the form declares at once, and nothing else is on its page
+    identity: tuple[str, ...] = ("account_number", "username", "email")  # what a guest enters
+    reason: Requirement = "never"
     offers: bool = False  # an offer to stay may stand on the entry page
-    end_notice: bool = False  # the message that confirms the end is the notice which the law demands
+    end_notice: bool = False  # the confirmation is the end-of-contract notice that the law requires
 
 
 PROFILES: Mapping[str, Profile] = {
@@ -142,14 +142,14 @@ PROFILES: Mapping[str, Profile] = {
 
 @dataclass(frozen=True)
 class CoolingOffRight:
-    """Leaving a contract within the first days of it, without a reason: two steps, and nothing asked twice."""
+    """The right to withdraw from a new contract without a reason, in two steps."""
 
     countries: frozenset[str]
     entry_label: str
     confirm_label: str
     identity: tuple[str, ...]
     days: int  # counted from the day after the conclusion
-    refund_days: int  # calendar days from the receipt of the declaration to the money's return
+    refund_days: int  # calendar days from receipt to repayment
     summary: tuple[str, ...]
     sources: tuple[Source, ...]
 
@@ -176,23 +176,27 @@ COOLING_OFF = CoolingOffRight(
 
 
 def profile_for(country: str, default: str = DEFAULT) -> Profile:
-    """The profile of a country (ISO 3166-1, two letters); that of the site where the country is not known.
+    """Returns the profile of a country (ISO 3166-1 alpha-2), or `default` (a code) if the country is not known.
 
-    Raises KeyError where the site's default names no profile.
+    Raises KeyError if `default` names no profile.
     """
     if not country:
         return PROFILES[default]
-    return next((one for one in PROFILES.values() if country.upper() in one.countries), PROFILES[DEFAULT])
+    return next((profile for profile in PROFILES.values() if country.upper() in profile.countries), PROFILES[DEFAULT])
 
 
-def known_countries() -> frozenset[str]:
-    """The countries whose law makes a difference here."""
-    return EU.union(*(one.countries for one in PROFILES.values()))
+def countries_with_profile() -> frozenset[str]:
+    """Returns the countries that have a profile or the cooling-off right."""
+    return EU.union(*(profile.countries for profile in PROFILES.values()))
 
 
 def texts() -> list[str]:
-    """All English text of the profiles, for the catalogues of translations; not the law's own words."""
-    found = [COOLING_OFF.entry_label, COOLING_OFF.confirm_label, *COOLING_OFF.summary]
-    for one in PROFILES.values():
-        found += [one.name, *one.summary, *(() if one.labels_in else (one.entry_label, one.confirm_label))]
-    return found
+    """Returns the English texts of the profiles, for the translation catalogues. The law's own words are left out."""
+    english = [COOLING_OFF.entry_label, COOLING_OFF.confirm_label, *COOLING_OFF.summary]
+    for profile in PROFILES.values():
+        english += [
+            profile.name,
+            *profile.summary,
+            *(() if profile.labels_in else (profile.entry_label, profile.confirm_label)),
+        ]
+    return english

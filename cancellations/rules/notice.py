@@ -14,7 +14,7 @@ from cancellations.rules.explanation import Step, step
 class NoticeAssessment:
     """What a request received on a day means; all dates are in the account's time zone.
 
-    `steps` are the working, in the order of the reasoning; `explanation` tells them in English sentences.
+    `steps` explain the dates, in the order of the reasoning; `explanation` has them as English sentences.
     """
 
     next_billing_on: date
@@ -25,7 +25,7 @@ class NoticeAssessment:
 
     @property
     def explanation(self) -> tuple[str, ...]:
-        return tuple(each.sentence() for each in self.steps)
+        return tuple(step.sentence() for step in self.steps)
 
 
 def assess(
@@ -48,28 +48,28 @@ def assess(
     earliest = max(shifted(received_on, notice_days), shifted(received_on, 1), requested_end or date.min)
     effective = next_billing_date(anchor, interval, earliest - timedelta(days=1))
     on_time = received_on <= deadline
-    told = (
+    steps = (
         step("received", received_on=received_on),
         step("next_billing", next_billing_on=upcoming),
         *_deadline_steps(upcoming, deadline, notice_days, on_time),
         *_effective_steps(upcoming, effective, on_time, requested_end),
     )
-    return NoticeAssessment(upcoming, deadline, on_time, effective, told)
+    return NoticeAssessment(upcoming, deadline, on_time, effective, steps)
 
 
 def assess_trial(
     *, received_on: date, trial_ends_on: date, trial_notice_days: int, requested_end: date | None = None
 ) -> NoticeAssessment | None:
-    """The assessment within a trial, or None where the ordinary rule holds.
+    """Returns the assessment within a trial, or None if the ordinary rule applies.
 
-    That is so when the trial is over, when its notice is missed, or when a later end is wished for.
+    It applies if the trial is over, its notice period is missed, or a later end is requested.
     """
     require_days(trial_notice_days)
     deadline = shifted(trial_ends_on, -max(trial_notice_days, 1))
-    wishes_later = requested_end is not None and requested_end > trial_ends_on
-    if trial_ends_on <= received_on or received_on > deadline or wishes_later:
+    ends_later = requested_end is not None and requested_end > trial_ends_on
+    if trial_ends_on <= received_on or received_on > deadline or ends_later:
         return None
-    told = (
+    steps = (
         step("received", received_on=received_on),
         step("trial", trial_ends_on=trial_ends_on, days=trial_notice_days)
         if trial_notice_days
@@ -77,17 +77,17 @@ def assess_trial(
         step("trial_in_time", trial_ends_on=trial_ends_on),
         step("nothing_charged"),
     )
-    return NoticeAssessment(trial_ends_on, deadline, True, trial_ends_on, told)
+    return NoticeAssessment(trial_ends_on, deadline, True, trial_ends_on, steps)
 
 
 def assess_for_cause(ordinary: NoticeAssessment, *, received_on: date) -> NoticeAssessment:
-    """The assessment once the ground was accepted: no notice is needed, the subscription ends on the day of receipt."""
-    told = (
+    """Returns the assessment of an accepted ground: it ends on the day of receipt, without notice."""
+    steps = (
         step("received", received_on=received_on),
         step("cause_accepted"),
         step("cause_at_once", received_on=received_on),
     )
-    return NoticeAssessment(ordinary.next_billing_on, ordinary.deadline_on, True, received_on, told)
+    return NoticeAssessment(ordinary.next_billing_on, ordinary.deadline_on, True, received_on, steps)
 
 
 def _deadline_steps(upcoming: date, deadline: date, notice_days: int, on_time: bool) -> tuple[Step, Step]:
@@ -98,9 +98,9 @@ def _deadline_steps(upcoming: date, deadline: date, notice_days: int, on_time: b
 
 
 def _effective_steps(upcoming: date, effective: date, on_time: bool, requested_end: date | None) -> tuple[Step, ...]:
-    wish = () if requested_end is None else (step("wish", requested_end=requested_end),)
-    met = effective == upcoming and on_time
-    return *wish, step("ends_then" if met else "ends_later", effective_on=effective)
+    requested = () if requested_end is None else (step("wish", requested_end=requested_end),)
+    ends_at_next_date = effective == upcoming and on_time
+    return *requested, step("ends_then" if ends_at_next_date else "ends_later", effective_on=effective)
 
 
 def require_days(days: int) -> None:

@@ -1,7 +1,7 @@
-"""Whether somebody who writes wants to leave, in their own words: English, German and French (policy 1.1).
+"""Recognising a cancellation in the text of a mail, in English, German and French (policy 1.1).
 
-Pure: words in, findings out. In doubt nothing is decided here: what may be a cancellation goes to a person, and
-what is recognised as one still needs the sender's proof.
+Pure: text in, result out. A mail that may be a cancellation goes to staff, and one that is recognised still needs
+the sender's proof.
 """
 
 import calendar
@@ -12,7 +12,7 @@ from datetime import date, timedelta
 
 MOST_NUMBERS = 5
 YEARS_AHEAD = 3
-K = r"k(?:ü|ue|u|\ufffd|\?|Ã¼)ndig"  # also where the umlaut was lost on the way
+K = r"k(?:ü|ue|u|\ufffd|\?|Ã¼)ndig"  # also with an umlaut that was lost in transit
 E = "[eéè\ufffd?]"
 
 _THING = (
@@ -125,7 +125,7 @@ SUBJECTS = (
 )  # fmt: skip
 STEMS = re.compile(rf"cancel|terminat|unsubscrib|{K}|widerruf|{R}|r{E}tract|d{E}sabonn|close my account|storn|beend")
 REPLIED = re.compile(r"^(?:(?:re|aw|sv|r[ée]f?|tr|fwd?|wg)\s*(?:\[\d+\])?:\s*)+", re.IGNORECASE)
-TELLING = {
+STOP_WORDS = {
     "de": re.compile(r"\b(?:der|die|das|und|ich|nicht|mein|bitte|sehr|geehrte|mit|grüße|grüßen|vielen|dank|hallo)\b"),
     "fr": re.compile(r"\b(?:le|la|les|et|je|mon|bonjour|merci|vous|pour|cordialement|madame|monsieur|ne|pas)\b"),
     "en": re.compile(r"\b(?:the|and|my|to|please|dear|regards|hello|thanks|you|would|is)\b"),
@@ -134,13 +134,13 @@ TELLING = {
 
 @dataclass(frozen=True)
 class Recognised:
-    """What was found. `sure` says that it is a cancellation, `maybe` that a person has to look whether it is.
+    """The result. `is_certain` says that it is a cancellation, `is_possible` that staff have to decide.
 
-    `numbers` are account or contract numbers as typed, `requested_end` a date in the future that was named.
+    `numbers` are account or contract numbers as typed, `requested_end` is a date in the future.
     """
 
-    sure: bool
-    maybe: bool
+    is_certain: bool
+    is_possible: bool
     takes_back: bool
     kind: str
     language: str
@@ -150,32 +150,36 @@ class Recognised:
 
 
 def recognise(subject: str, words: str, *, example: str, received_on: date) -> Recognised:
-    """Reads what somebody wrote, without what was quoted. `example` is an account number, for the look of one."""
+    """Analyses the text of a mail without its quotations. `example` shows the format of an account number."""
     title = _plain(REPLIED.sub("", subject))
-    replied = REPLIED.match(subject) is not None
+    is_reply = REPLIED.match(subject) is not None
     sentences = list(_sentences(words))
-    hits = [(one, language) for one in sentences for language in _languages(one)]
-    clear = [hit for hit in hits if not _is_doubtful(hit[0])]
+    matches = [(sentence, language) for sentence in sentences for language in _languages(sentence)]
+    clear_matches = [match for match in matches if not _is_doubtful(match[0])]
     body = " ".join(sentences)
-    takes_back = any(TAKES_BACK.search(one) for one in [*sentences, title])
-    named = [language for pattern, language in SUBJECTS if pattern.search(title)]
-    named += [language for language in _languages(title) if language not in named]
-    doubtful = any(_is_doubtful(one) and STEMS.search(one) for one in sentences)
-    by_subject = bool(named) and not replied and not _is_doubtful(title) and not doubtful
-    cooling = list(_cooling_off([title, *sentences]))
-    sure = (bool(clear) or by_subject or bool(cooling)) and not takes_back
-    told = [language for _, language in clear] or cooling or named
-    kind = "cooling_off" if cooling else "for_cause" if FOR_CAUSE.search(f"{title} {body}") else "ordinary"
-    dated = [one for one, _ in clear] + ([*sentences, title] if by_subject or cooling else [])
+    takes_back = any(TAKES_BACK.search(sentence) for sentence in [*sentences, title])
+    subject_languages = [language for pattern, language in SUBJECTS if pattern.search(title)]
+    subject_languages += [language for language in _languages(title) if language not in subject_languages]
+    has_doubt = any(_is_doubtful(sentence) and STEMS.search(sentence) for sentence in sentences)
+    is_by_subject = bool(subject_languages) and not is_reply and not _is_doubtful(title) and not has_doubt
+    cooling_off_languages = list(_cooling_off([title, *sentences]))
+    is_certain = (bool(clear_matches) or is_by_subject or bool(cooling_off_languages)) and not takes_back
+    languages = [language for _, language in clear_matches] or cooling_off_languages or subject_languages
+    kind = (
+        "cooling_off" if cooling_off_languages else "for_cause" if FOR_CAUSE.search(f"{title} {body}") else "ordinary"
+    )
+    sentences_with_date = [sentence for sentence, _ in clear_matches] + (
+        [*sentences, title] if is_by_subject or cooling_off_languages else []
+    )
     return Recognised(
-        sure=sure,
-        maybe=not sure and bool(STEMS.search(f"{title} {body}")),
+        is_certain=is_certain,
+        is_possible=not is_certain and bool(STEMS.search(f"{title} {body}")),
         takes_back=takes_back,
-        kind=kind if sure else "ordinary",
-        language=told[0] if told else _language_of(body or title),
+        kind=kind if is_certain else "ordinary",
+        language=languages[0] if languages else _language_of(body or title),
         numbers=tuple(_numbers(f"{subject}\n{words}", example)),
         username=_username(words),
-        requested_end=next((day for one in dated for day in _dates(one, received_on)), None),
+        requested_end=next((day for sentence in sentences_with_date for day in _dates(sentence, received_on)), None),
     )
 
 
@@ -187,45 +191,45 @@ DOTS = re.compile(r"(\d)\.(?=\s?\d|\s?[a-zä])|\b(nr|no|bzw|ca|z|b|d|h|mr|mrs|dr
 
 
 def _sentences(words: str) -> Iterator[str]:
-    """Sentence by sentence, however the lines are broken; an empty line ends one, too."""
+    """Yields the sentences, regardless of line breaks. An empty line also ends a sentence."""
     for block in re.split(r"\n\s*\n|\n(?=\s*[-*•])", words[:20_000]):
-        kept = DOTS.sub(lambda dot: dot[0].replace(".", "\u2024"), " ".join(block.split()))
-        for one in re.split(r"(?<=[.!?;:])\s+", kept):
-            told = _plain(one.replace("\u2024", "."))
-            told = re.sub(
+        text = DOTS.sub(lambda dot: dot[0].replace(".", "\u2024"), " ".join(block.split()))
+        for part in re.split(r"(?<=[.!?;:])\s+", text):
+            sentence = _plain(part.replace("\u2024", "."))
+            sentence = re.sub(
                 r"^(?:hi|hello|hallo|dear|bonjour|guten tag|good (?:morning|day)|moin|hey|servus)\b[^,]{0,60},\s*",
                 "",
-                told,
+                sentence,
             )
-            if told := re.sub(r"^[^\w(\ufffd]+", "", told).rstrip(".!: "):
-                yield told[:600]
+            if sentence := re.sub(r"^[^\w(\ufffd]+", "", sentence).rstrip(".!: "):
+                yield sentence[:600]
 
 
 def _languages(sentence: str) -> list[str]:
-    told = []
+    languages = []
     for language, patterns in (("de", _GERMAN), ("fr", _FRENCH), ("en", _ENGLISH)):
         if any(pattern.search(sentence) for pattern in patterns):
-            told.append(language)
-    return told
+            languages.append(language)
+    return languages
 
 
 def _is_doubtful(sentence: str) -> bool:
     if TAKES_BACK.search(sentence) or DOUBT.search(sentence):
         return True
-    asks = sentence.rstrip().endswith("?") or QUESTION.match(sentence) is not None
-    return asks and not POLITE.search(sentence)
+    is_question = sentence.rstrip().endswith("?") or QUESTION.match(sentence) is not None
+    return is_question and not POLITE.search(sentence)
 
 
 def _cooling_off(sentences: list[str]) -> Iterator[str]:
-    for one in sentences:
+    for sentence in sentences:
         for pattern, language in _COOLING_OFF:
-            if pattern.search(one) and not NOT_COOLING_OFF.search(one) and not _is_doubtful(one):
+            if pattern.search(sentence) and not NOT_COOLING_OFF.search(sentence) and not _is_doubtful(sentence):
                 yield language
 
 
 def _language_of(text: str) -> str:
-    """The language by its small words; empty where there are too few to say."""
-    counts = {language: len(pattern.findall(text[:5000])) for language, pattern in TELLING.items()}
+    """Returns the language by its most common words; empty if there are too few of them."""
+    counts = {language: len(pattern.findall(text[:5000])) for language, pattern in STOP_WORDS.items()}
     best = max(counts, key=lambda language: counts[language])
     return best if counts[best] >= 2 else ""
 
@@ -251,42 +255,42 @@ USERNAME = re.compile(
 
 
 def _numbers(text: str, example: str) -> Iterator[str]:
-    """Account and contract numbers: such as look like the example, and such as are called so."""
-    found: dict[str, str] = {}
-    for typed in _like(example).findall(text[:20_000]):
-        found.setdefault(_same(typed), _as_example(typed, example))
-    for told in LABELLED.findall(text[:20_000]):
-        typed = next(filter(None, told), "")
-        if any(mark.isdigit() for mark in typed):
-            found.setdefault(_same(typed), typed.upper())
-    yield from list(found.values())[: MOST_NUMBERS + 1]
+    """Yields the numbers that look like the example, and those labelled as account or contract number."""
+    numbers: dict[str, str] = {}
+    for typed in _pattern_of(example).findall(text[:20_000]):
+        numbers.setdefault(_normalised(typed), _format_as(typed, example))
+    for groups in LABELLED.findall(text[:20_000]):
+        typed = next(filter(None, groups), "")
+        if any(character.isdigit() for character in typed):
+            numbers.setdefault(_normalised(typed), typed.upper())
+    yield from list(numbers.values())[: MOST_NUMBERS + 1]
 
 
-def _like(example: str) -> re.Pattern[str]:
-    """What has as many letters and digits as the example, in its order; hyphens and spaces between are optional."""
+def _pattern_of(example: str) -> re.Pattern[str]:
+    """Returns a pattern for numbers with the letters and digits of the example; separators are optional."""
     runs = re.findall(r"[A-Za-z]+|\d+", example)
-    shaped = [rf"[A-Za-z]{{{len(run)}}}" if run.isalpha() else rf"\d{{{len(run)}}}" for run in runs]
+    parts = [rf"[A-Za-z]{{{len(run)}}}" if run.isalpha() else rf"\d{{{len(run)}}}" for run in runs]
     if not any(run.isalpha() for run in runs):
-        shaped = [re.escape(example)] if len(example) < 5 else shaped
-    return re.compile(r"(?<![\w-])" + r"[-\s/]?".join(shaped) + r"(?![\w-])" if shaped else r"(?!)")
+        parts = [re.escape(example)] if len(example) < 5 else parts
+    return re.compile(r"(?<![\w-])" + r"[-\s/]?".join(parts) + r"(?![\w-])" if parts else r"(?!)")
 
 
-def _same(typed: str) -> str:
-    return "".join(mark for mark in typed.upper() if mark.isalnum())
+def _normalised(typed: str) -> str:
+    return "".join(character for character in typed.upper() if character.isalnum())
 
 
-def _as_example(typed: str, example: str) -> str:
-    """Typed as the example is written: «at 104233» becomes «AT-104233»."""
-    marks = iter(_same(typed))
-    return "".join(next(marks, "") if mark.isalnum() else mark for mark in example)
+def _format_as(typed: str, example: str) -> str:
+    """Formats a number like the example: «at 104233» becomes «AT-104233»."""
+    characters = iter(_normalised(typed))
+    return "".join(next(characters, "") if character.isalnum() else character for character in example)
 
 
 def _username(words: str) -> str:
-    found = USERNAME.search(words[:20_000])
-    return found[1].rstrip(".,;:") if found else ""
+    match = USERNAME.search(words[:20_000])
+    return match[1].rstrip(".,;:") if match else ""
 
 
-# The wished end
+# The requested end date
 
 MONTHS = {
     name: number
@@ -314,30 +318,30 @@ ENDS_OF = re.compile(rf"\b(?:(?:the )?end of|ende(?: des monats)?|fin|monatsende
 
 
 def _dates(sentence: str, received_on: date) -> Iterator[date]:
-    """The days named in it that lie ahead; one that can be read in two ways is left to a person."""
-    for found in DATES.finditer(sentence):
-        day = _read_date(found.groupdict())
+    """Yields the future dates in a sentence. An ambiguous date is left to staff."""
+    for match in DATES.finditer(sentence):
+        day = _read_date(match.groupdict())
         if day is not None and received_on < day <= received_on + timedelta(days=366 * YEARS_AHEAD):
             yield day
-    for found in ENDS_OF.finditer(sentence):
-        year, month = int(found["y"]), MONTHS[found["m"]]
+    for match in ENDS_OF.finditer(sentence):
+        year, month = int(match["y"]), MONTHS[match["m"]]
         if received_on.year <= year <= received_on.year + YEARS_AHEAD:
             yield date(year, month, calendar.monthrange(year, month)[1])
 
 
-def _read_date(told: dict[str, str | None]) -> date | None:
+def _read_date(groups: dict[str, str | None]) -> date | None:
     try:
-        if iso := told["iso"]:
+        if iso := groups["iso"]:
             return date.fromisoformat(iso)
-        if dotted := told["dotted"]:
-            day, month, year = (int(one) for one in dotted.split("."))
+        if dotted := groups["dotted"]:
+            day, month, year = (int(part) for part in dotted.split("."))
             return date(year, month, day)
-        if slashed := told["slashed"]:
-            first, second, year = (int(one) for one in slashed.split("/"))
+        if slashed := groups["slashed"]:
+            first, second, year = (int(part) for part in slashed.split("/"))
             if first > 12 or first == second:
                 return date(year, second, first)
             return date(year, first, second) if second > 12 else None
-        named = "1" if told["m1"] else "2"
-        return date(int(told[f"y{named}"] or 0), MONTHS[told[f"m{named}"] or ""], int(told[f"d{named}"] or 0))
+        form = "1" if groups["m1"] else "2"
+        return date(int(groups[f"y{form}"] or 0), MONTHS[groups[f"m{form}"] or ""], int(groups[f"d{form}"] or 0))
     except (ValueError, KeyError):
         return None

@@ -103,7 +103,7 @@ def _process_message(row: IncomingMessage, mail: Mail, now: datetime) -> None:
     on = local_date(row.arrived_at, settings.COMPANY_TIME_ZONE)
     recognised = recognise(mail.subject, words, example=settings.ACCOUNT_NUMBER_EXAMPLE, received_on=on)
     if row.sort in (Sort.AUTOMATIC, Sort.LIST):  # never answer these automatically (RFC 3834, 2)
-        if recognised.sure and not row.about:
+        if recognised.is_certain and not row.about:
             _open_conversation(row, Todo.MAYBE, recognised, now)
             row.outcome = "Sent by a machine, but it reads like a cancellation."
         else:
@@ -111,14 +111,16 @@ def _process_message(row: IncomingMessage, mail: Mail, now: datetime) -> None:
         return
     is_subject_only = not words and forwarded
     is_too_large = not row.is_whole
-    is_clear = recognised.sure and 0 < len(row.sender) <= MAX_ADDRESS_LENGTH and len(recognised.numbers) <= MOST_NUMBERS
+    is_clear = (
+        recognised.is_certain and 0 < len(row.sender) <= MAX_ADDRESS_LENGTH and len(recognised.numbers) <= MOST_NUMBERS
+    )
     if is_clear and not is_subject_only and not _is_about_open_request(row) and _is_below_answer_limit(row, now):
         _submit_requests(row, words or mail.text, recognised, now)
         if is_too_large:  # the cancellation counts, but its files were cut off
             send_too_large(row, _open_conversation(row, Todo.TOO_LARGE, recognised, now), now=now)
         return
     todo = Todo.TOO_LARGE if is_too_large else Todo.TAKES_BACK if recognised.takes_back else Todo.ANSWER
-    if todo == Todo.ANSWER and (recognised.maybe or recognised.sure) and not row.about:
+    if todo == Todo.ANSWER and (recognised.is_possible or recognised.is_certain) and not row.about:
         todo = Todo.MAYBE
     conversation = _open_conversation(row, todo, recognised, now)
     if is_too_large and row.sender and _is_below_answer_limit(row, now):

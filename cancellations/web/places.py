@@ -6,7 +6,7 @@ from django.utils.translation import gettext
 
 from accounts.models import Account
 from accounts.visitors import account_of
-from cancellations.rules.jurisdictions import PROFILES, Profile, known_countries, profile_for
+from cancellations.rules.jurisdictions import PROFILES, Profile, countries_with_profile, profile_for
 from messaging.wording import country_names
 
 COOKIE = f"portal_country{settings.COOKIE_SUFFIX}"
@@ -16,12 +16,12 @@ ELSEWHERE = "ZZ"  # ISO 3166-1 leaves it to users: a country whose law makes no 
 def country_given(http: HttpRequest) -> str:
     """The country that a guest chose on this page or before; empty where none was."""
     given = http.GET.get("country", "") or http.COOKIES.get(COOKIE, "")
-    return given if given in known_countries() or given == ELSEWHERE else ""
+    return given if given in countries_with_profile() or given == ELSEWHERE else ""
 
 
 def countries() -> list[tuple[str, str]]:
     """The countries whose law makes a difference, by their names in the reader's language, and all others as one."""
-    named = country_names(known_countries())
+    named = country_names(countries_with_profile())
     return [(ELSEWHERE, gettext("Another country")), *sorted(named.items(), key=lambda each: each[1])]
 
 

@@ -1,1 +1,1 @@
-"""What pages, letters, receipts and the desk say alike: the explanation of an end date, and the policy's text."""
+"""Texts that pages, letters, receipts and the desk share: the explanation of an end date, and the policy."""

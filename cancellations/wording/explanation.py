@@ -1,4 +1,4 @@
-"""What was done, and the working behind an end date, in the reader's language."""
+"""The names of verbs and the explanation of an end date, in the reader's language."""
 
 from collections.abc import Iterable, Mapping
 from datetime import date
@@ -12,7 +12,7 @@ from messaging.wording import day_words
 
 Frozen = list[object] | str
 
-VERBS: Mapping[str, Any] = {  # what was done with a request or a termination
+VERBS: Mapping[str, Any] = {  # actions on a request or a termination
     "submit": _("Submitted"),
     "verify": _("Address proven"),
     "schedule": _("Scheduled"),
@@ -34,23 +34,23 @@ VERBS: Mapping[str, Any] = {  # what was done with a request or a termination
 }
 
 
-def sentences(working: Iterable[Step | Frozen]) -> list[str]:
-    """The steps of an assessment, or those kept with a request, as sentences.
+def sentences(steps: Iterable[Step | Frozen]) -> list[str]:
+    """Returns the steps of an assessment, or those stored with a request, as sentences.
 
-    Requests of the portal's first weeks kept English sentences instead of steps; these stay as they are.
+    Older requests stored English sentences instead of steps. They are returned unchanged.
     """
-    return [each if isinstance(each, str) else _sentence(each) for each in working]
+    return [step if isinstance(step, str) else _sentence(step) for step in steps]
 
 
-def _sentence(each: Step | list[object]) -> str:
-    tells, figures = (each.tells, each.figures) if isinstance(each, Step) else each
+def _sentence(step: Step | list[object]) -> str:
+    key, figures = (step.key, step.figures) if isinstance(step, Step) else step
     assert isinstance(figures, Mapping)
-    forms = SENTENCES[str(tells)]
-    words = ngettext(forms[0], forms[1], figures["days"]) if len(forms) > 1 else gettext(forms[0])
-    return words % {name: _told(value) for name, value in figures.items()}
+    templates = SENTENCES[str(key)]
+    template = ngettext(templates[0], templates[1], figures["days"]) if len(templates) > 1 else gettext(templates[0])
+    return template % {name: _words(value) for name, value in figures.items()}
 
 
-def _told(value: object) -> object:
+def _words(value: object) -> object:
     if isinstance(value, int):
         return value
     return day_words(value if isinstance(value, date) else date.fromisoformat(str(value)))

@@ -24,22 +24,22 @@ DAY_FIGURES = {
 
 
 def figures(version: PolicyVersion) -> dict[str, str]:
-    """The figures by the names that stand in braces in the text, in words such as «10 days»."""
-    told = {}
+    """Returns the figures in words such as «10 days», by the names that stand for them in the text."""
+    figures = {}
     for name in DAY_FIGURES:
         days = getattr(version, name)
         if name.startswith("refund"):
             words = ngettext("%(days)s working day", "%(days)s working days", days)
         else:
             words = ngettext("%(days)s day", "%(days)s days", days)
-        told[name] = words % {"days": days}
-    return told
+        figures[name] = words % {"days": days}
+    return figures
 
 
 def plain(version: PolicyVersion) -> str:
-    """The Markdown with the figures in place. A name in braces that is no figure stays, so that a slip is seen.
+    """Returns the Markdown text with its figures filled in. An unknown name in braces stays visible.
 
-    A policy is binding in one language, the portal's own, and so are its figures in whatever frame it stands.
+    A policy is binding in one language, the default of the portal, so its figures are always in that language.
     """
     text = version.text.replace("{brand}", settings.BRAND_NAME).replace("{support_email}", settings.SUPPORT_EMAIL)
     with use_language(settings.LANGUAGE_CODE):
@@ -49,7 +49,7 @@ def plain(version: PolicyVersion) -> str:
 
 
 def unknown_figures(version: PolicyVersion) -> list[str]:
-    """Names in braces that stay as they are when the text is shown: slips of whoever wrote it."""
+    """Returns the names in braces that are not figures: mistakes in the text."""
     return sorted(set(re.findall(r"\{\w+\}", plain(version))))
 
 
@@ -58,12 +58,12 @@ def filled_in(version: PolicyVersion) -> str:
 
 
 def table(version: PolicyVersion) -> dict[str, str]:
-    """All figures of the version by what they are called, for people."""
-    told = {str(DAY_FIGURES[name]): words for name, words in figures(version).items()}
-    told[gettext("Refund proposed on a termination")] = str(version.get_termination_basis_display())
+    """Returns all figures of the version by label."""
+    table = {str(DAY_FIGURES[name]): words for name, words in figures(version).items()}
+    table[gettext("Refund proposed on a termination")] = str(version.get_termination_basis_display())
     deciders = gettext("two managers") if version.termination_needs_two else gettext("one manager")
-    told[gettext("A termination is decided by")] = deciders
-    told[gettext("Review")] = str(version.get_review_mode_display())
+    table[gettext("A termination is decided by")] = deciders
+    table[gettext("Review")] = str(version.get_review_mode_display())
     limits = (f"{code} {limit}" for code, limit in sorted(version.approval_limits.items()))
-    told[gettext("Refund approved by one person up to")] = ", ".join(limits) or gettext("always by two")
-    return told
+    table[gettext("Refund approved by one person up to")] = ", ".join(limits) or gettext("always by two")
+    return table

@@ -87,7 +87,7 @@ def test_the_same_as_csv(cases):
     rows = list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode("utf-8-sig"))))
     told = {(row["Group"], row["Figure"]): row["Value"] for row in rows}
     assert told[("Requests", "received")] == "4"
-    assert told[("Requests a day", "12 Feb")] == "4"
+    assert told[("Requests per day", "12 Feb")] == "4"
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ class TestAbandonedForms:
             client.post("/cancel/", self.GUEST)
         told = figures(requests_figures(SPAN, NOW + hours(2)))
         assert told["abandoned"].value == "2"
-        assert told["left at the answers to be checked"].value == "1"
+        assert told["left at the check of answers"].value == "1"
         assert told["stopped by: email"].value == "1"
         assert "customer.example" not in str(list(BegunForm.objects.values()))
 

@@ -68,7 +68,7 @@ def read(words="", subject=""):
 )
 def test_who_wants_to_leave_is_understood(words, language):
     found = read(words)
-    assert found.sure, found
+    assert found.is_certain, found
     assert (found.language, found.kind) == (language, "ordinary")
 
 
@@ -105,8 +105,8 @@ def test_who_wants_to_leave_is_understood(words, language):
 )
 def test_a_question_a_doubt_or_a_complaint_goes_to_a_person(words):
     found = read(words)
-    assert not found.sure
-    assert found.maybe or "appointment" in words or "phone" in words
+    assert not found.is_certain
+    assert found.is_possible or "appointment" in words or "phone" in words
 
 
 @pytest.mark.parametrize(
@@ -121,13 +121,13 @@ def test_a_question_a_doubt_or_a_complaint_goes_to_a_person(words):
 )
 def test_who_takes_it_back_does_not_leave(words):
     found = read(words)
-    assert (found.sure, found.takes_back) == (False, True)
+    assert (found.is_certain, found.takes_back) == (False, True)
 
 
 @pytest.mark.parametrize("words", ["Where is my invoice?", "I want to upgrade my plan", "Thank you", ""])
 def test_everything_else_is_none(words):
     found = read(words)
-    assert (found.sure, found.maybe, found.takes_back) == (False, False, False)
+    assert (found.is_certain, found.is_possible, found.takes_back) == (False, False, False)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_everything_else_is_none(words):
     ],
 )
 def test_a_subject_alone_will_do_unless_the_words_say_otherwise(subject, words, sure):
-    assert read(words, subject).sure is sure
+    assert read(words, subject).is_certain is sure
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_a_subject_alone_will_do_unless_the_words_say_otherwise(subject, words, 
 )
 def test_the_kind_of_cancellation(words, kind):
     found = read(words)
-    assert (found.sure, found.kind) == (True, kind)
+    assert (found.is_certain, found.kind) == (True, kind)
 
 
 @pytest.mark.parametrize(
