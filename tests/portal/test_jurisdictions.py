@@ -163,7 +163,7 @@ class TestGermany:
         mail = OutgoingMessage.objects.get()
         assert "12 February 2026, 14:07:31" in mail.text
         assert "- Name: Jürgen Groß" in mail.text
-        assert "- To end: as early as possible" in mail.text
+        assert "- Requested end date: as early as possible" in mail.text
         with time_machine.travel(cast.NOW + timedelta(hours=1), tick=False):
             client.post(reverse("request_proof", args=[proof_token(request)]))
         request = cast.fresh(request)
