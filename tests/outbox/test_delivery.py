@@ -64,7 +64,7 @@ def test_a_mail_arrives_as_text_and_html_and_says_that_a_machine_wrote_it(smtp):
     assert mail["Message-ID"] == message.message_id
     assert mail["Auto-Submitted"] == "auto-generated"
     assert {part.get_content_type() for part in mail.iter_parts()} == {"text/plain", "text/html"}
-    assert "Team goes on as before" in mail.get_body(("plain",)).get_content()
+    assert "Team continues as before" in mail.get_body(("plain",)).get_content()
     assert fresh(message).state == MessageState.SENT
 
 
