@@ -199,8 +199,8 @@ def test_one_bad_row_is_set_aside_and_holds_nobody_up():
 def test_the_command_says_what_it_did():
     request, out = cast.scheduled(), StringIO()
     call_command("enforce", now="2026-02-28T00:00:00+01:00", stdout=out)
-    assert out.getvalue() == f"{request.reference}  effective  ended on 2026-02-28\n1 request acted on.\n"
-    with pytest.raises(CommandError, match="is no time"):
+    assert out.getvalue() == f"{request.reference}  effective  ended on 2026-02-28\n1 request processed.\n"
+    with pytest.raises(CommandError, match="is not a time"):
         call_command("enforce", now="tomorrow")
 
 

@@ -12,7 +12,7 @@ from accounts.desk import VerbForm
 from cancellations.forms.files import FilesField, SeveralFiles
 from cancellations.queries.requests import attachments_of
 from cancellations.rules.files import MOST_BYTES
-from cancellations.web.downloads import handed_out
+from cancellations.web.downloads import attachment_response
 
 
 class AddFilesForm(VerbForm):
@@ -39,7 +39,7 @@ class FilesAdmin:
         row = self_.get_object(request, object_id)
         if row is None or not self_.has_view_permission(request, row):
             raise PermissionDenied
-        return handed_out(get_object_or_404(self.files_of(row), pk=key))
+        return attachment_response(get_object_or_404(self.files_of(row), pk=key))
 
     def files_of(self, row: Any) -> Any:
         """Returns the files of the row, with their content."""

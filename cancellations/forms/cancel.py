@@ -16,7 +16,7 @@ from cancellations.services.submission import Declaration
 LATEST_END_DAYS = 5 * 366
 
 
-ASKED = {
+FIELDS_BY_KIND = {
     Kind.ORDINARY: ("reason", "words", "requested_end", "refund_reason"),
     Kind.FOR_CAUSE: ("cause",),
     Kind.COOLING_OFF: (),
@@ -27,9 +27,9 @@ IDENTITY = {"name", "account_number", "username", "email"}
 
 
 class CancelForm(CrispyForm):
-    """What both a signed-in customer and a guest are asked: by the law of the place, and by the kind of cancellation.
+    """The fields for signed-in customers and guests, by jurisdiction and kind of cancellation.
 
-    `kind` is asked on the page itself where the law wants one page; elsewhere the address of the page says it.
+    `kind` is a visible field if the jurisdiction requires a single page; otherwise it comes from the URL.
     """
 
     kind = forms.ChoiceField(choices=Kind.choices, required=False, widget=forms.HiddenInput)
@@ -87,7 +87,7 @@ class CancelForm(CrispyForm):
         if self.on_one_page:
             self._ask_on_one_page()
         self.fields["reason"].required = profile.reason == "needed"
-        for name in {name for names in ASKED.values() for name in names} - set(self._asked()):
+        for name in {name for names in FIELDS_BY_KIND.values() for name in names} - set(self._fields_of_kind()):
             del self.fields[name]
         for name in set(self.fields) & IDENTITY - set(self._identity()):
             del self.fields[name]
@@ -95,11 +95,11 @@ class CancelForm(CrispyForm):
 
     @property
     def on_one_page(self) -> bool:
-        """Whether the page of this form is all that the law allows before the declaration."""
+        """Whether the form is on a single page and declares at once, as some jurisdictions require."""
         return self.profile.one_page and self.of_kind != Kind.COOLING_OFF
 
     def _ask_on_one_page(self) -> None:
-        """The kind is a choice on the page, the ground belongs to one of its answers; everything else falls away."""
+        """Makes the kind a visible field, to which the ground belongs, and reorders the fields."""
         kinds = [(Kind.ORDINARY, _("Ordinary cancellation")), (Kind.FOR_CAUSE, _("Cancellation for cause"))]
         self.fields["kind"] = forms.ChoiceField(
             label=_("Kind of cancellation"),
@@ -117,43 +117,43 @@ class CancelForm(CrispyForm):
         cause.conditional = True  # type: ignore[attr-defined]
         self.order_fields(["kind", "cause", "name", "account_number", "subscription", "requested_end", "email"])
 
-    def _asked(self) -> tuple[str, ...]:
+    def _fields_of_kind(self) -> tuple[str, ...]:
         if self.on_one_page:
             return "cause", "requested_end"
-        asked = ASKED[self.of_kind]
+        fields = FIELDS_BY_KIND[self.of_kind]
         if self.profile.reason == "never" and self.of_kind == Kind.ORDINARY:
             return ("requested_end",)
-        return asked
+        return fields
 
     def _identity(self) -> tuple[str, ...]:
         return COOLING_OFF.identity if self.of_kind == Kind.COOLING_OFF else self.profile.identity
 
     def clean_requested_end(self) -> date | None:
-        wish: date | None = self.cleaned_data["requested_end"]
-        if wish is not None and wish <= self.today:
+        day: date | None = self.cleaned_data["requested_end"]
+        if day is not None and day <= self.today:
             raise forms.ValidationError(_("Choose a day after today, or leave it empty for the earliest date"))
-        if wish is not None and wish > self.today + timedelta(days=LATEST_END_DAYS):
+        if day is not None and day > self.today + timedelta(days=LATEST_END_DAYS):
             raise forms.ValidationError(_("Choose a day within the next five years"))
-        return wish
+        return day
 
     def clean(self) -> dict[str, Any]:
-        given = super().clean() or {}
-        if given.get("reason") == Reason.OTHER and not given.get("words", "").strip():
+        data = super().clean() or {}
+        if data.get("reason") == Reason.OTHER and not data.get("words", "").strip():
             self.add_error("words", _("Say in a few words why you are leaving"))
-        for_cause = (given.get("kind") or self.of_kind) == Kind.FOR_CAUSE
-        if "cause" in self.fields and for_cause and not self.errors.get("cause") and not given.get("cause", "").strip():
+        for_cause = (data.get("kind") or self.of_kind) == Kind.FOR_CAUSE
+        if "cause" in self.fields and for_cause and not self.errors.get("cause") and not data.get("cause", "").strip():
             self.add_error("cause", _("Say why you have to leave at once"))
-        return given
+        return data
 
     @property
     def declared_kind(self) -> Kind:
-        """The kind that was declared; where the page asks for it, by what was answered."""
+        """Returns the declared kind: the answer if the form has the field, else the kind of the form."""
         return Kind(self.cleaned_data.get("kind") or self.of_kind)
 
     def declaration(self, *, account_number: str, username: str, email: str, language: str) -> Declaration:
         kind = self.declared_kind
-        names = [name for name in self._asked() if name != "cause" or kind == Kind.FOR_CAUSE]
-        given = {name: self.cleaned_data[name] for name in names}
+        names = [name for name in self._fields_of_kind() if name != "cause" or kind == Kind.FOR_CAUSE]
+        answers = {name: self.cleaned_data[name] for name in names}
         return Declaration(
             account_number=account_number,
             username=username,
@@ -162,8 +162,8 @@ class CancelForm(CrispyForm):
             kind=kind,
             language=language,
             jurisdiction=self.profile.code,
-            refund_wanted=bool(given.get("refund_reason", "").strip()),
-            **given,
+            refund_wanted=bool(answers.get("refund_reason", "").strip()),
+            **answers,
         )
 
 
@@ -200,7 +200,7 @@ class GuestCancelForm(CancelForm):
         super().__init__(*args, **kwargs)
         number = self.fields["account_number"]
         wrong = _("Enter your account number, like %(example)s") % {"example": settings.ACCOUNT_NUMBER_EXAMPLE}
-        if "username" not in self.fields:  # whoever is not asked for it may know only the contract
+        if "username" not in self.fields:  # without it, a contract number is accepted as well
             number.label = _("Account or contract number")
         number.error_messages |= {"required": wrong, "max_length": wrong}
         if self.on_one_page:

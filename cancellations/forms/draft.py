@@ -1,7 +1,7 @@
-"""A cancellation between the form and the confirmation, carried by the page itself, signed.
+"""The signed draft of a cancellation, which the page carries from the form to the confirmation without a session.
 
-There is no session row for it. It holds what was typed, the moment of the first post (which decides the
-deadline, so that the end date shown is the end date decided) and a key that makes of one form one request.
+It holds the answers, the time of the first post, which becomes the time of receipt, so that the end date shown is
+the end date decided, and a key that prevents duplicate requests.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -25,22 +25,22 @@ class Draft:
 
     @property
     def answers(self) -> QueryDict:
-        """What was typed, as it was posted."""
+        """Returns the answers as they were posted."""
         return QueryDict(self.data)
 
     @property
     def submission_key(self) -> UUID:
-        """The same page with the same answers makes one request; other answers, after a look back, another one."""
+        """Returns the key of the request: the same for the same page with the same answers."""
         return uuid5(UUID(self.key), self.data)
 
     @property
     def received(self) -> datetime:
         return datetime.fromisoformat(self.received_at)
 
-    def too_old(self, now: datetime) -> bool:
+    def is_too_old(self, now: datetime) -> bool:
         return now - self.received > timedelta(minutes=settings.FORM_MINUTES)
 
-    def received_anew(self, now: datetime) -> "Draft":
+    def received_again(self, now: datetime) -> "Draft":
         return replace(self, received_at=now.isoformat())
 
     def sealed(self) -> str:
@@ -48,25 +48,25 @@ class Draft:
 
 
 def start(posted: QueryDict, *, user: int | None, now: datetime) -> Draft:
-    """The draft of a posted form; a form that was changed keeps the key and the moment of its first post."""
+    """Returns the draft of a posted form. A form that is posted again keeps its key and the time of its first post."""
     earlier = unseal(posted.get("draft", ""), user=user)
-    kept = posted.copy()
+    answers = posted.copy()
     for name in NOT_CARRIED:
-        kept.pop(name, None)
-    data = kept.urlencode()
-    if earlier is not None and not earlier.too_old(now):
+        answers.pop(name, None)
+    data = answers.urlencode()
+    if earlier is not None and not earlier.is_too_old(now):
         return replace(earlier, data=data)
     return Draft(data=data, key=earlier.key if earlier else str(uuid4()), received_at=now.isoformat(), user=user)
 
 
-def typed(sealed: str, *, user: int | None) -> QueryDict:
-    """What was typed in a draft that cannot go on: a guest's who has signed in since keeps the words."""
-    known = unseal(sealed, user=user) or unseal(sealed, user=None)
-    return known.answers if known else QueryDict()
+def answers_of(sealed: str, *, user: int | None) -> QueryDict:
+    """Returns the answers of a draft, also of a guest who has signed in since."""
+    draft = unseal(sealed, user=user) or unseal(sealed, user=None)
+    return draft.answers if draft else QueryDict()
 
 
 def unseal(sealed: str, *, user: int | None) -> Draft | None:
-    """The draft of this person; None where the text was changed, is another person's, or is a day old."""
+    """Returns the draft; None if it was forged, belongs to another user, or is a day old."""
     try:
         draft = Draft(**signing.loads(sealed, salt=SALT, max_age=86_400))
     except (signing.BadSignature, TypeError):

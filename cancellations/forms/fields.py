@@ -1,4 +1,4 @@
-"""What the forms share: their layout, and fields with hints and errors that say what to do."""
+"""What the forms share: their layout and common fields."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ LONGEST_WORDS = 5000
 
 
 class CrispyForm(forms.Form):
-    """A form that the page lays out itself: crispy draws the fields, the page holds form tag and buttons."""
+    """A form whose fields are rendered by crispy. The template has the form tag and the buttons."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("label_suffix", "")
@@ -43,7 +43,7 @@ def email_address(help_text: Any) -> forms.EmailField:
 
 
 class ChoiceOfSubscriptions(forms.ModelMultipleChoiceField):
-    """Check boxes for the subscriptions that `offer` puts into it: one, several, or all."""
+    """Check boxes for the subscriptions that are passed to `offer`."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -64,15 +64,15 @@ class ChoiceOfSubscriptions(forms.ModelMultipleChoiceField):
         self.help_text = _("You can choose several.") if len(keys) > 1 else ""
         self._names_account = len(accounts) > 1
 
-    def label_from_instance(self, found: Any) -> str:
+    def label_from_instance(self, subscription: Any) -> str:
         if not self._names_account:
-            return f"{found.plan_name} · {found.reference}"
-        account = gettext("account %(number)s") % {"number": found.account.account_number}
-        return f"{found.plan_name} · {found.reference} · {account}"
+            return f"{subscription.plan_name} · {subscription.reference}"
+        account = gettext("account %(number)s") % {"number": subscription.account.account_number}
+        return f"{subscription.plan_name} · {subscription.reference} · {account}"
 
     def clean(self, value: Any) -> Any:
         chosen = list(super().clean(value))
-        if len({one.account_id for one in chosen}) > 1:
+        if len({subscription.account_id for subscription in chosen}) > 1:
             raise forms.ValidationError(
                 _("Choose subscriptions of one account; cancel those of another account by themselves")
             )

@@ -15,13 +15,13 @@ class SeveralFiles(forms.ClearableFileInput):
 
 
 class FilesField(forms.FileField):
-    """One file or several; what they hold is looked at by the service."""
+    """One file or several. The service checks their content."""
 
     widget = SeveralFiles
 
     def clean(self, data: Any, initial: Any = None) -> Any:
-        given = data if isinstance(data, list | tuple) else [data]
-        return [super(FilesField, self).clean(one, initial) for one in given] if any(given) else super().clean(None)
+        files = data if isinstance(data, list | tuple) else [data]
+        return [super(FilesField, self).clean(file, initial) for file in files] if any(files) else super().clean(None)
 
 
 class FilesForm(CrispyForm):

@@ -1,4 +1,4 @@
-"""The forms on the pages of a request: proof, following, withdrawal, and the question why."""
+"""The forms on the pages of a request: proof, following, withdrawal, the question why, and checking a receipt."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from cancellations.rules.files import MOST_BYTES
 
 
 class QuestionForm(CrispyForm):
-    """The one question after the declaration, never before it, and never needed."""
+    """The question after the declaration. It is optional."""
 
     survey_reason = forms.ChoiceField(
         label=_("Why did you leave?"),
@@ -59,8 +59,8 @@ class FollowCodeForm(CrispyForm):
 
 
 class ProveForm(CrispyForm):
-    """Which subscriptions a guest means, where the proven account has several; and what only the holder knows,
-    where a mail's sender was not found genuine.
+    """Asks which subscriptions a guest means if there are several, and for an account identifier if our mail server
+    could not authenticate the sender of a mail.
     """
 
     subscription = ChoiceOfSubscriptions()
@@ -86,7 +86,7 @@ class ProveForm(CrispyForm):
 
 
 class TakeBackForm(CrispyForm):
-    """Which requests of a declaration are taken back, asked only where there are several."""
+    """Asks which requests of a declaration to withdraw, if there are several."""
 
     request: Any = forms.ModelMultipleChoiceField(
         label=_("Which cancellation do you take back?"),
@@ -102,12 +102,12 @@ class TakeBackForm(CrispyForm):
     def __init__(self, *args: Any, requests: list[CancellationRequest], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         field: Any = self.fields["request"]
-        field.queryset = CancellationRequest.objects.filter(pk__in=[one.pk for one in requests])
-        field.label_from_instance = lambda one: str(one.subscription or one.reference)
+        field.queryset = CancellationRequest.objects.filter(pk__in=[request.pk for request in requests])
+        field.label_from_instance = lambda request: str(request.subscription or request.reference)
 
 
 class VerifyForm(CrispyForm):
-    """A receipt in hand: its file, or its reference and seal."""
+    """Checks a receipt by its file, or by its reference and seal."""
 
     file = forms.FileField(
         label=_("The receipt’s file"),
@@ -135,7 +135,7 @@ class VerifyForm(CrispyForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for field in self.fields.values():
-            field.conditional = True  # type: ignore[attr-defined]  # one way or the other is needed
+            field.conditional = True  # type: ignore[attr-defined]  # either the file, or reference and seal
 
     def clean_file(self) -> Any:
         file = self.cleaned_data["file"]
@@ -144,10 +144,10 @@ class VerifyForm(CrispyForm):
         return file
 
     def clean(self) -> dict[str, Any]:
-        given = super().clean() or {}
-        if not self.errors and not given.get("file"):
-            if not given.get("reference"):
+        data = super().clean() or {}
+        if not self.errors and not data.get("file"):
+            if not data.get("reference"):
                 self.add_error("reference", _("Choose the file, or enter the reference and the seal"))
-            elif not given.get("seal"):
+            elif not data.get("seal"):
                 self.add_error("seal", _("Enter the seal, too: it stands at the end of the receipt"))
-        return given
+        return data

@@ -1,1 +1,1 @@
-"""The customer's pages, one module for each group. They translate and make one call of a service."""
+"""The customer's pages, one module for each group. Views read the request and call one service."""

@@ -26,8 +26,8 @@ from cancellations.queries.own_data import own_data
 from cancellations.queries.policies import policy_in_force
 from cancellations.queries.requests import has_ended, open_request_for, points_of_request
 from cancellations.rules.date_line import points_of
-from cancellations.web.calendar import day_to_keep
-from cancellations.web.downloads import calendar_file
+from cancellations.web.calendar import calendar_event
+from cancellations.web.downloads import calendar_response
 from cancellations.wording.explanation import sentences
 from messaging.wording import day_words
 
@@ -40,40 +40,40 @@ def subscriptions(http: HttpRequest) -> HttpResponse:
         return redirect("admin:index")
     now = timezone.now()
     policy = policy_in_force(now)
-    held = [_held(account, policy, now) for account in accounts_of(http.user)]
+    held = [_account_cards(account, policy, now) for account in accounts_of(http.user)]
     return render(http, "portal/subscriptions.html", {"held": held})
 
 
 @require_safe
 @login_required
 def cancel_by(http: HttpRequest) -> HttpResponse:
-    """The last day to cancel for the next billing date, for the calendar."""
+    """Returns the last day to cancel for the next billing date as a calendar file."""
     assert isinstance(http.user, User)
-    mine = Subscription.objects.filter(account__in=accounts_of(http.user)).select_related("account")
-    subscription: Subscription = get_object_or_404(mine, reference=http.GET.get("subscription", ""))
+    own = Subscription.objects.filter(account__in=accounts_of(http.user)).select_related("account")
+    subscription: Subscription = get_object_or_404(own, reference=http.GET.get("subscription", ""))
     now = timezone.now()
-    told = outcome(subscription, received_at=now, policy=policy_in_force(now)).assessment
+    assessment = outcome(subscription, received_at=now, policy=policy_in_force(now)).assessment
     today = local_date(now, subscription.account.time_zone)
-    if has_ended(subscription, on=today) or told.deadline_on < today:
+    if has_ended(subscription, on=today) or assessment.deadline_on < today:
         raise Http404
-    made = day_to_keep(
+    event = calendar_event(
         name=f"{subscription.reference}-cancel-by",
-        day=told.deadline_on,
+        day=assessment.deadline_on,
         summary=gettext("Last day to cancel %(plan)s for %(day)s")
-        % {"plan": subscription.plan_name, "day": day_words(told.next_billing_on)},
-        description="\n".join(sentences(told.steps[1:3])),
+        % {"plan": subscription.plan_name, "day": day_words(assessment.next_billing_on)},
+        description="\n".join(sentences(assessment.steps[1:3])),
         url=settings.SITE_URL + reverse("cancel"),
         remind_days=2,
         made_at=now,
     )
-    return calendar_file(made, f"{subscription.reference}.ics")
+    return calendar_response(event, f"{subscription.reference}.ics")
 
 
 @never_cache
 @require_safe
 @login_required
 def your_data(http: HttpRequest) -> HttpResponse:
-    """All that is kept on the person's accounts, to be read."""
+    """Shows all data stored about the user's accounts."""
     return render(http, "portal/your_data.html", {"accounts": _own_data(http)})
 
 
@@ -81,9 +81,9 @@ def your_data(http: HttpRequest) -> HttpResponse:
 @require_safe
 @login_required
 def your_data_file(http: HttpRequest) -> HttpResponse:
-    """The same for machines (GDPR, article 20)."""
-    made = json.dumps({"accounts": _own_data(http)}, cls=DjangoJSONEncoder, ensure_ascii=False, indent=1)
-    response = HttpResponse(made, content_type="application/json")
+    """Returns the same data as JSON (GDPR, article 20)."""
+    content = json.dumps({"accounts": _own_data(http)}, cls=DjangoJSONEncoder, ensure_ascii=False, indent=1)
+    response = HttpResponse(content, content_type="application/json")
     response.headers["Content-Disposition"] = 'attachment; filename="your-data.json"'
     return response
 
@@ -94,32 +94,32 @@ def _own_data(http: HttpRequest) -> list[dict[str, Any]]:
     return [own_data(account, now=now) for account in accounts_of(http.user)]
 
 
-def _held(account: Account, policy: PolicyVersion, now: datetime) -> dict[str, Any]:
-    cards = [_card(found, policy, now) for found in _all_of(account)]
+def _account_cards(account: Account, policy: PolicyVersion, now: datetime) -> dict[str, Any]:
+    cards = [_card(subscription, policy, now) for subscription in _subscriptions_of(account)]
     running = [card["subscription"].reference for card in cards if "outcome" in card]
-    all_of_them = urlencode({"subscription": running}, doseq=True)
-    return {"account": account, "cards": cards, "running": len(running), "cancel_all": all_of_them}
+    cancel_all_query = urlencode({"subscription": running}, doseq=True)
+    return {"account": account, "cards": cards, "running": len(running), "cancel_all": cancel_all_query}
 
 
-def _all_of(account: Account) -> list[Subscription]:
+def _subscriptions_of(account: Account) -> list[Subscription]:
     return list(account.subscriptions.select_related("account").order_by("ended_on", "reference"))
 
 
 def _card(subscription: Subscription, policy: PolicyVersion, now: datetime) -> dict[str, Any]:
-    """What the account page shows of a subscription."""
+    """Returns what the account page shows about a subscription."""
     today = local_date(now, subscription.account.time_zone)
     if has_ended(subscription, on=today):
         return {"subscription": subscription, "ended": True}
     if (request := open_request_for(subscription)) is not None:
         return {"subscription": subscription, "request": request, "points": points_of_request(request, today=today)}
-    found = outcome(subscription, received_at=now, policy=policy)
-    days_left = (found.assessment.deadline_on - today).days
+    current_outcome = outcome(subscription, received_at=now, policy=policy)
+    days_left = (current_outcome.assessment.deadline_on - today).days
     return {
         "subscription": subscription,
         "may_cool_off": may_cool_off(subscription, now=now, policy=policy),
         "period": subscription.period_on(today),
-        "outcome": found,
+        "outcome": current_outcome,
         "days_left": days_left,
         "today": today,
-        "points": points_of(found.assessment, today=today),
+        "points": points_of(current_outcome.assessment, today=today),
     }

@@ -1,4 +1,4 @@
-"""The way from the form to the confirmation. The rules live in the services; this translates and makes one call."""
+"""The pages from the form to the confirmation. The rules are in the services."""
 
 from datetime import datetime
 from typing import Any
@@ -33,12 +33,12 @@ from cancellations.web.places import profile_of, remember_country
 from messaging.wording import active_language
 
 
-@cache_control(private=True, max_age=0)  # stored, so that the back button shows a posted page again
+@cache_control(private=True, max_age=0)  # private, not no-store, so that the back button can show a posted page again
 @require_http_methods(["GET", "HEAD", "POST"])
 def cancel(http: HttpRequest) -> HttpResponse:
-    """Form, check answers, confirm: three steps of one address, told apart by the button pressed.
+    """Shows the form, the check of answers and the confirmation at one URL. The pressed button decides the step.
 
-    Where the law of the place wants one page, its button confirms.
+    If the jurisdiction requires a single page, its button confirms.
     """
     now = timezone.now()
     if http.method != "POST":
@@ -47,28 +47,29 @@ def cancel(http: HttpRequest) -> HttpResponse:
         remember_country(http, response)
         return response
     if (language := http.POST.get("language", "")) in dict(settings.LANGUAGES):
-        return _in_language(http, language, now)
+        return _switch_language(http, language, now)
     return _step(http, now)
 
 
 def _step(http: HttpRequest, now: datetime) -> HttpResponse:
-    step, user = http.POST.get("step", ""), _user(http)
+    step, user = http.POST.get("step", ""), _user_id(http)
     carried = draft.unseal(http.POST.get("draft", ""), user=user)
-    if step == "confirm" and "kind" in http.POST:  # the page with the answers was the declaration, if the law says so
-        started = draft.start(http.POST, user=user, now=now).received_anew(now)
+    # Posted by the form itself: in some jurisdictions, that declares at once
+    if step == "confirm" and "kind" in http.POST:
+        started = draft.start(http.POST, user=user, now=now).received_again(now)
         form = _form(http, started.answers, now)
-        bare = form is None or form.on_one_page
-        return _confirm(http, started, now) if bare else _check(http, started, now)
+        declares_at_once = form is None or form.on_one_page
+        return _confirm(http, started, now) if declares_at_once else _check(http, started, now)
     if step in ("edit", "confirm"):
         if carried is None:
-            return _begin_anew(http, draft.typed(http.POST.get("draft", ""), user=user), now)
+            return _restart(http, draft.answers_of(http.POST.get("draft", ""), user=user), now)
         return _confirm(http, carried, now) if step == "confirm" else _edit(http, carried, now)
     return _check(http, draft.start(http.POST, user=user, now=now), now)
 
 
-def _in_language(http: HttpRequest, language: str, now: datetime) -> HttpResponse:
-    """The same page in another language. What was typed stays, and is not judged yet."""
-    user = _user(http)
+def _switch_language(http: HttpRequest, language: str, now: datetime) -> HttpResponse:
+    """Shows the same page in another language. Keeps the input, and does not validate it yet."""
+    user = _user_id(http)
     carried = draft.unseal(http.POST.get("draft", ""), user=user)
     with translation.override(language):
         if http.POST.get("step") == "edit" and carried is not None:
@@ -85,40 +86,42 @@ def _in_language(http: HttpRequest, language: str, now: datetime) -> HttpRespons
     return response
 
 
-def _user(http: HttpRequest) -> int | None:
+def _user_id(http: HttpRequest) -> int | None:
     return http.user.pk if http.user.is_authenticated else None
 
 
-def _begin_anew(http: HttpRequest, typed: QueryDict, now: datetime) -> HttpResponse:
-    """The page was too old, or the person signed in or out in between: what can be kept is kept."""
+def _restart(http: HttpRequest, typed: QueryDict, now: datetime) -> HttpResponse:
+    """Shows the form again with what was typed, if the draft is too old or the user signed in or out."""
     messages.warning(http, _("That page was too old, or you signed in or out in between. Please check it once more."))
     form = _form(http, typed, now) if typed else None
     return _form_page(http, form, "") if form else redirect("cancel")
 
 
 def _kind(http: HttpRequest, data: QueryDict | None) -> Kind:
-    asked = (http.GET if data is None else data).get("kind", "")
-    return Kind(asked) if asked in Kind.values else Kind.ORDINARY
+    requested = (http.GET if data is None else data).get("kind", "")
+    return Kind(requested) if requested in Kind.values else Kind.ORDINARY
 
 
 def _form(http: HttpRequest, data: QueryDict | None, now: datetime) -> CancelForm | None:
-    """The form for this person; None where a signed-in customer has nothing to cancel in this way."""
+    """Returns the form for the visitor; None if a signed-in customer has nothing to cancel in this way."""
     kind = _kind(http, data)
     profile = profile_of(http, data.get("law", "") if data else "")
     if not http.user.is_authenticated:
         today = local_date(now, settings.COMPANY_TIME_ZONE)
         return GuestCancelForm(data, kind=kind, profile=profile, today=today)
     assert isinstance(http.user, User)
-    choices = [found for account in accounts_of(http.user) for found in cancellable(account, now=now)]
+    choices = [subscription for account in accounts_of(http.user) for subscription in cancellable(account, now=now)]
     if kind == Kind.COOLING_OFF:
         policy = policy_in_force(now)
-        choices = [found for found in choices if may_cool_off(found, now=now, policy=policy)]
+        choices = [subscription for subscription in choices if may_cool_off(subscription, now=now, policy=policy)]
     if not choices:
         return None
-    wanted = http.GET.getlist("subscription") or [found.reference for found in choices if len(choices) == 1]
+    preselected = http.GET.getlist("subscription") or [
+        subscription.reference for subscription in choices if len(choices) == 1
+    ]
     today = local_date(now, choices[0].account.time_zone)
     return SignedInCancelForm(
-        data, kind=kind, profile=profile, today=today, subscriptions=choices, initial={"subscription": wanted}
+        data, kind=kind, profile=profile, today=today, subscriptions=choices, initial={"subscription": preselected}
     )
 
 
@@ -126,8 +129,8 @@ def _form_page(http: HttpRequest, form: CancelForm, sealed: str, status: int = 2
     now = timezone.now()
     context: dict[str, Any] = {"form": form, "draft": sealed, "policy": policy_in_force(now), "profile": form.profile}
     if form.on_one_page:
-        # A key from the start: the button of this page declares, and a double click must not declare twice.
-        context["draft"] = sealed or draft.start(QueryDict(), user=_user(http), now=now).sealed()
+        # The button of this page declares, so the draft needs its key now: a double click must not declare twice.
+        context["draft"] = sealed or draft.start(QueryDict(), user=_user_id(http), now=now).sealed()
         account = account_of(http)
         context["confirmation_to"] = account.email if account else ""
         return render(http, "portal/one_page.html", context, status=status)
@@ -142,23 +145,25 @@ def _edit(http: HttpRequest, carried: Draft, now: datetime) -> HttpResponse:
 def _check(http: HttpRequest, started: Draft, now: datetime, moved: bool = False) -> HttpResponse:
     form = _form(http, started.answers, now)
     if form is None:
-        return _nothing_left(http, started)
-    _count(http, form, started)
+        return _already_cancelled(http, started)
+    _record_progress(http, form, started)
     if not form.is_valid():
         return _form_page(http, form, started.sealed(), status=422)
-    context: dict[str, Any] = {"form": form, "draft": started.sealed(), "moved": moved, "given": form.cleaned_data}
+    context: dict[str, Any] = {"form": form, "draft": started.sealed(), "moved": moved, "answers": form.cleaned_data}
     context["profile"] = form.profile
     policy = policy_in_force(started.received)
-    wish = form.cleaned_data.get("requested_end")
+    requested_end = form.cleaned_data.get("requested_end")
     cards = []
     for subscription in form.cleaned_data.get("subscription", []):
-        found = outcome(
-            subscription, received_at=started.received, policy=policy, requested_end=wish, kind=form.of_kind
+        subscription_outcome = outcome(
+            subscription, received_at=started.received, policy=policy, requested_end=requested_end, kind=form.of_kind
         )
         today = local_date(now, subscription.account.time_zone)
-        late = not found.assessment.on_time and (wish is None or wish <= found.assessment.next_billing_on)
-        points = () if found.at_once else points_of(found.assessment, today=today)
-        cards.append({"subscription": subscription, "outcome": found, "points": points, "late": late})
+        late = not subscription_outcome.assessment.on_time and (
+            requested_end is None or requested_end <= subscription_outcome.assessment.next_billing_on
+        )
+        points = () if subscription_outcome.at_once else points_of(subscription_outcome.assessment, today=today)
+        cards.append({"subscription": subscription, "outcome": subscription_outcome, "points": points, "late": late})
     return render(http, "portal/check.html", {**context, "cards": cards, "policy": policy})
 
 
@@ -166,20 +171,20 @@ def _confirm(http: HttpRequest, carried: Draft, now: datetime) -> HttpResponse:
     existing = CancellationRequest.objects.filter(submission_key=carried.submission_key).order_by("part").first()
     if existing is not None:
         return _received(http, existing)
-    if carried.too_old(now):
-        return _check(http, carried.received_anew(now), now, moved=True)
-    typed, elsewhere = _without_open_elsewhere(http, carried)
-    if elsewhere is not None and not typed.getlist("subscription"):
-        return _received(http, elsewhere)
+    if carried.is_too_old(now):
+        return _check(http, carried.received_again(now), now, moved=True)
+    typed, other_request = _without_cancelled_elsewhere(http, carried)
+    if other_request is not None and not typed.getlist("subscription"):
+        return _received(http, other_request)
     form = _form(http, typed, now)
     if form is None:
-        return _nothing_left(http, carried)
+        return _already_cancelled(http, carried)
     if not form.is_valid():  # midnight passed, or the subscription ended in between
-        _count(http, form, carried)
+        _record_progress(http, form, carried)
         return _form_page(http, form, carried.sealed(), status=422)
     try:
         submitted = _submit(http, form, carried, now)
-        _count(http, form, carried, finished_at=now)
+        _record_progress(http, form, carried, finished_at=now)
         return _received(http, submitted)
     except RequestRefused as error:
         messages.warning(http, str(error))
@@ -187,28 +192,28 @@ def _confirm(http: HttpRequest, carried: Draft, now: datetime) -> HttpResponse:
 
 
 def _submit(http: HttpRequest, form: CancelForm, carried: Draft, now: datetime) -> CancellationRequest:
-    moments: dict[str, Any] = {"submission_key": carried.submission_key, "received_at": carried.received, "now": now}
-    given = form.cleaned_data
-    if chosen := given.get("subscription"):
+    submission: dict[str, Any] = {"submission_key": carried.submission_key, "received_at": carried.received, "now": now}
+    answers = form.cleaned_data
+    if chosen := answers.get("subscription"):
         account = chosen[0].account
-        declared = form.declaration(
+        declaration = form.declaration(
             account_number=account.account_number,
             username=account.username,
             email=account.email,
             language=active_language(),
         )
-        return submit_for(subscriptions=chosen, declaration=declared, **moments)
-    declared = form.declaration(
-        account_number=given["account_number"],
-        username=given.get("username", ""),
-        email=given["email"],
+        return submit_for(subscriptions=chosen, declaration=declaration, **submission)
+    declaration = form.declaration(
+        account_number=answers["account_number"],
+        username=answers.get("username", ""),
+        email=answers["email"],
         language=active_language(),
     )
-    return submit_as_guest(declaration=declared, **moments)
+    return submit_as_guest(declaration=declaration, **submission)
 
 
-def _count(http: HttpRequest, form: CancelForm, carried: Draft, finished_at: datetime | None = None) -> None:
-    """How far the form has come, so that what stops people is seen."""
+def _record_progress(http: HttpRequest, form: CancelForm, carried: Draft, finished_at: datetime | None = None) -> None:
+    """Records how far the form has come, for the figures of abandoned forms."""
     record_form_progress(
         key=carried.key,
         at=carried.received,
@@ -227,22 +232,22 @@ def _received(http: HttpRequest, request: CancellationRequest) -> HttpResponse:
     return response
 
 
-def _without_open_elsewhere(http: HttpRequest, carried: Draft) -> tuple[QueryDict, CancellationRequest | None]:
-    """What was typed, less the person's subscriptions that another tab has cancelled, and one such request."""
+def _without_cancelled_elsewhere(http: HttpRequest, carried: Draft) -> tuple[QueryDict, CancellationRequest | None]:
+    """Returns the input without subscriptions that another tab has cancelled, and one of their requests."""
     typed = carried.answers.copy()
     if not isinstance(http.user, User):
         return typed, None
-    mine = Subscription.objects.filter(account__in=accounts_of(http.user), reference__in=typed.getlist("subscription"))
-    requests = {one.reference: open_request_for(one) for one in mine}
-    taken = {name: request for name, request in requests.items() if request is not None}
-    typed.setlist("subscription", [name for name in typed.getlist("subscription") if name not in taken])
-    return typed, next(iter(taken.values()), None)
+    own = Subscription.objects.filter(account__in=accounts_of(http.user), reference__in=typed.getlist("subscription"))
+    requests = {subscription.reference: open_request_for(subscription) for subscription in own}
+    open_requests = {name: request for name, request in requests.items() if request is not None}
+    typed.setlist("subscription", [name for name in typed.getlist("subscription") if name not in open_requests])
+    return typed, next(iter(open_requests.values()), None)
 
 
-def _nothing_left(http: HttpRequest, carried: Draft) -> HttpResponse:
-    _, elsewhere = _without_open_elsewhere(http, carried)
-    if elsewhere is not None:
-        return _received(http, elsewhere)
+def _already_cancelled(http: HttpRequest, carried: Draft) -> HttpResponse:
+    _, other_request = _without_cancelled_elsewhere(http, carried)
+    if other_request is not None:
+        return _received(http, other_request)
     return _nothing_to_cancel(http, _kind(http, carried.answers))
 
 

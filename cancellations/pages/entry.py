@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 
 from cancellations.queries.policies import policy_in_force
 from cancellations.rules.jurisdictions import COOLING_OFF, PROFILES
-from cancellations.web.places import ELSEWHERE, countries, country_given, profile_of, remember_country
+from cancellations.web.places import ELSEWHERE, chosen_country, countries, profile_of, remember_country
 
 
 @require_safe
@@ -18,7 +18,7 @@ def entry(http: HttpRequest) -> HttpResponse:
     context = {
         "policy": policy_in_force(timezone.now()),
         "countries": countries(),
-        "country": country_given(http) or ELSEWHERE,
+        "country": chosen_country(http) or ELSEWHERE,
         "offer": _offer() if profile.offers else None,
     }
     response = render(http, "portal/entry.html", context)
@@ -27,7 +27,7 @@ def entry(http: HttpRequest) -> HttpResponse:
 
 
 def _offer() -> dict[str, str] | None:
-    """The one offer to stay, where the settings hold one: a text and a link, and so nothing that could hold up."""
+    """Returns the offer to stay from the settings: a text and a link, which cannot obstruct the cancellation."""
     if not (settings.OFFER_TEXT and settings.OFFER_URL):
         return None
     label = settings.OFFER_LABEL or gettext("Look at the offer")
@@ -36,5 +36,5 @@ def _offer() -> dict[str, str] | None:
 
 @require_safe
 def law(http: HttpRequest) -> HttpResponse:
-    """What the law of each place makes different here, with its sources."""
+    """Shows what the law of each place changes about a cancellation, with its sources."""
     return render(http, "portal/law.html", {"profiles": PROFILES.values(), "cooling_off": COOLING_OFF})

@@ -1,4 +1,4 @@
-"""The policy for everybody: the version in force, each version, their history, comparison and feed (policy 4.1)."""
+"""Public pages of the policy: the version in force, older ones, history, comparison and feed (policy 4.1)."""
 
 from datetime import datetime
 
@@ -22,8 +22,8 @@ from cancellations.wording.policy import filled_in, plain, table
 def policy(http: HttpRequest, number: int | None = None) -> HttpResponse:
     current = policy_in_force(timezone.now())
     version = current if number is None else get_object_or_404(published_versions(), number=number)
-    before = published_versions().filter(number__lt=version.number).first()
-    context = {"version": version, "current": current, "text": filled_in(version), "before": before}
+    previous = published_versions().filter(number__lt=version.number).first()
+    context = {"version": version, "current": current, "text": filled_in(version), "before": previous}
     return render(http, "portal/policy.html", context)
 
 
@@ -36,17 +36,17 @@ def history(http: HttpRequest) -> HttpResponse:
 
 @require_safe
 def choose(http: HttpRequest) -> HttpResponse:
-    """The form of the history page: two versions, chosen from lists, lead to their permanent address."""
+    """Redirects the two versions chosen on the history page to the URL of their comparison."""
     numbers = [http.GET.get(name, "") for name in ("before", "after")]
-    known = published_versions().filter(number__in=[number for number in numbers if number.isdecimal()])
-    if not known.exists() or not all(number.isdecimal() for number in numbers):
+    versions = published_versions().filter(number__in=[number for number in numbers if number.isdecimal()])
+    if not versions.exists() or not all(number.isdecimal() for number in numbers):
         return redirect("policy_history")
     return redirect("policy_compare", *numbers)
 
 
 @require_safe
 def compare(http: HttpRequest, before: int, after: int) -> HttpResponse:
-    """What changed from one version to another, in the order given: words added and removed, and the figures."""
+    """Shows what changed from one version to another: added and removed words, and the figures."""
     old, new = (get_object_or_404(published_versions(), number=number) for number in (before, after))
     context = {
         "old": old,
@@ -58,7 +58,7 @@ def compare(http: HttpRequest, before: int, after: int) -> HttpResponse:
 
 
 class PolicyFeed(Feed):
-    """RFC 4287. One entry a published version, newest first; it never changes, so neither does its date."""
+    """Atom feed (RFC 4287) with an entry for each published version, newest first."""
 
     feed_type = Atom1Feed
     title = f"{settings.BRAND_NAME}: cancellation policy"

@@ -1,4 +1,4 @@
-"""A request's pages, and proving that it is yours. The rules live in the services; this translates."""
+"""The pages of a request, and proving an address. The rules are in the services."""
 
 from datetime import datetime
 from typing import Any
@@ -39,31 +39,31 @@ from cancellations.services.submission import (
     withdraw,
 )
 from cancellations.web import access
-from cancellations.web.calendar import day_to_keep
-from cancellations.web.downloads import calendar_file, handed_out
+from cancellations.web.calendar import calendar_event
+from cancellations.web.downloads import attachment_response, calendar_response
 from cancellations.wording.explanation import sentences
 from cancellations.wording.policy import filled_in
 
-ASKED_SALT = "cancellations.asked"
+FOLLOW_SALT = "cancellations.asked"
 
 
 @never_cache
 @require_safe
 def received(http: HttpRequest, reference: str) -> HttpResponse:
-    """The confirmation page. It survives a bookmark and the back button."""
-    return _page_of(http, reference, "portal/received.html")
+    """Shows the confirmation page. It can be bookmarked and reloaded."""
+    return _request_page(http, reference, "portal/received.html")
 
 
 @never_cache
 @require_safe
 def status(http: HttpRequest, reference: str) -> HttpResponse:
-    return _page_of(http, reference, "portal/status.html")
+    return _request_page(http, reference, "portal/status.html")
 
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def follow(http: HttpRequest) -> HttpResponse:
-    """Asks for reference and address, and sends the link; says the same whether they fit or not."""
+    """Asks for reference and address, and sends the link. The answer does not disclose whether they match."""
     form = FollowForm(_posted(http), initial={"reference": http.GET.get("reference", "")})
     if http.method == "POST" and form.is_valid():
         send_follow_link(now=timezone.now(), **form.cleaned_data)
@@ -74,31 +74,31 @@ def follow(http: HttpRequest) -> HttpResponse:
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def follow_code(http: HttpRequest) -> HttpResponse:
-    """The code from the mail instead of its link. A wrong one and one for a request that is not there look the same."""
+    """Accepts the code from the mail instead of its link. The error does not disclose whether the request exists."""
     try:
-        reference, email = signing.loads(http.POST.get("asked", ""), salt=ASKED_SALT, max_age=3600)
+        reference, email = signing.loads(http.POST.get("signed_request", ""), salt=FOLLOW_SALT, max_age=3600)
     except signing.BadSignature:
         return redirect("follow")
     form = FollowCodeForm(http.POST)
     if form.is_valid():
         request = declared(reference).filter(email_given__iexact=email).first()
-        known = request.declaration if request else reference
-        if is_follow_code(form.cleaned_data["code"], known, email, timezone.now()) and request:
+        declaration_reference = request.declaration if request else reference
+        if is_follow_code(form.cleaned_data["code"], declaration_reference, email, timezone.now()) and request:
             return redirect("request_proof", token=proof_token(request))
         form.add_error("code", _("This code does not fit, or is too old. Look for the newest mail, or ask anew"))
     return _sent_page(http, form, reference, email)
 
 
 def _sent_page(http: HttpRequest, form: FollowCodeForm, reference: str, email: str) -> HttpResponse:
-    asked = signing.dumps([reference, email], salt=ASKED_SALT)
-    context = {"form": form, "asked": asked, "email": email}
+    signed_request = signing.dumps([reference, email], salt=FOLLOW_SALT)
+    context = {"form": form, "signed_request": signed_request, "email": email}
     return render(http, "portal/follow_sent.html", context, status=422 if form.is_bound else 200)
 
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def prove(http: HttpRequest, token: str) -> HttpResponse:
-    """Where the link in a mail leads. Opening it changes nothing; only the button does."""
+    """The page of the link in a mail. Opening it changes nothing; only its button does."""
     try:
         reference, email = read_proof_token(token)
     except BadSignature:
@@ -123,7 +123,9 @@ def prove(http: HttpRequest, token: str) -> HttpResponse:
         if form is None or "identifier" not in form.fields:
             messages.warning(http, str(error))
             return redirect("request_proof", token=token)
-        form.add_error("identifier" if len({one.account_id for one in _chosen(form)}) < 2 else None, str(error))
+        form.add_error(
+            "identifier" if len({subscription.account_id for subscription in _chosen(form)}) < 2 else None, str(error)
+        )
         return _proof_page(http, request, choices, form)
 
 
@@ -145,7 +147,7 @@ def prove_again(http: HttpRequest, reference: str) -> HttpResponse:
 @never_cache
 @require_safe
 def declaration(http: HttpRequest, reference: str) -> HttpResponse:
-    """What was declared, with date and time, for whoever sent it: to be kept before the address is proven, too."""
+    """Returns the declaration with date and time as a text file, also before the address is proven."""
     parts = _visible(http, reference)
     if not parts:
         return _ask_for_proof(http, reference)
@@ -158,7 +160,7 @@ def declaration(http: HttpRequest, reference: str) -> HttpResponse:
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def question(http: HttpRequest, reference: str) -> HttpResponse:
-    """The one question after the declaration: answered, or skipped by leaving the page."""
+    """Saves the answer to the question after the declaration."""
     parts = _visible(http, reference)
     if not parts or access.level_of(http, parts[0]) != "proven":
         return _ask_for_proof(http, reference)
@@ -176,7 +178,7 @@ def question(http: HttpRequest, reference: str) -> HttpResponse:
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def take_back(http: HttpRequest, reference: str) -> HttpResponse:
-    """A page of its own before it happens; only its button acts. Of several subscriptions, the person chooses."""
+    """Withdraws requests after a page that asks for confirmation and, if there are several, which ones."""
     parts = _visible(http, reference)
     if not parts or access.level_of(http, parts[0]) != "proven":
         return _ask_for_proof(http, reference)
@@ -199,7 +201,7 @@ def take_back(http: HttpRequest, reference: str) -> HttpResponse:
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def files(http: HttpRequest, reference: str) -> HttpResponse:
-    """Files that support a ground, added by whoever has proven that the request is theirs."""
+    """Adds files that support a ground, for a sender who has proven the address."""
     parts = _visible(http, reference)
     if not parts or access.level_of(http, parts[0]) != "proven":
         return _ask_for_proof(http, reference)
@@ -219,17 +221,17 @@ def files(http: HttpRequest, reference: str) -> HttpResponse:
 @never_cache
 @require_safe
 def file(http: HttpRequest, reference: str, key: UUID) -> HttpResponse:
-    """A file of one's own, to be saved."""
+    """Returns a file of the request as a download."""
     parts = _visible(http, reference)
     if not parts or access.level_of(http, parts[0]) != "proven":
         return _ask_for_proof(http, reference)
-    return handed_out(get_object_or_404(attachments_of(parts[0]).defer(None), pk=key))
+    return attachment_response(get_object_or_404(attachments_of(parts[0]).defer(None), pk=key))
 
 
 @never_cache
 @require_safe
 def receipt(http: HttpRequest, reference: str) -> HttpResponse:
-    """The sealed receipt as a PDF: the same bytes whenever it is fetched."""
+    """Returns the receipt as a PDF."""
     parts = _visible(http, reference)
     if not parts or access.level_of(http, parts[0]) != "proven":
         return _ask_for_proof(http, reference)
@@ -242,32 +244,34 @@ def receipt(http: HttpRequest, reference: str) -> HttpResponse:
 @never_cache
 @require_safe
 def ends(http: HttpRequest, reference: str, part: int) -> HttpResponse:
-    """The end date of one subscription, for the calendar."""
+    """Returns the end date of one subscription as a calendar file."""
     parts = _visible(http, reference)
     if not parts or access.level_of(http, parts[0]) != "proven":
         return _ask_for_proof(http, reference)
-    found = next((one for one in parts if one.part == part and one.subscription and one.effective_on), None)
-    if found is None or found.subscription is None or found.effective_on is None:
-        raise Http404
-    made = day_to_keep(
-        name=f"{found.reference}-end",
-        day=found.effective_on,
-        summary=_("%(plan)s has ended (%(brand)s)")
-        % {"plan": found.subscription.plan_name, "brand": settings.BRAND_NAME},
-        description="\n".join(sentences(found.explanation)),
-        url=settings.SITE_URL + reverse("request_status", args=[found.declaration]),
-        remind_days=1,
-        made_at=found.state_changed_at,
+    request = next(
+        (request for request in parts if request.part == part and request.subscription and request.effective_on), None
     )
-    return calendar_file(made, f"{found.reference}.ics")
+    if request is None or request.subscription is None or request.effective_on is None:
+        raise Http404
+    event = calendar_event(
+        name=f"{request.reference}-end",
+        day=request.effective_on,
+        summary=_("%(plan)s has ended (%(brand)s)")
+        % {"plan": request.subscription.plan_name, "brand": settings.BRAND_NAME},
+        description="\n".join(sentences(request.explanation)),
+        url=settings.SITE_URL + reverse("request_status", args=[request.declaration]),
+        remind_days=1,
+        made_at=request.state_changed_at,
+    )
+    return calendar_response(event, f"{request.reference}.ics")
 
 
 def _posted(http: HttpRequest) -> Any:
-    """What was posted, also when that is nothing; None for a page that is only opened."""
+    """Returns the posted data, even if empty; None for another method."""
     return http.POST if http.method == "POST" else None
 
 
-def _page_of(http: HttpRequest, reference: str, template: str) -> HttpResponse:
+def _request_page(http: HttpRequest, reference: str, template: str) -> HttpResponse:
     parts = _visible(http, reference)
     if not parts:
         return _ask_for_proof(http, reference)
@@ -275,16 +279,16 @@ def _page_of(http: HttpRequest, reference: str, template: str) -> HttpResponse:
 
 
 def _visible(http: HttpRequest, reference: str) -> list[CancellationRequest]:
-    """The requests of the declaration, where this browser may see them; empty otherwise."""
+    """Returns the requests of the declaration if this browser may see them, else an empty list."""
     rows = declared(reference.upper()).select_related("policy_version", "account", "subscription", "refund")
     parts = list(rows)
     return parts if parts and access.level_of(http, parts[0]) else []
 
 
 def _ask_for_proof(http: HttpRequest, reference: str) -> HttpResponse:
-    """The same page for a request of somebody else's and for one that does not exist."""
+    """Shows the same page for somebody else's request and for one that does not exist."""
     form = FollowForm(initial={"reference": reference})
-    return render(http, "portal/follow.html", {"form": form, "asked": True}, status=403)
+    return render(http, "portal/follow.html", {"form": form, "is_denied": True}, status=403)
 
 
 def _can_be_taken_back(request: CancellationRequest, now: datetime) -> bool:
@@ -292,7 +296,7 @@ def _can_be_taken_back(request: CancellationRequest, now: datetime) -> bool:
 
 
 def _request_context(http: HttpRequest, parts: list[CancellationRequest]) -> dict[str, Any]:
-    """`request_` is the declaration by its first request; `parts` has what concerns each subscription."""
+    """Returns the context. `request_` is the first request of the declaration; `parts` has one item each."""
     request = parts[0]
     proven = access.level_of(http, request) == "proven"
     now = timezone.now()
@@ -317,27 +321,27 @@ def _request_context(http: HttpRequest, parts: list[CancellationRequest]) -> dic
 
 
 def _part_context(part: CancellationRequest, now: datetime) -> dict[str, Any]:
-    told: dict[str, Any] = {"request_": part, "entries": timeline_for_customer(part), "refund_lines": []}
+    context: dict[str, Any] = {"request_": part, "entries": timeline_for_customer(part), "refund_lines": []}
     if part.time_zone:
-        told["points"] = points_of_request(part, today=local_date(now, part.time_zone))
+        context["points"] = points_of_request(part, today=local_date(now, part.time_zone))
     if part.refund is not None:
-        told["refund_lines"] = part.refund.lines.select_related("payment").order_by("payment__period_start")
-    return told
+        context["refund_lines"] = part.refund.lines.select_related("payment").order_by("payment__period_start")
+    return context
 
 
 def _proof_page(
     http: HttpRequest, request: CancellationRequest, choices: list[Subscription], form: ProveForm | None
 ) -> HttpResponse:
-    cards = [_outcome_card(request, one) for one in choices]
+    cards = [_outcome_card(request, subscription) for subscription in choices]
     context = {"request_": request, "cards": cards, "form": form, "zone": settings.COMPANY_TIME_ZONE}
     status = 422 if form is not None and form.is_bound else 200
     return render(http, "portal/prove.html", {**context, "token": proof_token(request)}, status=status)
 
 
 def _outcome_card(request: CancellationRequest, subscription: Subscription) -> dict[str, Any]:
-    found = outcome_of(request, subscription)
+    outcome = outcome_of(request, subscription)
     today = local_date(timezone.now(), subscription.account.time_zone)
-    return {"outcome": found, "points": () if found.at_once else points_of(found.assessment, today=today)}
+    return {"outcome": outcome, "points": () if outcome.at_once else points_of(outcome.assessment, today=today)}
 
 
 def _chosen(form: ProveForm | None) -> list[Subscription]:

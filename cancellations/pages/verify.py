@@ -1,4 +1,4 @@
-"""Checking a receipt: open to everybody, and telling nothing but whether it is genuine."""
+"""The public page that checks whether a receipt is genuine. It discloses nothing else."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -12,7 +12,7 @@ from cancellations.services.receipts import is_genuine
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def check(http: HttpRequest) -> HttpResponse:
-    """By the file, or by reference and seal. One that does not exist and one that was changed look the same."""
+    """Checks a file, or a reference and seal. The answer for a missing and for a changed receipt is the same."""
     posted = (http.POST, http.FILES) if http.method == "POST" else (None, None)
     form = VerifyForm(*posted)
     genuine = None

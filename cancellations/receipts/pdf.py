@@ -17,7 +17,7 @@ from messaging.wording import use_language
 TEMPLATE = Path(__file__).with_name("receipt.typ")
 FONTS = Path(__file__).with_name("fonts")
 STANDARDS: Any = ["a-2b", "ua-1"]
-_UNSHOWN = re.compile(r'the text `"(.+?)"` could not be displayed', re.DOTALL)
+_MISSING_GLYPH = re.compile(r'the text `"(.+?)"` could not be displayed', re.DOTALL)
 TRIES = 25
 LABELS = {
     "receipt": _("Receipt of a cancellation"),
@@ -57,29 +57,29 @@ LABELS = {
 
 @cache
 def _fonts() -> typst.Fonts:
-    """Ours only, so that every machine makes the same bytes."""
+    """Returns only the fonts of the project, so that every machine makes the same bytes."""
     return typst.Fonts(include_system_fonts=False, font_paths=[str(FONTS)])
 
 
 def receipt_pdf(content: str, *, number: int, seal: str, issued: datetime) -> bytes:
-    """The file. A mark that no font of ours has is told by its Unicode number, since the standards allow no gap."""
-    content = re.sub(r"[\U00010000-\U0010FFFF]", _named, content)
+    """Returns the PDF. A character without a glyph is replaced by its code point, as the standards demand glyphs."""
+    content = re.sub(r"[\U00010000-\U0010FFFF]", _by_code_point, content)
     for _try in range(TRIES):
         try:
             return _compile(content, number, seal, issued, STANDARDS)
         except typst.TypstError as error:
-            if (found := _UNSHOWN.search(str(error))) is None:
+            if (match := _MISSING_GLYPH.search(str(error))) is None:
                 raise
-            unescaped = re.sub(r"\\u\{([0-9a-fA-F]+)\}", lambda code: chr(int(code[1], 16)), found[1])
-            for mark in set(unescaped):
-                content = content.replace(mark, _named(mark))
-    return _compile(content, number, seal, issued, [])  # a wall of marks that nobody can read
+            unescaped = re.sub(r"\\u\{([0-9a-fA-F]+)\}", lambda code: chr(int(code[1], 16)), match[1])
+            for character in set(unescaped):
+                content = content.replace(character, _by_code_point(character))
+    return _compile(content, number, seal, issued, [])  # too many characters without a glyph: give up the standards
 
 
 def _compile(content: str, number: int, seal: str, issued: datetime, standards: Any) -> bytes:
     with use_language(json.loads(content).get("language", "en")):
         labels = {name: str(words) for name, words in LABELS.items()}
-    told = {
+    inputs = {
         "content": content,
         "labels": json.dumps(labels),
         "number": str(number),
@@ -88,18 +88,18 @@ def _compile(content: str, number: int, seal: str, issued: datetime, standards: 
         "verify": settings.SITE_URL + reverse("verify"),
         "policy": settings.SITE_URL + reverse("policy"),
     }
-    made = typst.compile(
+    pdf = typst.compile(
         str(TEMPLATE),
         format="pdf",
-        sys_inputs=told,
+        sys_inputs=inputs,
         pdf_standards=standards,
         font_paths=_fonts(),
-        timestamp=issued.replace(microsecond=0),  # as fine as a PDF tells it
+        timestamp=issued.replace(microsecond=0),  # PDF dates have no fractions of a second
     )
-    assert isinstance(made, bytes)
-    return made
+    assert isinstance(pdf, bytes)
+    return pdf
 
 
-def _named(mark: re.Match[str] | str) -> str:
-    one = mark if isinstance(mark, str) else mark[0]
-    return f"‹U+{ord(one):04X}›"
+def _by_code_point(match: re.Match[str] | str) -> str:
+    character = match if isinstance(match, str) else match[0]
+    return f"‹U+{ord(character):04X}›"

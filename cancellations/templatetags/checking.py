@@ -17,14 +17,14 @@ register = template.Library()
 @register.simple_tag
 def date_remark(card: dict[str, Any], kind: str) -> dict[str, str]:
     """What qualifies the end date of a subscription, and its tone; empty where nothing does."""
-    found = card["outcome"]
+    outcome = card["outcome"]
     if kind == Kind.FOR_CAUSE:
         return {"words": gettext("At the latest. If we accept your ground, it ends today"), "tone": ""}
-    if kind == Kind.COOLING_OFF and not found.at_once:
+    if kind == Kind.COOLING_OFF and not outcome.at_once:
         words = gettext("The cooling-off days are over, so this counts as an ordinary cancellation")
         return {"words": words, "tone": "wait"}
     if card["late"]:
-        days = {"billing": found.assessment.next_billing_on, "deadline": found.assessment.deadline_on}
+        days = {"billing": outcome.assessment.next_billing_on, "deadline": outcome.assessment.deadline_on}
         words = gettext("Too late for %(billing)s: the last day for that was %(deadline)s")
         return {"words": filled(words, **{name: day_words(day) for name, day in days.items()}), "tone": "wait"}
     return {}
@@ -33,13 +33,13 @@ def date_remark(card: dict[str, Any], kind: str) -> dict[str, str]:
 @register.simple_tag
 def money_remark(card: dict[str, Any], kind: str, refund_reason: str) -> SafeString | str:
     """What becomes of the money that was paid for the time after the end."""
-    found = card["outcome"]
-    if found.refund and found.refund.amount:
-        if found.at_once:
+    outcome = card["outcome"]
+    if outcome.refund and outcome.refund.amount:
+        if outcome.at_once:
             words = gettext("%(sum)s is what you paid. We review it, without your asking.")
         else:
             words = gettext("%(sum)s is prepaid past the end date. We review it, without your asking.")
-        return filled(words, sum=money(found.refund))
+        return filled(words, sum=money(outcome.refund))
     if kind != Kind.ORDINARY:
         return gettext("We review what you paid, and tell you the result.")
     if refund_reason:

@@ -1,4 +1,4 @@
-"""What the pages of rows further down show of what lies above them: billing and accounts never know why."""
+"""Tags with which the pages of billing and accounts show the cases of this app without importing it."""
 
 from typing import Any
 
@@ -14,18 +14,20 @@ register = template.Library()
 
 @register.simple_tag
 def case_behind(refund: Refund) -> dict[str, Any]:
-    """The request or the termination that the refund follows from, with its history."""
+    """Returns the request or termination that led to the refund, with its history."""
     request = CancellationRequest.objects.filter(refund=refund).select_related("policy_version").first()
-    if request is None:  # an earlier refund of a request whose review was queued anew
+    if request is None:  # a refund of an earlier review of the request
         request = CancellationRequest.objects.filter(
             declaration=refund.about, subscription=refund.subscription_id
         ).first()
-    done = TerminatedSubscription.objects.filter(refund=refund).select_related("termination__policy_version").first()
-    case = request or (done.termination if done else None)
+    terminated = (
+        TerminatedSubscription.objects.filter(refund=refund).select_related("termination__policy_version").first()
+    )
+    case = request or (terminated.termination if terminated else None)
     names = staff_names()
     return {
         "request": request,
-        "termination": done.termination if done else None,
+        "termination": terminated.termination if terminated else None,
         "timeline": [action_item(entry, names) for entry in entries(case)] if case else [],
         "policy_version": case.policy_version if case else None,
     }
@@ -33,7 +35,7 @@ def case_behind(refund: Refund) -> dict[str, Any]:
 
 @register.simple_tag
 def record_of(account: Account) -> dict[str, Any]:
-    """The account's newest rows, for its page."""
+    """Returns the newest rows of the account, for its page."""
     return {
         "subscriptions": account.subscriptions.all()[:50],
         "requests": account.requests.order_by("-received_at")[:20],

@@ -1,4 +1,4 @@
-"""What somebody declared, as the rows of a table: label, value, and the way back to change it."""
+"""What the customer declared, as the rows of a table with label, value and a link to change it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ register = template.Library()
 
 @dataclass(frozen=True)
 class Fact:
-    """One row; `none` stands in place of a value, `words` are the person's own, `field` can be changed."""
+    """One row. `none` is shown if there is no value, `words` are the customer's own, `field` can be changed."""
 
     label: str
     values: Sequence[object] = ()
@@ -32,14 +32,14 @@ class Fact:
 
 @register.simple_tag
 def declared_facts(request: CancellationRequest) -> list[Fact]:
-    """What the person declared, for the pages of the request."""
+    """Returns the declaration for the pages of the request."""
     return list(_declared(request))
 
 
 @register.simple_tag
 def declared_lines(request: CancellationRequest) -> list[tuple[str, str]]:
-    """The same as text, for a file to keep."""
-    wished = day_words(request.requested_end) if request.requested_end else _("The earliest date")
+    """Returns the declaration as lines of a text file."""
+    requested_end = day_words(request.requested_end) if request.requested_end else _("The earliest date")
     lines = [
         (_("Name"), request.name_given),
         (_("Account or contract number"), request.account_number_given),
@@ -49,17 +49,21 @@ def declared_lines(request: CancellationRequest) -> list[tuple[str, str]]:
         (_("Ground for leaving at once"), request.cause),
         (_("Reason"), request.get_reason_display()),
         (_("In your own words"), request.words),
-        (_("Wished end"), wished if _has_wish(request) else ""),
+        (_("Wished end"), requested_end if _may_have_requested_end(request) else ""),
         (_("Asks for a refund"), request.refund_reason),
     ]
     return [(label, value) for label, value in lines if value]
 
 
 @register.simple_tag
-def given_facts(form: Any, given: dict[str, Any], cards: Sequence[dict[str, Any]]) -> list[Fact]:
-    """What the person filled in, to be checked and changed before it is sent."""
+def answer_facts(form: Any, answers: dict[str, Any], cards: Sequence[dict[str, Any]]) -> list[Fact]:
+    """Returns the answers of the form, for the page that checks them."""
     chosen = [card["subscription"] for card in cards]
-    return [*(_chosen(chosen) if chosen else _identity(form, given)), *_answers(form, given), _recipient(given, chosen)]
+    return [
+        *(_chosen(chosen) if chosen else _identity(form, answers)),
+        *_answers(form, answers),
+        _recipient(answers, chosen),
+    ]
 
 
 def _declared(request: CancellationRequest) -> Iterator[Fact]:
@@ -76,50 +80,50 @@ def _declared(request: CancellationRequest) -> Iterator[Fact]:
         yield Fact(_("Reason"), [request.get_reason_display()], words=request.words)
     elif request.words and kind != Kind.FOR_CAUSE:
         yield Fact(_("In your own words"), [truncatechars(request.words, 1500)], "words")
-    if _has_wish(request):
-        yield _wished(request.requested_end)
+    if _may_have_requested_end(request):
+        yield _requested_end(request.requested_end)
     if request.refund_wanted:
         yield Fact(_("Refund"), [request.refund_reason], "words")
 
 
-def _has_wish(request: CancellationRequest) -> bool:
+def _may_have_requested_end(request: CancellationRequest) -> bool:
     return request.kind_declared == Kind.ORDINARY or request.requested_end is not None
 
 
-def _wished(day: Any, field: str = "") -> Fact:
+def _requested_end(day: Any, field: str = "") -> Fact:
     label = _("Wished end")
     return Fact(label, [day_words(day)] if day else [], "num", _("The earliest date"), field=field, named=label)
 
 
 def _chosen(chosen: Sequence[Any]) -> Iterator[Fact]:
     label = ngettext("Subscription", "Subscriptions", len(chosen))
-    plans = [format_html("{}, {}", one.plan_name, price(one)) for one in chosen]
+    plans = [format_html("{}, {}", subscription.plan_name, price(subscription)) for subscription in chosen]
     yield Fact(label, plans, field="subscription_0", named=_("subscription"))
 
 
-def _identity(form: Any, given: dict[str, Any]) -> Iterator[Fact]:
+def _identity(form: Any, answers: dict[str, Any]) -> Iterator[Fact]:
     for name, css in (("name", ""), ("account_number", "num"), ("username", "")):
-        if given.get(name):
+        if answers.get(name):
             label = _("Username") if name == "username" else form.fields[name].label
-            yield Fact(label, [given[name]], css, field=name, named=label)
+            yield Fact(label, [answers[name]], css, field=name, named=label)
 
 
-def _answers(form: Any, given: dict[str, Any]) -> Iterator[Fact]:
+def _answers(form: Any, answers: dict[str, Any]) -> Iterator[Fact]:
     if form.of_kind == Kind.FOR_CAUSE:
-        yield Fact(_("Your ground"), [given["cause"]], "words", field="cause", named=_("Your ground"))
+        yield Fact(_("Your ground"), [answers["cause"]], "words", field="cause", named=_("Your ground"))
     if "reason" in form.fields:
-        reason = dict(form.fields["reason"].choices).get(given["reason"]) if given["reason"] else None
-        told, label = [reason] if reason else [], _("Reason")
-        yield Fact(label, told, "", _("None given"), given.get("words", ""), field="reason_0", named=label)
+        reason = dict(form.fields["reason"].choices).get(answers["reason"]) if answers["reason"] else None
+        values, label = [reason] if reason else [], _("Reason")
+        yield Fact(label, values, "", _("None given"), answers.get("words", ""), field="reason_0", named=label)
     if "requested_end" in form.fields:
-        yield _wished(given.get("requested_end"), "requested_end")
+        yield _requested_end(answers.get("requested_end"), "requested_end")
     if "refund_reason" in form.fields:
-        words, label = given.get("refund_reason", ""), _("Refund")
-        asked = [_("You ask for one")] if words else []
-        yield Fact(label, asked, "", _("Not asked for"), words, field="refund_reason", named=label)
+        words, label = answers.get("refund_reason", ""), _("Refund")
+        values = [_("You ask for one")] if words else []
+        yield Fact(label, values, "", _("Not asked for"), words, field="refund_reason", named=label)
 
 
-def _recipient(given: dict[str, Any], chosen: Sequence[Any]) -> Fact:
+def _recipient(answers: dict[str, Any], chosen: Sequence[Any]) -> Fact:
     if chosen:
         return Fact(_("Receipt goes to"), [chosen[0].account.email])
-    return Fact(_("Receipt goes to"), [given["email"]], field="email", named=_("e-mail address"))
+    return Fact(_("Receipt goes to"), [answers["email"]], field="email", named=_("e-mail address"))

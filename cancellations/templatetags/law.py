@@ -1,4 +1,4 @@
-"""The labels that the law of a place asks for, in its own words where it has some."""
+"""The labels of buttons that the law of a jurisdiction prescribes."""
 
 from django import template
 from django.conf import settings
@@ -38,21 +38,23 @@ def confirm_kind(kind: str, profile: Profile) -> str:
 
 @register.simple_tag
 def label_hint(profile: Profile, which: str) -> str:
-    """What the law's own words mean, for who reads another language; outside the button, which has no other words."""
+    """Explains a prescribed label in another language, outside the button, which may have no other words."""
     if not profile.labels_in or profile.labels_in == active_language():
         return ""
     name = f"{which}_label"
-    told = gettext("The law asks for these words. They mean: %(meaning)s") % {
+    hint = gettext("The law asks for these words. They mean: %(meaning)s") % {
         "meaning": gettext(getattr(PROFILES[DEFAULT], name))
     }
-    return format_html('<p class="quiet small mt-2 mb-0">{}</p>', told)
+    return format_html('<p class="quiet small mt-2 mb-0">{}</p>', hint)
 
 
 def _words(profile: Profile | str, name: str) -> str | SafeString:
-    known = profile if isinstance(profile, Profile) else PROFILES[settings.JURISDICTION]  # an error page may know none
-    words: str = getattr(known, name)
-    if not known.labels_in:
+    shown_profile = (
+        profile if isinstance(profile, Profile) else PROFILES[settings.JURISDICTION]
+    )  # error pages may have none
+    words: str = getattr(shown_profile, name)
+    if not shown_profile.labels_in:
         return gettext(words)
-    if known.labels_in == active_language():
+    if shown_profile.labels_in == active_language():
         return words
-    return format_html('<span lang="{}" dir="ltr">{}</span>', known.labels_in, words)
+    return format_html('<span lang="{}" dir="ltr">{}</span>', shown_profile.labels_in, words)

@@ -1,7 +1,7 @@
-"""Who may see a request's page: its account holder when signed in, or the browser that proved the address.
+"""Who may see a request's page: its account holder when signed in, or a browser that proved the address.
 
-A browser that posted a request as a guest sees that it was received, and no more, until the address is
-proven. A signed cookie remembers both; there is no session row for a guest.
+A browser that posted a request as a guest only sees that it was received, until the address is proven. A signed
+cookie holds what a browser may see; guests have no session.
 """
 
 from typing import Literal
@@ -28,11 +28,11 @@ def level_of(http: HttpRequest, request: CancellationRequest) -> Level | None:
 
 
 def grant(http: HttpRequest, response: HttpResponse, reference: str, level: Level) -> None:
-    """Lets this browser see the request's page from now on; never lowers what it may see already."""
-    known = _granted(http)
-    if known.get(reference) != "proven":
-        known[reference] = level
-    newest = dict(list(known.items())[-REMEMBERED:])
+    """Lets this browser see the request's page from now on. Never lowers an earlier level."""
+    levels = _granted(http)
+    if levels.get(reference) != "proven":
+        levels[reference] = level
+    newest = dict(list(levels.items())[-REMEMBERED:])
     response.set_cookie(
         COOKIE,
         signing.dumps(newest, salt=SALT, compress=True),
@@ -45,9 +45,9 @@ def grant(http: HttpRequest, response: HttpResponse, reference: str, level: Leve
 
 def _granted(http: HttpRequest) -> dict[str, Level]:
     try:
-        known: dict[str, Level] = signing.loads(
+        levels: dict[str, Level] = signing.loads(
             http.COOKIES.get(COOKIE, ""), salt=SALT, max_age=settings.PROOF_LINK_DAYS * 86_400
         )
     except signing.BadSignature:
         return {}
-    return known
+    return levels

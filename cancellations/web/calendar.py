@@ -1,4 +1,4 @@
-"""A date to keep, as a calendar's file (RFC 5545): a whole day, with a reminder before it."""
+"""Calendar files (RFC 5545) with an all-day event and a reminder before it."""
 
 from datetime import date, datetime, timedelta
 from urllib.parse import urlsplit
@@ -6,12 +6,12 @@ from urllib.parse import urlsplit
 from icalendar import Alarm, Calendar, Event
 
 
-def day_to_keep(
+def calendar_event(
     *, name: str, day: date, summary: str, description: str, url: str, remind_days: int, made_at: datetime
 ) -> bytes:
-    """The file. The day is a date without a zone, so that it stays that day wherever the calendar is looked at.
+    """Returns the file. The date has no time zone, so that it is the same day everywhere.
 
-    The same `name` from the same site again replaces the date in the calendar instead of standing beside it.
+    Importing another file with the same `name` replaces the event in the calendar.
     """
     event = Event()
     event.add("uid", f"{name}@{urlsplit(url).hostname}")
@@ -32,5 +32,5 @@ def day_to_keep(
     calendar.add("version", "2.0")
     calendar.add("method", "PUBLISH")
     calendar.add_component(event)
-    made: bytes = calendar.to_ical()
-    return made
+    content: bytes = calendar.to_ical()
+    return content

@@ -1,4 +1,4 @@
-"""Which law a visitor leaves under: that of the account's country, else of the country given, else the site's."""
+"""The jurisdiction of a visitor: by the account's country, else the chosen country, else the site's default."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
@@ -10,26 +10,26 @@ from cancellations.rules.jurisdictions import PROFILES, Profile, countries_with_
 from messaging.wording import country_names
 
 COOKIE = f"portal_country{settings.COOKIE_SUFFIX}"
-ELSEWHERE = "ZZ"  # ISO 3166-1 leaves it to users: a country whose law makes no difference here
+ELSEWHERE = "ZZ"  # user-assigned in ISO 3166-1: any country without a profile of its own
 
 
-def country_given(http: HttpRequest) -> str:
-    """The country that a guest chose on this page or before; empty where none was."""
-    given = http.GET.get("country", "") or http.COOKIES.get(COOKIE, "")
-    return given if given in countries_with_profile() or given == ELSEWHERE else ""
+def chosen_country(http: HttpRequest) -> str:
+    """Returns the country that a guest chose now or earlier; empty if none."""
+    country = http.GET.get("country", "") or http.COOKIES.get(COOKIE, "")
+    return country if country in countries_with_profile() or country == ELSEWHERE else ""
 
 
 def countries() -> list[tuple[str, str]]:
-    """The countries whose law makes a difference, by their names in the reader's language, and all others as one."""
-    named = country_names(countries_with_profile())
-    return [(ELSEWHERE, gettext("Another country")), *sorted(named.items(), key=lambda each: each[1])]
+    """Returns (code, name) of the countries with a profile, and one entry for all others."""
+    names = country_names(countries_with_profile())
+    return [(ELSEWHERE, gettext("Another country")), *sorted(names.items(), key=lambda country: country[1])]
 
 
 def profile_of(http: HttpRequest, posted: str = "") -> Profile:
-    """The profile for whoever opens the page; `posted` is that of a form which was begun under it."""
+    """Returns the profile for the visitor; `posted` is the code under which a form was started."""
     if (account := account_of(http)) is not None:
         return profile_of_account(account)
-    return PROFILES.get(posted) or profile_for(country_given(http), settings.JURISDICTION)
+    return PROFILES.get(posted) or profile_for(chosen_country(http), settings.JURISDICTION)
 
 
 def profile_of_account(account: Account) -> Profile:
@@ -37,6 +37,6 @@ def profile_of_account(account: Account) -> Profile:
 
 
 def remember_country(http: HttpRequest, response: HttpResponseBase) -> None:
-    """Keeps a country that was chosen in the address for the pages that follow."""
-    if http.GET.get("country") and (given := country_given(http)):
-        response.set_cookie(COOKIE, given, max_age=86_400, secure=settings.SECURE, httponly=True, samesite="Lax")
+    """Stores a country that was chosen in the URL in a cookie, for later pages."""
+    if http.GET.get("country") and (country := chosen_country(http)):
+        response.set_cookie(COOKIE, country, max_age=86_400, secure=settings.SECURE, httponly=True, samesite="Lax")

@@ -431,12 +431,12 @@ class TestTheCodeInsteadOfTheLink:
         with time_machine.travel(NOW, tick=False):
             page = client.post("/requests/", {"reference": request.reference, "email": request.email_given.upper()})
         code = re.search(r"\*\*(\w{4}-\w{4})\*\*", OutgoingMessage.objects.get(kind="follow_link").text)[1]
-        return request, page.context["asked"], code
+        return request, page.context["signed_request"], code
 
     def enter(self, asked, code, minutes=1):
         client = Client()
         with time_machine.travel(NOW + timedelta(minutes=minutes), tick=False):
-            return client.post("/requests/code/", {"asked": asked, "code": code}, follow=True)
+            return client.post("/requests/code/", {"signed_request": asked, "code": code}, follow=True)
 
     def test_it_shows_the_request(self, asked):
         request, token, code = asked
@@ -459,18 +459,20 @@ class TestTheCodeInsteadOfTheLink:
     def test_it_opens_no_other_request(self, asked, client):
         other = cast.scheduled()
         page = client.post("/requests/", {"reference": other.reference, "email": other.email_given})
-        assert self.enter(page.context["asked"], asked[2]).status_code == 422
+        assert self.enter(page.context["signed_request"], asked[2]).status_code == 422
         stranger = client.post("/requests/", {"reference": asked[0].reference, "email": other.email_given})
-        assert self.enter(stranger.context["asked"], asked[2]).status_code == 422
+        assert self.enter(stranger.context["signed_request"], asked[2]).status_code == 422
 
     def test_without_having_asked_one_asks_first(self, client, policy):
-        assert client.post("/requests/code/", {"asked": "made up", "code": "2222-2222"}).url == "/requests/"
+        assert client.post("/requests/code/", {"signed_request": "made up", "code": "2222-2222"}).url == "/requests/"
         assert client.get("/requests/code/").url == "/requests/"
 
     def test_an_unproven_request_is_only_opened_and_its_button_acts(self, client, policy):
         request = cast.unverified(cast.account())
         page = client.post("/requests/", {"reference": request.reference, "email": request.email_given})
         code = re.search(r"\*\*(\w{4}-\w{4})\*\*", OutgoingMessage.objects.get(kind="follow_link").text)[1]
-        shown = client.post("/requests/code/", {"asked": page.context["asked"], "code": code}, follow=True)
+        shown = client.post(
+            "/requests/code/", {"signed_request": page.context["signed_request"], "code": code}, follow=True
+        )
         assert "Is this your cancellation?" in shown.content.decode()
         assert cast.fresh(request).state == "unverified"

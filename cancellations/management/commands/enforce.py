@@ -9,23 +9,23 @@ from cancellations.services.enforcement import enforce
 
 
 class Command(BaseCommand):
-    help = "Takes due requests into effect and expires unproven ones, as the workers do, and says what it did."
+    help = "Takes due requests into effect and expires unproven ones, as the workers do. Prints what it did."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--now", metavar="ISO", help="as if it were this instant, like 2026-02-28T00:00:00+01:00")
+        parser.add_argument("--now", metavar="ISO", help="act as at this time, such as 2026-02-28T00:00:00+01:00")
 
     def handle(self, *args: Any, now: str | None, **options: Any) -> None:
-        done = enforce(now=_instant(now))
-        for one in done:
-            self.stdout.write(f"{one.reference}  {one.what}  {one.detail}")
-        self.stdout.write(f"{len(done)} request{'' if len(done) == 1 else 's'} acted on.")
+        results = enforce(now=_instant(now))
+        for result in results:
+            self.stdout.write(f"{result.reference}  {result.what}  {result.detail}")
+        self.stdout.write(f"{len(results)} request{'' if len(results) == 1 else 's'} processed.")
 
 
-def _instant(given: str | None) -> datetime:
-    if given is None:
+def _instant(text: str | None) -> datetime:
+    if text is None:
         return timezone.now()
     try:
-        instant = datetime.fromisoformat(given)
+        instant = datetime.fromisoformat(text)
     except ValueError:
-        raise CommandError(f"--now {given!r} is no time. Write it like 2026-02-28T00:00:00+01:00.") from None
+        raise CommandError(f"--now {text!r} is not a time. Write it like 2026-02-28T00:00:00+01:00.") from None
     return instant if instant.tzinfo else instant.replace(tzinfo=timezone.get_current_timezone())

@@ -11,10 +11,12 @@ from messaging.services.inbox import fetch_all
 
 
 class Command(BaseCommand):
-    help = "Reads the mailboxes of INBOUND_MAILBOXES and what came in, at once: what the workers do at every tick."
+    help = "Fetches mail from INBOUND_MAILBOXES and reads all waiting mail, as the workers do."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--now", type=datetime.fromisoformat, help="an instant like 2026-02-28T00:00:00+01:00")
+        parser.add_argument(
+            "--now", type=datetime.fromisoformat, help="act as at this time, such as 2026-02-28T00:00:00+01:00"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = options["now"] or timezone.now()
