@@ -11,14 +11,14 @@ from django.urls import URLPattern, path
 from accounts.desk import VerbForm
 from cancellations.forms.files import FilesField, SeveralFiles
 from cancellations.queries.requests import attachments_of
-from cancellations.rules.files import MOST_BYTES
+from cancellations.rules.files import MAX_FILE_BYTES
 from cancellations.web.downloads import attachment_response
 
 
 class AddFilesForm(VerbForm):
     file = FilesField(
         label="Files",
-        help_text=f"PDF, JPEG, PNG, WebP or plain text, up to {MOST_BYTES // 1_000_000} MB each. Choose one or more.",
+        help_text=f"PDF, JPEG, PNG, WebP or plain text, up to {MAX_FILE_BYTES // 1_000_000} MB each. One or more.",
         widget=SeveralFiles,
         error_messages={"required": "Choose a file."},
     )

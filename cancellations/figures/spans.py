@@ -9,7 +9,7 @@ from django.db import connection
 
 from billing.rules.periods import local_date, start_of_day
 
-MOST_DAYS = 732
+MAX_DAYS = 732
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def span_of(params: Any, now: datetime) -> tuple[Span, str]:
         return default, "Enter dates like 2026-01-31. The last 30 days are shown."
     if first > last:
         return default, "The first day is after the last. The last 30 days are shown."
-    if (last - first).days >= MOST_DAYS:
+    if (last - first).days >= MAX_DAYS:
         return default, "Choose at most two years. The last 30 days are shown."
     return Span(first, last), ""
 

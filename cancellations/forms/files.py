@@ -7,7 +7,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from cancellations.forms.fields import CrispyForm
-from cancellations.rules.files import MOST_BYTES
+from cancellations.rules.files import MAX_FILE_BYTES
 
 
 class SeveralFiles(forms.ClearableFileInput):
@@ -29,7 +29,7 @@ class FilesForm(CrispyForm):
         label=_("Add files"),
         help_text=format_lazy(
             _("PDF, JPEG, PNG, WebP or plain text, up to {limit} MB each. You can choose several."),
-            limit=MOST_BYTES // 1_000_000,
+            limit=MAX_FILE_BYTES // 1_000_000,
         ),
         widget=SeveralFiles(attrs={"accept": ".pdf,.jpg,.jpeg,.png,.webp,.txt", "class": "form-control"}),
         error_messages={"required": _("Choose a file"), "max_length": _("Choose a file with a shorter name")},

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from billing.models import Subscription
 from cancellations.forms.fields import LONGEST_WORDS, ChoiceOfSubscriptions, CrispyForm, email_address
 from cancellations.models import CancellationRequest, Proof, Reason
-from cancellations.rules.files import MOST_BYTES
+from cancellations.rules.files import MAX_FILE_BYTES
 
 
 class QuestionForm(CrispyForm):
@@ -139,7 +139,7 @@ class VerifyForm(CrispyForm):
 
     def clean_file(self) -> Any:
         file = self.cleaned_data["file"]
-        if file is not None and file.size > MOST_BYTES:
+        if file is not None and file.size > MAX_FILE_BYTES:
             raise forms.ValidationError(_("This file is too large to be a receipt of ours. Choose the receipt’s PDF"))
         return file
 

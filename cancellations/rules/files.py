@@ -3,8 +3,8 @@
 Files are never shown on our pages, only offered as downloads.
 """
 
-MOST_BYTES = 5_000_000
-MOST_FILES = 10  # of one declaration or termination
+MAX_FILE_BYTES = 5_000_000
+MAX_FILES = 10  # of one declaration or termination
 EXTENSIONS = {
     "application/pdf": ".pdf",
     "image/jpeg": ".jpg",

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-MOST_NUMBERS = 5
+MAX_NUMBERS = 5
 YEARS_AHEAD = 3
 K = r"k(?:ü|ue|u|\ufffd|\?|Ã¼)ndig"  # also with an umlaut that was lost in transit
 E = "[eéè\ufffd?]"
@@ -263,7 +263,7 @@ def _numbers(text: str, example: str) -> Iterator[str]:
         typed = next(filter(None, groups), "")
         if any(character.isdigit() for character in typed):
             numbers.setdefault(_normalised(typed), typed.upper())
-    yield from list(numbers.values())[: MOST_NUMBERS + 1]
+    yield from list(numbers.values())[: MAX_NUMBERS + 1]
 
 
 def _pattern_of(example: str) -> re.Pattern[str]:

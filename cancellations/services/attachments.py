@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from cancellations.models import Attachment, CancellationRequest, Termination
 from cancellations.queries.requests import attachments_of
-from cancellations.rules.files import MOST_BYTES, MOST_FILES, media_type, tidy_name
+from cancellations.rules.files import MAX_FILE_BYTES, MAX_FILES, media_type, tidy_name
 from cancellations.services.common import RequestRefused
 
 
@@ -58,8 +58,8 @@ def _read(files: Iterable[UploadedFile], now: datetime, by: User | None) -> list
         name = file.name or "file"
         if not file.size:
             raise RequestRefused(_("«%(name)s» is empty. Choose another file.") % {"name": name})
-        if file.size > MOST_BYTES:
-            values = {"name": name, "limit": MOST_BYTES // 1_000_000}
+        if file.size > MAX_FILE_BYTES:
+            values = {"name": name, "limit": MAX_FILE_BYTES // 1_000_000}
             raise RequestRefused(_("«%(name)s» is larger than %(limit)s MB. Choose a smaller file.") % values)
         content = file.read()
         kind = media_type(content)
@@ -82,7 +82,7 @@ def _read(files: Iterable[UploadedFile], now: datetime, by: User | None) -> list
 
 
 def _refuse_too_many(count: int) -> None:
-    if count > MOST_FILES:
+    if count > MAX_FILES:
         raise RequestRefused(
-            _("At most %(limit)s files fit. Put several pages into one PDF, or leave some out.") % {"limit": MOST_FILES}
+            _("At most %(limit)s files fit. Put several pages into one PDF, or leave some out.") % {"limit": MAX_FILES}
         )

@@ -17,7 +17,7 @@ from cancellations.models import Conversation, Kind, Todo
 from cancellations.models.states import OPEN
 from cancellations.queries.policies import NoPolicyInForce
 from cancellations.queries.requests import declared
-from cancellations.rules.recognition import MOST_NUMBERS, Recognised, recognise
+from cancellations.rules.recognition import MAX_NUMBERS, Recognised, recognise
 from cancellations.services.common import accounts_at, open_conversation
 from cancellations.services.submission import declared_by_mail, send_proof_again, submit_by_mail
 from messaging.addresses import our_message, reference_in
@@ -112,7 +112,7 @@ def _process_message(row: IncomingMessage, mail: Mail, now: datetime) -> None:
     is_subject_only = not words and forwarded
     is_too_large = not row.is_whole
     is_clear = (
-        recognised.is_certain and 0 < len(row.sender) <= MAX_ADDRESS_LENGTH and len(recognised.numbers) <= MOST_NUMBERS
+        recognised.is_certain and 0 < len(row.sender) <= MAX_ADDRESS_LENGTH and len(recognised.numbers) <= MAX_NUMBERS
     )
     if is_clear and not is_subject_only and not _is_about_open_request(row) and _is_below_answer_limit(row, now):
         _submit_requests(row, words or mail.text, recognised, now)

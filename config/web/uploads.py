@@ -5,9 +5,9 @@ from typing import Any
 from django.core.exceptions import RequestDataTooBig
 from django.core.files.uploadhandler import FileUploadHandler
 
-from cancellations.rules.files import MOST_BYTES, MOST_FILES
+from cancellations.rules.files import MAX_FILE_BYTES, MAX_FILES
 
-MAX_REQUEST_BYTES = MOST_BYTES * MOST_FILES + 1_000_000
+MAX_REQUEST_BYTES = MAX_FILE_BYTES * MAX_FILES + 1_000_000
 
 
 class LimitedUpload(FileUploadHandler):

@@ -18,7 +18,7 @@ from billing.services.review import approve, propose
 from billing.services.sending import send
 from cancellations.letters.proof import proof_token
 from cancellations.models import Attachment, CancellationRequest, Kind
-from cancellations.rules.files import MOST_BYTES
+from cancellations.rules.files import MAX_FILE_BYTES
 from cancellations.services.common import RequestRefused
 from cancellations.services.enforcement import enforce
 from cancellations.services.review import change_kind, decline, schedule, waive_notice
@@ -306,7 +306,7 @@ class TestChangingTheKind:
         told = {"by": sam, "ground": "Wrote within 14 days", "now": NOW}
         request = change_kind(request=request, kind="cooling_off", **told)
         assert (request.effective_at, request.state) == (NOW, "scheduled")
-        with pytest.raises(RequestRefused, match="was accepted"):
+        with pytest.raises(RequestRefused, match="is scheduled"):
             change_kind(request=request, kind="ordinary", **told)
 
     def test_not_to_cooling_off_after_its_days_nor_to_the_same_nor_to_nonsense(self, policy):
@@ -411,7 +411,7 @@ class TestFiles:
             ("fake.pdf", b"MZ\x90\x00", "of a type that we cannot take"),
             ("fake.txt", b"  \n<script>alert(1)</script>", "of a type that we cannot take"),
             ("empty.pdf", b"", "is empty"),
-            ("big.pdf", PDF + b"x" * MOST_BYTES, "larger than 5 MB"),
+            ("big.pdf", PDF + b"x" * MAX_FILE_BYTES, "larger than 5 MB"),
         ],
     )
     def test_what_is_refused_is_refused_whole_and_says_why(self, policy, name, content, sentence):
@@ -422,7 +422,7 @@ class TestFiles:
         assert not Attachment.objects.exists()
 
     def test_more_than_one_form_may_send_is_refused_before_it_is_kept(self, policy, monkeypatch):
-        monkeypatch.setattr("config.web.uploads.MOST_AT_ONCE", 2000)
+        monkeypatch.setattr("config.web.uploads.MAX_REQUEST_BYTES", 2000)
         request = self.cause()
         answer = self.upload(signed_in(request.account), request, ("a.pdf", PDF + 3000 * b"x"))
         assert answer.status_code == 413
