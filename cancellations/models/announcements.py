@@ -1,4 +1,4 @@
-"""Telling account holders of a new policy version, batch by batch."""
+"""Announcements of new policy versions to account holders."""
 
 from django.db import models
 from django.db.models import Q
@@ -8,14 +8,14 @@ from cancellations.models.policy import PolicyVersion
 
 
 class Announcement(models.Model):
-    """How far the announcement of a version has come. The row is the queue: a killed batch is simply due again."""
+    """The progress of an announcement. The row is the queue: after a crash, the batch is due again."""
 
     policy_version = models.OneToOneField(PolicyVersion, models.PROTECT, related_name="announcement")
     started_at = models.DateTimeField()
     started_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
-    total = models.PositiveIntegerField(help_text="Account holders to tell, counted when it started")
+    total = models.PositiveIntegerField(help_text="Account holders to notify, counted at the start")
     told = models.PositiveIntegerField(default=0)
-    reached = models.BigIntegerField(default=0, help_text="Key of the last account that was dealt with")
+    reached = models.BigIntegerField(default=0, help_text="Primary key of the last account processed")
     finished_at = models.DateTimeField(null=True)
 
     class Meta:

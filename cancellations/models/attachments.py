@@ -12,13 +12,13 @@ from cancellations.models.terminations import Termination
 
 
 class Attachment(models.Model):
-    """A file as it came. It lies in the database: one backup, and no path that a web server could serve."""
+    """A file, stored unchanged in the database: it is in the same backup, and no web server can serve it by path."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     request = models.ForeignKey(CancellationRequest, models.PROTECT, null=True, related_name="attachments")
     termination = models.ForeignKey(Termination, models.PROTECT, null=True, related_name="attachments")
     name = models.CharField(max_length=200)
-    media_type = models.CharField(max_length=60, help_text="Found in the content, not believed from the sender")
+    media_type = models.CharField(max_length=60, help_text="Detected from the content, not taken from the sender")
     size = models.PositiveIntegerField(help_text="Bytes")
     sha256 = models.CharField(max_length=64)
     content = models.BinaryField()

@@ -1,4 +1,4 @@
-"""Cancellation forms that somebody began: counted, so that what stops people is seen and mended."""
+"""Cancellation forms that were begun, counted to find out what stops people."""
 
 from django.db import models
 from django.db.models import Q
@@ -6,11 +6,11 @@ from django.db.models import Q
 
 class StoppedAt(models.TextChoices):
     FORM = "form", "the form, with an error"
-    CHECK = "check", "the answers to be checked"
+    CHECK = "check", "the check of answers"
 
 
 class BegunForm(models.Model):
-    """A form whose answers were posted. Who it was and what was written is not kept, only how far it came."""
+    """A posted form and how far it came. It stores no personal data and no answers."""
 
     key = models.UUIDField(unique=True)
     begun_at = models.DateTimeField()
@@ -18,7 +18,7 @@ class BegunForm(models.Model):
     kind = models.CharField(max_length=12)
     signed_in = models.BooleanField()
     stopped_at = models.CharField(max_length=5, choices=StoppedAt.choices)
-    errors = models.JSONField(default=list, help_text="The names of the fields that were not right at the last attempt")
+    errors = models.JSONField(default=list, help_text="Names of the fields with errors at the last attempt")
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -1,4 +1,4 @@
-"""One verb on many requests: the order that somebody gave, and what became of each row."""
+"""Bulk jobs: one verb on many requests, with the result of each."""
 
 from django.db import models
 from django.db.models import Q
@@ -20,7 +20,7 @@ class BulkState(models.TextChoices):
 
 
 class BulkJob(models.Model):
-    """A verb that somebody ordered for many requests. The workers do it, row by row."""
+    """A verb for many requests. Workers process its rows one by one."""
 
     verb = models.CharField(max_length=10, choices=BulkVerb.choices)
     words = models.TextField("message to the customers", blank=True)
@@ -39,7 +39,7 @@ class BulkJob(models.Model):
 
 
 class BulkRow(models.Model):
-    """One request of a job, and what became of it."""
+    """One request of a job, and its result."""
 
     job = models.ForeignKey(BulkJob, models.CASCADE, related_name="rows")
     request = models.ForeignKey(CancellationRequest, models.PROTECT, related_name="+")

@@ -1,4 +1,4 @@
-"""What people write to us, and what staff have to do about it."""
+"""Conversations by mail, and what staff have to do about them."""
 
 import pghistory
 import pgtrigger
@@ -17,7 +17,7 @@ def conversation_reference() -> str:
 
 
 class Todo(models.TextChoices):
-    """Why staff have to look."""
+    """What staff have to do."""
 
     ANSWER = "answer", "answer it"
     MAYBE = "maybe", "is it a cancellation?"
@@ -30,9 +30,9 @@ class Todo(models.TextChoices):
 
 @tracked(pghistory.InsertEvent(), pghistory.UpdateEvent())
 class Conversation(models.Model):
-    """Mail to and fro with one address, or a message that did not arrive: something that a person has to look at.
+    """Mail exchanged with one address, or a message that did not arrive, which staff have to handle.
 
-    Its messages carry its reference (`thread`); what it is about is the request, where it is known.
+    Its messages have its reference in `thread`.
     """
 
     reference = models.CharField(max_length=20, unique=True, default=conversation_reference, editable=False)

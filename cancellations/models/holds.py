@@ -1,4 +1,4 @@
-"""What stands against the erasure of personal data, and the record of what was erased."""
+"""Holds that prevent the erasure of personal data, and the records of erasures."""
 
 import pghistory
 import pgtrigger
@@ -52,7 +52,7 @@ class Hold(models.Model):
 
 
 class Erasure(models.Model):
-    """That an account's personal data was erased: when, by whom, on what ground, and how many rows of what."""
+    """The record that an account's personal data was erased."""
 
     account = models.OneToOneField(Account, models.PROTECT, related_name="erasure")
     erased_at = models.DateTimeField()

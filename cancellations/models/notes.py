@@ -1,4 +1,4 @@
-"""What staff write for staff on a request."""
+"""Notes of staff on a request."""
 
 import pgtrigger
 from django.db import models
@@ -9,7 +9,7 @@ from cancellations.models.requests import CancellationRequest
 
 
 class Note(models.Model):
-    """A note on a request, for staff only: kept as it was written."""
+    """A note on a request, for staff only. It cannot be changed."""
 
     request = models.ForeignKey(CancellationRequest, models.PROTECT, related_name="notes")
     words = models.TextField()

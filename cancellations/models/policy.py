@@ -1,4 +1,4 @@
-"""Policy versions: the text and the figures that bind a request (policy 4.1)."""
+"""Policy versions: the text and the figures that apply to a request (policy 4.1)."""
 
 from decimal import Decimal, InvalidOperation
 

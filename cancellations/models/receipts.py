@@ -1,12 +1,12 @@
-"""Receipts: what a customer declared and what we answered, sealed in a chain."""
+"""Receipts of declarations, sealed in a chain."""
 
 import pgtrigger
 from django.db import models
 
 from cancellations.models.requests import REFERENCE_LENGTH, CancellationRequest
 
-# Each seal covers the content and the seal before it, so that none can be changed, dropped or put in between
-# unseen. Numbers and seals are given by the database, under a lock that lasts until the transaction ends.
+# Each seal covers the content and the previous seal, so that changing, removing or inserting a receipt is detected.
+# The database assigns numbers and seals under a lock that lasts until the transaction ends.
 SEAL = """
     PERFORM pg_advisory_xact_lock(hashtext('cancellations.receipt'));
     SELECT number, seal INTO last FROM cancellations_receipt ORDER BY number DESC LIMIT 1;
@@ -18,13 +18,13 @@ SEAL = """
 
 
 class Receipt(models.Model):
-    """One for each declaration, issued once its sender is proven; it never changes.
+    """The receipt of a declaration, issued once its sender is proven. It never changes.
 
-    `content` is canonical JSON (cancellations/receipts/seal.py). The PDF is made when it is first asked for, and
-    kept, so that it is the same to the byte for ever.
+    `content` is canonical JSON (cancellations/receipts/seal.py). The PDF is made on the first request and stored, so
+    that its bytes never change.
     """
 
-    # The database never lets a request be deleted (its trigger `request_stays`), whoever asks and in whatever way
+    # DO_NOTHING is safe: the trigger `request_stays` prevents the deletion of requests
     request = models.OneToOneField(CancellationRequest, models.DO_NOTHING, related_name="receipt")
     declaration = models.CharField(max_length=REFERENCE_LENGTH, unique=True)
     issued_at = models.DateTimeField()

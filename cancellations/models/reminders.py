@@ -1,10 +1,10 @@
-"""What staff were reminded of, so that nobody is told the same twice."""
+"""Notifications that were sent to staff, so that none is sent twice."""
 
 from django.db import models
 
 
 class Reminder(models.Model):
-    """A digest of a day, or an overdue item that was told of."""
+    """The digest of a day, or an escalation of an overdue item, that was sent."""
 
     KINDS = [("digest", "digest"), ("overdue", "overdue")]
 

@@ -1,4 +1,4 @@
-"""Cancellation requests: the declaration, what it rests on, and the decision."""
+"""Cancellation requests: the declaration, the data that it is based on, and the decision."""
 
 import uuid
 
@@ -27,7 +27,7 @@ class Channel(models.TextChoices):
 
 
 class Proof(models.TextChoices):
-    """How the sender shows that it is the account holder."""
+    """How the sender proves to be the account holder."""
 
     LINK = "link", "the link sent to the address"
     LINK_AND_NUMBER = "number", "the link, and a number or name that the account holder knows"
@@ -70,11 +70,11 @@ REFERENCE_LENGTH = len("CR-7KQ4-M9XT")
 
 @tracked(pghistory.InsertEvent(), pghistory.UpdateEvent(), exclude=["due_at", "declaration"])
 class CancellationRequest(models.Model):
-    """The customer's declaration, what it rests on (frozen), and where it stands.
+    """The cancellation of one subscription: the declaration, its frozen outcome, and its state.
 
-    A declaration about several subscriptions is a row for each, decided one by one; the customer knows all
-    of them by the reference of the first (`declaration`). Dates are local to `time_zone`, the account's zone
-    at receipt; instants are UTC.
+    A declaration about several subscriptions has a row for each, which are decided one by one. The customer knows
+    all of them by the reference of the first (`declaration`). Dates are local to `time_zone`, the account's zone
+    when it was matched; instants are UTC.
     """
 
     reference = models.CharField(max_length=20, unique=True, default=request_reference, editable=False)
@@ -86,7 +86,7 @@ class CancellationRequest(models.Model):
     )
     part = models.PositiveSmallIntegerField(default=1, editable=False, help_text="Counted within the declaration")
     submission_key = models.UUIDField(
-        default=uuid.uuid4, editable=False, help_text="One form shown, one declaration made of it"
+        default=uuid.uuid4, editable=False, help_text="The same key makes only one declaration"
     )
     state = models.CharField(max_length=12, choices=RequestState.choices)
     state_changed_at = models.DateTimeField()
@@ -100,28 +100,30 @@ class CancellationRequest(models.Model):
     jurisdiction = models.CharField(
         max_length=10,
         default=DEFAULT,
-        help_text="By whose law the pages asked and told (jurisdictions.py)",
+        help_text="Profile under which the request was declared (jurisdictions.py)",
     )
     proof = models.CharField(
-        "proof asked for",
+        "required proof",
         max_length=6,
         choices=Proof.choices,
         default=Proof.LINK,
-        help_text="More where our mail server did not find the sender genuine",
+        help_text="More is required if our mail server could not authenticate the sender",
     )
-    language = models.CharField(max_length=12, default="en", help_text="BCP 47; that of the page, and so of our mails")
+    language = models.CharField(
+        max_length=12, default="en", help_text="BCP 47; the language of the page, used for our mails"
+    )
     kind_declared = models.CharField(max_length=12, choices=Kind.choices, default=Kind.ORDINARY)
     reason = models.CharField(max_length=20, choices=Reason.choices, blank=True)
     words = models.TextField("in the customer’s words", blank=True)
     cause = models.TextField("ground for leaving at once", blank=True)
-    requested_end = models.DateField("wished end", null=True, blank=True)
+    requested_end = models.DateField("requested end date", null=True, blank=True)
     refund_wanted = models.BooleanField("asks for a refund", default=False)
     refund_reason = models.TextField("why a refund", blank=True)
 
     survey_reason = models.CharField(
-        "reason told after the declaration", max_length=20, choices=Reason.choices, blank=True
+        "reason given after the declaration", max_length=20, choices=Reason.choices, blank=True
     )
-    survey_words = models.TextField("words told after the declaration", blank=True)
+    survey_words = models.TextField("words given after the declaration", blank=True)
 
     policy_version = models.ForeignKey(PolicyVersion, models.PROTECT, related_name="requests")
     verification_expires_at = models.DateTimeField(null=True, blank=True)
@@ -147,19 +149,24 @@ class CancellationRequest(models.Model):
     notice_waived_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
     notice_waived_ground = models.TextField(blank=True)
     enforcement_error = models.TextField(
-        blank=True, help_text="Why the worker could not take it into effect; it is set aside until support looks"
+        blank=True, help_text="Why the worker could not take it into effect; it is set aside until support resumes it"
     )
     refund = models.OneToOneField(Refund, models.PROTECT, null=True, blank=True, related_name="+")
 
     assigned_to = models.ForeignKey(
-        User, models.PROTECT, null=True, blank=True, related_name="+", help_text="Who of support has it in hand"
+        User,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Assignee; empty while it is in the queue",
     )
     superseded_by = models.ForeignKey(
         "Termination", models.PROTECT, null=True, blank=True, related_name="superseded_requests"
     )
 
-    # When it falls due next, for staff and worker alike: proof expires, or it takes effect. What only a
-    # person can decide (whom it concerns, whether a ground holds) has been due since it came.
+    # When the request is due next, for staff and for the worker: its proof expires, or it takes effect. A request
+    # that only staff can move on, to match it or to review its ground, is due from its receipt.
     due_at = models.GeneratedField(
         expression=Case(
             When(state=RequestState.UNVERIFIED, then=F("verification_expires_at")),
@@ -278,22 +285,22 @@ class CancellationRequest(models.Model):
 
     @property
     def at_once(self) -> bool:
-        """Whether it ends by its receipt, without waiting for a billing date."""
+        """Whether the subscription ends at the time of receipt instead of on a billing date."""
         return self.effective_at is not None and self.effective_at == self.received_at
 
     @property
     def ground_is_open(self) -> bool:
-        """Whether support has still to look at the ground for leaving at once."""
+        """Whether support still has to review the ground of a for-cause cancellation."""
         return self.state in OPEN and self.kind == Kind.FOR_CAUSE and not self.ground_accepted
 
     @property
     def may_be_asked_why(self) -> bool:
-        """Whether the one question after the declaration is still open: never where a reason was given before."""
+        """Whether the question after the declaration may be asked: proven, and no reason given yet."""
         return not self.reason and not self.survey_reason and self.verified_at is not None
 
     @property
     def came_late(self) -> bool:
-        """Whether lateness moved the end: not where it was waived, nor where a later end was wished for anyway."""
+        """Whether the request ends later because it was late. False if notice was waived or a later end requested."""
         if self.on_time is not False or self.notice_waived_by_id is not None or self.next_billing_on is None:
             return False
         return self.requested_end is None or self.requested_end <= self.next_billing_on

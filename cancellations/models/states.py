@@ -1,4 +1,4 @@
-"""The states of a cancellation request, a termination and a policy version. Data: the database holds the same table."""
+"""States and transitions of requests, conversations, terminations and policy versions. Triggers enforce them."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _

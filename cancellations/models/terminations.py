@@ -1,4 +1,4 @@
-"""Terminations: the company ends an account (policy 3.1), and may be wrong (appeal)."""
+"""Terminations: the company ends an account (policy 3.1). They can be reversed on appeal."""
 
 import pghistory
 import pgtrigger
@@ -15,7 +15,7 @@ from cancellations.models.states import TERMINATION_TRANSITIONS, TerminationStat
 
 
 class TerminationGround(models.TextChoices):
-    """The list mirrors the terms (policy 3.1); there is no other ground."""
+    """The only grounds, as in policy 3.1."""
 
     BREACH_OF_TERMS = "breach_of_terms", _("Breach of the terms")
     HARMFUL_ACTIVITY = "harmful_activity", _("Activity that harms others")
@@ -30,7 +30,7 @@ def termination_reference() -> str:
 
 @tracked(pghistory.InsertEvent(), pghistory.UpdateEvent())
 class Termination(models.Model):
-    """The company's end of an account: ground, evidence, who decided it, and what became of it."""
+    """The termination of an account: ground, evidence, who decided it, and its state."""
 
     reference = models.CharField(max_length=20, unique=True, default=termination_reference, editable=False)
     account = models.ForeignKey(Account, models.PROTECT, related_name="terminations")
@@ -40,10 +40,10 @@ class Termination(models.Model):
 
     ground = models.CharField(max_length=20, choices=TerminationGround.choices)
     description = models.TextField(help_text="What happened. The customer reads it")
-    evidence = models.TextField(blank=True, help_text="Where the proof lies. Only staff read it")
+    evidence = models.TextField(blank=True, help_text="What proves it, and where it is stored. Only staff see it")
     refund_proposed = models.BooleanField("a refund is proposed")
     refund_ground = models.TextField("why, or why not")
-    revoke_sign_in = models.BooleanField("the right to sign in is revoked")
+    revoke_sign_in = models.BooleanField("sign-in is revoked")
 
     proposed_by = models.ForeignKey(User, models.PROTECT, related_name="+")
     proposed_at = models.DateTimeField()
@@ -108,7 +108,7 @@ class Termination(models.Model):
 
 
 class TerminatedSubscription(models.Model):
-    """What a termination did to one subscription, so that a reversal can give back just that."""
+    """What a termination changed on one subscription, so that a reversal can restore it."""
 
     termination = models.ForeignKey(Termination, models.PROTECT, related_name="subscriptions")
     subscription = models.ForeignKey(Subscription, models.PROTECT, related_name="+")

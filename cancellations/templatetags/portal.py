@@ -12,12 +12,12 @@ from accounts.timeline import Entry
 from billing.rules.periods import local_date
 from cancellations.queries.own_data import CODES, LABELS
 from cancellations.rules.comparison import Block
-from cancellations.wording.explanation import sentences as told_in_sentences
+from cancellations.wording.explanation import sentences as explanation_sentences
 from messaging.wording import day_words, instant_words, long_day_words
 
 register = template.Library()
 
-TOLD = {
+TIMELINE_TEXTS = {
     ("submit", "customer"): _("We received your cancellation"),
     ("verify", "customer"): _("You proved your e-mail address"),
     ("schedule", "staff"): _("Our support team scheduled it"),
@@ -49,7 +49,7 @@ def short_day(day: date | None) -> str:
 
 @register.filter
 def in_zone(instant: datetime, zone: str) -> str:
-    """Date and time to the second, with the zone in which they are told."""
+    """Date and time to the second, with the name of the zone."""
     return instant_words(instant, zone)
 
 
@@ -67,31 +67,31 @@ def company_day(instant: datetime) -> str:
 
 @register.filter
 def sentences(working: list[list[object] | str]) -> list[str]:
-    """The working behind an end date, in the reader's language."""
-    return told_in_sentences(working)
+    """The explanation of an end date, in the reader's language."""
+    return explanation_sentences(working)
 
 
 @register.filter
 def translated(words: str) -> str:
-    """What the system wrote in the portal's own language; what a person wrote stays as it is."""
+    """Translates a text of the system. A text that staff wrote has no translation and stays."""
     return gettext(words) if words else ""
 
 
 @register.filter
 def plain(number: float) -> str:
-    """With a decimal point in every language, for what machines read."""
+    """Formats a number with a decimal point in every language, for attributes that machines read."""
     return f"{number:g}"
 
 
 @register.filter
 def words_of(name: str) -> str:
-    """What a field of one's own data is called."""
+    """The label of a field of the personal data."""
     return str(LABELS[name]) if name in LABELS else name
 
 
 @register.filter
 def code_words(value: object, key: str) -> object:
-    """What a code in one's own data means; anything else stays as it is."""
+    """The label of a code in the personal data; any other value unchanged."""
     return CODES.get(key, {}).get(value, value)
 
 
@@ -127,7 +127,7 @@ def sort_of(value: object) -> str:
 
 
 @register.filter
-def told_plainly(value: bool | date) -> str:
+def plain_value(value: bool | date) -> str:
     """Yes or no, an instant, or a day."""
     if isinstance(value, bool):
         return gettext("yes") if value else gettext("no")
@@ -135,6 +135,6 @@ def told_plainly(value: bool | date) -> str:
 
 
 @register.filter
-def told(entry: Entry) -> str:
-    """The line of the timeline in the customer's words; empty for what concerns only staff."""
-    return str(TOLD.get((entry.verb, entry.actor), ""))
+def timeline_text(entry: Entry) -> str:
+    """The text of a timeline entry for the customer; empty for entries that only concern staff."""
+    return str(TIMELINE_TEXTS.get((entry.verb, entry.actor), ""))

@@ -1,4 +1,4 @@
-"""What a page says of a request or a refund where the sentence depends on its state: one table or function each."""
+"""Sentences about a request or a refund that depend on its state, one table or function each."""
 
 from datetime import date
 from typing import Any
@@ -66,7 +66,7 @@ IN_REVIEW = _('In review. We decide by <span class="num">%(decided)s</span>.')
 
 
 def filled(sentence: Any, **values: Any) -> SafeString:
-    """The sentence with its own markup; what is filled in is escaped."""
+    """Fills values into a sentence that may have markup. The values are escaped."""
     return mark_safe(str(sentence) % {name: conditional_escape(value) for name, value in values.items()})
 
 
@@ -102,7 +102,7 @@ def counts_as(request: CancellationRequest) -> SafeString | str:
 
 
 @register.simple_tag
-def end_told(request: CancellationRequest) -> SafeString:
+def end_sentence(request: CancellationRequest) -> SafeString:
     """When the subscription ends, on the page that confirms the cancellation."""
     ended = request.state == RequestState.EFFECTIVE
     if request.at_once:
@@ -117,7 +117,7 @@ def end_told(request: CancellationRequest) -> SafeString:
 
 
 @register.simple_tag
-def received_told(request: CancellationRequest) -> SafeString:
+def received_sentence(request: CancellationRequest) -> SafeString:
     """When we received the request and when it ends, on the card of the subscription."""
     if request.effective_on is None:
         sentence = gettext("We received your cancellation on %(received)s.")
@@ -144,13 +144,13 @@ def time_left(days: int, ends_on: date) -> SafeString:
 
 
 @register.simple_tag
-def refund_told(refund: Refund) -> SafeString:
+def refund_sentence(refund: Refund) -> SafeString:
     """Where the refund stands, with its ground where it was not approved."""
-    sentence = REFUNDS.get(RefundState(refund.state), IN_REVIEW)
+    template = REFUNDS.get(RefundState(refund.state), IN_REVIEW)
     if refund.state == RefundState.PROPOSED and not refund.amount.amount:
-        sentence = IN_REVIEW
-    told = filled(
-        sentence,
+        template = IN_REVIEW
+    sentence = filled(
+        template,
         sum=money(refund.amount),
         paid=day_words(refund.paid_on),
         transfer=refund.settlement_reference,
@@ -159,8 +159,8 @@ def refund_told(refund: Refund) -> SafeString:
         decided=day_words(refund.decision_due_on),
     )
     if refund.state in (RefundState.DECLINED, RefundState.VOID) and refund.decision_ground:
-        return format_html("{} {}", told, gettext(refund.decision_ground))
-    return told
+        return format_html("{} {}", sentence, gettext(refund.decision_ground))
+    return sentence
 
 
 @register.simple_tag
