@@ -51,7 +51,7 @@ class AccountFormAdmin(DeskAdmin):
     permission: ClassVar[str]
     title: ClassVar[str]
     consequence: ClassVar[str]
-    done: ClassVar[str]
+    success_message: ClassVar[str]
     service: ClassVar[Callable[..., Model]]
     sensitive: ClassVar[bool] = False
 
@@ -76,7 +76,7 @@ class AccountFormAdmin(DeskAdmin):
             except RequestRefused as error:
                 form.add_error(None, str(error))
             else:
-                messages.success(request, f"{account.account_number}: {self.done}")
+                messages.success(request, f"{account.account_number}: {self.success_message}")
                 return redirect("admin:accounts_account_change", account.pk)
         about = Account.objects.filter(account_number__iexact=initial["account_number"]).first()
         context = {
@@ -103,8 +103,8 @@ class LiftForm(VerbForm):
     )
 
 
-def _lift(hold: Hold, user: User, given: dict[str, Any], now: datetime) -> None:
-    lift_hold(hold=hold, by=user, ground=given["ground"], now=now)
+def _lift(hold: Hold, user: User, data: dict[str, Any], now: datetime) -> None:
+    lift_hold(hold=hold, by=user, ground=data["ground"], now=now)
 
 
 @admin.register(Hold)
@@ -115,7 +115,7 @@ class HoldAdmin(AccountFormAdmin, VerbAdmin):
     permission = "cancellations.hold_data"
     title = "Hold an account’s data"
     consequence = "Its personal data is not erased, on request or by the retention job, until the hold is lifted."
-    done = "data held."
+    success_message = "data held."
     service = staticmethod(place_hold)
     verbs = (
         Verb(
@@ -145,7 +145,7 @@ class ErasureAdmin(AccountFormAdmin):
         "history. Dates, amounts, payments and decisions stay under the account number, as accounting needs them. "
         "Nobody can sign in to the account afterwards, and the next import restores nothing."
     )
-    done = "personal data erased."
+    success_message = "personal data erased."
     service = staticmethod(erase)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Erasure]:

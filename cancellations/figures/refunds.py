@@ -35,15 +35,15 @@ def _refund_times(span: Span) -> Group:
     median_paid, ninth_paid, count_paid = times(decided_and_paid, span)
     in_time, in_time_paid = _decided_and_paid_in_time(span)
     filters = span.of("requested_at")
-    done = _refunds(**filters, state__in="approved,declined,sending,paid,failed")
-    settled = _refunds(**filters, state__exact="paid")
+    decided_url = _refunds(**filters, state__in="approved,declined,sending,paid,failed")
+    paid_url = _refunds(**filters, state__exact="paid")
     return Group(
         "Refunds",
         [
-            Figure("median time to decision", median, f"{in_time} of {count} by the target", done),
-            Figure("90th percentile to decision", ninth, "nine of ten are decided faster", done),
-            Figure("median time to payment", median_paid, f"{in_time_paid} of {count_paid} by the target", settled),
-            Figure("90th percentile to payment", ninth_paid, "from the approval", settled),
+            Figure("median time to decision", median, f"{in_time} of {count} by the target", decided_url),
+            Figure("90th percentile to decision", ninth, "nine of ten are decided faster", decided_url),
+            Figure("median time to payment", median_paid, f"{in_time_paid} of {count_paid} by the target", paid_url),
+            Figure("90th percentile to payment", ninth_paid, "from the approval", paid_url),
         ],
         tiles=True,
     )

@@ -40,8 +40,8 @@ def subscriptions(http: HttpRequest) -> HttpResponse:
         return redirect("admin:index")
     now = timezone.now()
     policy = policy_in_force(now)
-    held = [_account_cards(account, policy, now) for account in accounts_of(http.user)]
-    return render(http, "portal/subscriptions.html", {"held": held})
+    accounts = [_account_cards(account, policy, now) for account in accounts_of(http.user)]
+    return render(http, "portal/subscriptions.html", {"accounts": accounts})
 
 
 @require_safe

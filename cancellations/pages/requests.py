@@ -235,9 +235,9 @@ def receipt(http: HttpRequest, reference: str) -> HttpResponse:
     parts = _visible(http, reference)
     if not parts or access.level_of(http, parts[0]) != "proven":
         return _ask_for_proof(http, reference)
-    found = get_object_or_404(Receipt, declaration=parts[0].declaration, erased_at__isnull=True)
-    response = HttpResponse(pdf_of(found), content_type="application/pdf")
-    response.headers["Content-Disposition"] = f'attachment; filename="{found.declaration}.pdf"'
+    issued = get_object_or_404(Receipt, declaration=parts[0].declaration, erased_at__isnull=True)
+    response = HttpResponse(pdf_of(issued), content_type="application/pdf")
+    response.headers["Content-Disposition"] = f'attachment; filename="{issued.declaration}.pdf"'
     return response
 
 

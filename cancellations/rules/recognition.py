@@ -234,7 +234,7 @@ def _language_of(text: str) -> str:
     return best if counts[best] >= 2 else ""
 
 
-_ENGLISH, _GERMAN, _FRENCH = ([re.compile(one) for one in group] for group in (ENGLISH, GERMAN, FRENCH))
+_ENGLISH, _GERMAN, _FRENCH = ([re.compile(pattern) for pattern in group] for group in (ENGLISH, GERMAN, FRENCH))
 _COOLING_OFF = [(re.compile(pattern), language) for pattern, language in COOLING_OFF]
 
 # Numbers and names

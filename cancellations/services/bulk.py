@@ -44,14 +44,14 @@ def order(
 
 def process_due(*, now: datetime) -> int:
     """Processes the rows of unfinished jobs and returns how many. Several workers can do this at the same time."""
-    done = 0
+    count = 0
     for key in list(BulkJob.objects.filter(finished_at__isnull=True).order_by("pk").values_list("pk", flat=True)):
         while _process_next(key, now):
-            done += 1
+            count += 1
         pending = BulkRow.objects.filter(job=key, state=BulkState.PENDING)
         if not pending.exists():
             BulkJob.objects.filter(pk=key, finished_at__isnull=True).update(finished_at=now)
-    return done
+    return count
 
 
 def _process_next(job: int, now: datetime) -> bool:

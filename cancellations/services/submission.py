@@ -99,10 +99,12 @@ def submit_for(
             existing = CancellationRequest.objects.filter(submission_key=submission_key).order_by("part").first()
             if existing is not None:
                 return existing
-            taken = [subscription for subscription in remaining if open_request_for(subscription) is not None]
-            if not taken:
+            cancelled_elsewhere = [
+                subscription for subscription in remaining if open_request_for(subscription) is not None
+            ]
+            if not cancelled_elsewhere:
                 raise
-            remaining = [subscription for subscription in remaining if subscription not in taken]
+            remaining = [subscription for subscription in remaining if subscription not in cancelled_elsewhere]
     other_request = next(filter(None, map(open_request_for, subscriptions)), None)
     if other_request is None:  # it was open when we saved, and has been settled since
         raise RequestRefused(_("Another page of yours changed this in the same moment. Please look, and try again."))

@@ -66,9 +66,9 @@ def company_day(instant: datetime) -> str:
 
 
 @register.filter
-def sentences(working: list[list[object] | str]) -> list[str]:
+def sentences(steps: list[list[object] | str]) -> list[str]:
     """The explanation of an end date, in the reader's language."""
-    return explanation_sentences(working)
+    return explanation_sentences(steps)
 
 
 @register.filter
@@ -116,7 +116,7 @@ def marked(block: Block) -> SafeString:
 
 @register.filter
 def sort_of(value: object) -> str:
-    """How a value of one's own data is shown: a table, a list, nothing, a plain value, or words."""
+    """How a value of the personal data is shown: a table, a list, nothing, a plain value, or words."""
     if isinstance(value, dict):
         return "table"
     if isinstance(value, list | tuple):
