@@ -33,15 +33,20 @@ class UnkeepableText(ValueError):
 
 def is_keepable(text: str) -> bool:
     """Whether all characters of the text can be kept as they are."""
-    return _UNKEEPABLE.search(unify_line_ends(text)) is None
+    return not find_unkeepable(text)
+
+
+def find_unkeepable(text: str) -> str:
+    """Returns the first character of the text that cannot be kept; empty if there is none."""
+    match = _UNKEEPABLE.search(unify_line_ends(text))
+    return match[0] if match else ""
 
 
 def check_text(text: str) -> str:
     """Returns the text with its line ends as LF. Raises UnkeepableText if it holds a character that cannot be kept."""
-    text = unify_line_ends(text)
-    if match := _UNKEEPABLE.search(text):
-        raise UnkeepableText(f"The text holds a character that cannot be kept (U+{ord(match[0]):04X}). Remove it.")
-    return text
+    if unkeepable := find_unkeepable(text):
+        raise UnkeepableText(f"Remove the character U+{ord(unkeepable):04X}: it cannot be kept.")
+    return unify_line_ends(text)
 
 
 def replace_unkeepable(text: str) -> str:

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.contrib import admin, messages
 from django.contrib.admin.options import csrf_protect_m
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
@@ -19,15 +22,26 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from accounts.desk.proof import ask_for_proof, is_proven_recently
 from accounts.models import User
 from accounts.services import reset_factors
+from messaging.forms import KeepableTextMixin
 
+# Nobody edits the tables of django-allauth by hand: sign-in has verbs of its own, and secrets are not shown
+admin.site.unregister([Authenticator, EmailAddress, SocialAccount, SocialApp, SocialToken])
 admin.site.unregister(Group)
+
+
+class ChangeForm(KeepableTextMixin, UserChangeForm):
+    pass
+
+
+class AddForm(KeepableTextMixin, UserCreationForm):
+    pass
 
 
 @admin.register(User)
 class StaffAdmin(DjangoUserAdmin, ModelAdmin):
     """Staff: created here by an administrator, who assigns a group. Customers are created when they sign in."""
 
-    form, add_form, change_password_form = UserChangeForm, UserCreationForm, AdminPasswordChangeForm
+    form, add_form, change_password_form = ChangeForm, AddForm, AdminPasswordChangeForm
     list_display = ["email", "name", "is_staff", "is_active"]
     list_filter = ["is_staff", "is_active", "groups"]
     search_fields = ["email", "name"]

@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 from django.contrib import messages
 from django.contrib.admin import ShowFacets
-from django.contrib.admin.options import csrf_protect_m
+from django.contrib.admin.options import IncorrectLookupParameters, csrf_protect_m
 from django.contrib.admin.views.main import ERROR_FLAG, PAGE_VAR
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.core.paginator import Paginator
 from django.db import IntegrityError, transaction
 from django.db.models import Model, Q, QuerySet
@@ -22,6 +22,8 @@ from accounts.audit import record_action
 from accounts.desk.exports import FORMS, exported
 from accounts.desk.paging import Key, keys_of, page
 from accounts.models import SavedFilter, User
+from messaging.forms import KeepableModelForm
+from messaging.text import REPLACEMENT, on_one_line, replace_unkeepable
 
 AFTER, BEFORE = "after", "before"
 NOT_SAVED = (AFTER, BEFORE, PAGE_VAR, ERROR_FLAG)
@@ -80,6 +82,7 @@ class DeskAdmin(ModelAdmin):
     export_permission: ClassVar[str] = ""
     columns: ClassVar[tuple[tuple[str, Callable[[Any], Any]], ...]] = ()
 
+    form = KeepableModelForm
     paginator = Keyset
     show_full_result_count = False
     list_per_page = 50
@@ -132,10 +135,13 @@ class DeskAdmin(ModelAdmin):
             raise Http404
         assert isinstance(request.user, User)
         now, query = timezone.now(), savable(request.GET)
+        try:
+            rows = self.rows_of(request, query)
+        except IncorrectLookupParameters as error:
+            raise BadRequest("The filters in that address are not valid.") from error
         record_action(
             verb="export", by=request.user, now=now, about=self.list_name, why=f"{form}, {query or 'all rows'}"
         )
-        rows = self.rows_of(request, query)
         return exported(
             form,
             name=f"{self.opts.model_name}-{now:%Y-%m-%d}",
@@ -154,7 +160,7 @@ class DeskAdmin(ModelAdmin):
                 return
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        if any("\x00" in value for _, values in request.GET.lists() for value in values):  # PostgreSQL has no NUL
+        if any(REPLACEMENT in value for _, values in request.GET.lists() for value in values):  # see KeepableText
             messages.error(request, "The filters in that address are not valid. This is the whole list.")
             return redirect(self._list_url())
         query = savable(request.GET)
@@ -177,7 +183,7 @@ class DeskAdmin(ModelAdmin):
         assert isinstance(request.user, User)
         query = savable(QueryDict(request.POST.get("query", "")))
         back = redirect(f"{self._list_url()}?{query}")
-        name = request.POST.get("name", "").strip()[:60]
+        name = on_one_line(request.POST.get("name", ""))[:60]
         if not name or not query:
             messages.error(
                 request, "Choose filters first, then give them a name." if name else "Give the filter a name."
@@ -228,4 +234,6 @@ def savable(params: QueryDict) -> str:
     saved = params.copy()
     for name in NOT_SAVED:
         saved.pop(name, None)
+    for name, values in list(saved.lists()):
+        saved.setlist(name, [replace_unkeepable(value) for value in values])
     return saved.urlencode()

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import messages
-from django.contrib.admin.options import csrf_protect_m
+from django.contrib.admin.options import IncorrectLookupParameters, csrf_protect_m
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Max, Model, QuerySet
@@ -26,6 +26,7 @@ from accounts.desk.paging import cursor_of, keys_of, page
 from accounts.desk.presence import end_presence, others_viewing, record_presence
 from accounts.desk.proof import ask_for_proof, is_proven_recently, restored_input
 from accounts.models import User
+from messaging.forms import KeepableTextMixin
 from messaging.models import CannedReply, OutgoingMessage
 from messaging.outbound.rendering import markdown_to_html
 from messaging.wording import language_for
@@ -33,7 +34,7 @@ from messaging.wording import language_for
 SEEN, STEP, LIST, REPLY = "seen", "step", "list", "reply"
 
 
-class VerbForm(forms.Form):
+class VerbForm(KeepableTextMixin, forms.Form):
     """The form of a verb. It can use the row (`row`) and the user (`user`) to offer the right choices."""
 
     replies_to: ClassVar[str] = ""  # the field into which a saved reply is inserted
@@ -362,7 +363,11 @@ class VerbAdmin(DeskAdmin):
         """The page of the next waiting row of the list, or of the first one; empty if no row waits."""
         assert isinstance(request.user, User)
         query = list_query(request)
-        rows = self.waiting(self.rows_of(request, query), request.user).exclude(pk=row.pk)
+        try:
+            rows = self.rows_of(request, query)
+        except IncorrectLookupParameters:  # an address that was typed
+            rows = self.rows_of(request, "")
+        rows = self.waiting(rows, request.user).exclude(pk=row.pk)
         keys = keys_of(self.model, self.get_ordering(request))
         for after in (cursor_of(row, keys), ""):
             if next_rows := page(rows, keys, size=1, after=after).rows:

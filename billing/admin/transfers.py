@@ -22,10 +22,11 @@ from billing.models import Refund, TransferBatch
 from billing.models.states import IllegalTransition, RefundState
 from billing.services.common import RefundRefused
 from billing.services.transfers import Result, make_batch, read_back, ready_for_transfer
+from messaging.forms import KeepableTextMixin
 from messaging.wording import money_words
 
 
-class TransferForm(forms.Form):
+class TransferForm(KeepableTextMixin, forms.Form):
     """Which refunds go into the file."""
 
     refunds: Any = forms.ModelMultipleChoiceField(
@@ -38,7 +39,7 @@ class TransferForm(forms.Form):
         field.queryset = Refund.objects.filter(pk__in=[refund.pk for refund in choices])
 
 
-class ReadBackForm(forms.Form):
+class ReadBackForm(KeepableTextMixin, forms.Form):
     file = forms.FileField(
         label="The bank’s file",
         help_text="camt.053, camt.054, pain.002, or CSV with the columns " + ", ".join(READ_COLUMNS) + ".",
@@ -89,7 +90,8 @@ class TransferBatchAdmin(DeskAdmin):
         assert isinstance(request.user, User)
         waiting = Refund.objects.filter(state__in=(RefundState.APPROVED, RefundState.FAILED)).exclude(payee_account="")
         currencies = sorted(set(waiting.values_list("amount_currency", flat=True)))
-        currency = request.POST.get("currency") or request.GET.get("currency") or next(iter(currencies), "")
+        currency = request.POST.get("currency") or request.GET.get("currency") or ""
+        currency = currency if currency in currencies else next(iter(currencies), "")
         choices = ready_for_transfer(currency, by=request.user)
         form = TransferForm(choices, request.POST if request.method == "POST" else None)
         if form.is_valid():

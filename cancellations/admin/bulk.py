@@ -22,6 +22,7 @@ from cancellations.admin.filters import request_workers
 from cancellations.models import BulkJob, BulkState, BulkVerb, CancellationRequest
 from cancellations.services.bulk import MAX_REQUESTS, PERMISSIONS, order
 from cancellations.services.common import RequestRefused
+from messaging.forms import KeepableTextMixin
 
 CONSEQUENCES = {
     BulkVerb.SCHEDULE: "Each request takes effect on its own end date. Each customer is notified immediately.",
@@ -31,7 +32,7 @@ CONSEQUENCES = {
 SHOWN = 200
 
 
-class BulkForm(forms.Form):
+class BulkForm(KeepableTextMixin, forms.Form):
     """The input that the verb needs, and the keys of the selected requests."""
 
     keys = forms.CharField(widget=forms.HiddenInput)

@@ -31,6 +31,7 @@ from cancellations.services.conversations import (
     reopen,
     send_again,
 )
+from messaging.forms import IdentifierField
 from messaging.outbound.rendering import markdown_to_html
 from messaging.services.inbox import html_of
 
@@ -45,10 +46,10 @@ class AnswerForm(VerbForm):
 
 
 class DeclareForm(VerbForm):
-    account_number = forms.CharField(
+    account_number = IdentifierField(
         label="Account number", max_length=40, required=False, help_text="As the customer wrote it."
     )
-    username = forms.CharField(max_length=150, required=False)
+    username = IdentifierField(max_length=150, required=False)
     kind = forms.ChoiceField(choices=Kind.choices, widget=forms.RadioSelect, initial=Kind.ORDINARY)
     requested_end = forms.DateField(
         label="Requested end date",
@@ -59,7 +60,7 @@ class DeclareForm(VerbForm):
 
 
 class FileForm(VerbForm):
-    reference = forms.CharField(
+    reference = IdentifierField(
         max_length=20,
         help_text="Such as CR-7KQ4-M9XT.",
         error_messages={"required": "Enter the reference of the request."},

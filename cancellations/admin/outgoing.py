@@ -14,6 +14,7 @@ from unfold.decorators import display
 
 from accounts.desk import DeskAdmin
 from cancellations.letters.samples import LANGUAGES, kinds, sample
+from messaging.forms import KeepableModelForm
 from messaging.models import NOT_ARRIVED, VARIABLES, CannedReply, MessageState, OutgoingMessage
 from messaging.outbound.rendering import markdown_to_html
 from messaging.services.outbox import send_again
@@ -113,6 +114,7 @@ class OutgoingMessageAdmin(DeskAdmin):
 class CannedReplyAdmin(ModelAdmin):
     """Saved replies. Managers write them; staff pick one and adapt it when they write to a customer."""
 
+    form = KeepableModelForm
     list_display = ["name", "used_for", "languages"]
     list_filter = ["used_for"]
     search_fields = ["name", "text_en", "text_de", "text_fr"]

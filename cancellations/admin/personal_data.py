@@ -21,10 +21,11 @@ from cancellations.models import Erasure, Hold
 from cancellations.queries.personal_data import erasure_blockers
 from cancellations.services.common import RequestRefused
 from cancellations.services.erasure import erase, lift_hold, place_hold
+from messaging.forms import IdentifierField, KeepableTextMixin
 
 
-class AccountForm(forms.Form):
-    account_number = forms.CharField(
+class AccountForm(KeepableTextMixin, forms.Form):
+    account_number = IdentifierField(
         label="Account number", max_length=40, error_messages={"required": "Enter the account number."}
     )
     ground = forms.CharField(

@@ -27,13 +27,14 @@ from cancellations.queries.policies import policy_in_force
 from cancellations.services.attachments import attach_to_termination
 from cancellations.services.common import RequestRefused
 from cancellations.services.termination import Case, confirm, discard, preview_termination, reverse, terminate
+from messaging.forms import IdentifierField, KeepableTextMixin
 
 S = TerminationState
 YES_NO = [("yes", "Yes, a refund is proposed"), ("no", "No, none is proposed")]
 
 
-class TerminateForm(forms.Form):
-    account_number = forms.CharField(
+class TerminateForm(KeepableTextMixin, forms.Form):
+    account_number = IdentifierField(
         label="Account number", max_length=40, error_messages={"required": "Enter the account number."}
     )
     ground = forms.ChoiceField(

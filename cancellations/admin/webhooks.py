@@ -20,6 +20,7 @@ from accounts.desk.proof import ask_for_proof, is_proven_recently, restored_inpu
 from accounts.models import User
 from cancellations.services import endpoints
 from cancellations.services.common import RequestRefused
+from messaging.forms import KeepableTextMixin
 from messaging.models import DeliveryState, EndpointState, EventType, WebhookDelivery, WebhookEndpoint
 from messaging.sealing import InvalidToken
 from messaging.services.webhooks import secrets_of
@@ -28,7 +29,7 @@ CHANGE = endpoints.CHANGE
 S = EndpointState
 
 
-class EndpointForm(forms.Form):
+class EndpointForm(KeepableTextMixin, forms.Form):
     name = forms.CharField(max_length=80, error_messages={"required": "Enter a name."})
     url = forms.URLField(
         label="Address",

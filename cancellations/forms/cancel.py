@@ -12,6 +12,7 @@ from cancellations.forms.fields import LONGEST_WORDS, ChoiceOfSubscriptions, Cri
 from cancellations.models import Kind, Reason
 from cancellations.rules.jurisdictions import COOLING_OFF, Profile
 from cancellations.services.submission import Declaration
+from messaging.forms import IdentifierField, WordsField
 
 LATEST_END_DAYS = 5 * 366
 
@@ -34,7 +35,7 @@ class CancelForm(CrispyForm):
 
     kind = forms.ChoiceField(choices=Kind.choices, required=False, widget=forms.HiddenInput)
     law = forms.CharField(required=False, widget=forms.HiddenInput)
-    cause = forms.CharField(
+    cause = WordsField(
         label=_("Why do you have to leave at once?"),
         max_length=LONGEST_WORDS,
         widget=forms.Textarea(attrs={"rows": 6}),
@@ -54,7 +55,7 @@ class CancelForm(CrispyForm):
         widget=forms.RadioSelect,
         error_messages={"required": _("Choose a reason; «Another reason» is one, too")},
     )
-    words = forms.CharField(
+    words = WordsField(
         label=_("In your own words"),
         required=False,
         max_length=LONGEST_WORDS,
@@ -70,7 +71,7 @@ class CancelForm(CrispyForm):
         help_text=_("Leave it empty for the earliest date."),
         error_messages={"invalid": _("Enter the date as day, month and year, like 28 February 2027")},
     )
-    refund_reason = forms.CharField(
+    refund_reason = WordsField(
         label=_("Do you ask for a refund? Say why"),
         required=False,
         max_length=LONGEST_WORDS,
@@ -177,13 +178,13 @@ class GuestCancelForm(CancelForm):
             "max_length": _("Shorten the name to %(limit_value)s characters"),
         },
     )
-    account_number = forms.CharField(
+    account_number = IdentifierField(
         label=_("Account number"),
         max_length=40,
         help_text=_("It is on every invoice, top right."),
         widget=forms.TextInput(attrs={"autocomplete": "off", "class": "short"}),
     )
-    username = forms.CharField(
+    username = IdentifierField(
         label=_("Username"),
         max_length=150,
         help_text=_("The name with which you sign in to the product."),

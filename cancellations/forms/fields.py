@@ -9,11 +9,12 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from billing.models import Subscription
+from messaging.forms import AddressField, ChoicesByReference, KeepableTextMixin
 
 LONGEST_WORDS = 5000
 
 
-class CrispyForm(forms.Form):
+class CrispyForm(KeepableTextMixin, forms.Form):
     """A form whose fields are rendered by crispy. The template has the form tag and the buttons."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -30,7 +31,7 @@ class CrispyForm(forms.Form):
 
 
 def email_address(help_text: Any) -> forms.EmailField:
-    return forms.EmailField(
+    return AddressField(
         label=_("E-mail address"),
         max_length=254,
         help_text=help_text,
@@ -42,7 +43,7 @@ def email_address(help_text: Any) -> forms.EmailField:
     )
 
 
-class ChoiceOfSubscriptions(forms.ModelMultipleChoiceField):
+class ChoiceOfSubscriptions(ChoicesByReference):
     """Check boxes for the subscriptions that are passed to `offer`."""
 
     def __init__(self) -> None:

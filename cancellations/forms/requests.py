@@ -9,6 +9,7 @@ from billing.models import Subscription
 from cancellations.forms.fields import LONGEST_WORDS, ChoiceOfSubscriptions, CrispyForm, email_address
 from cancellations.models import CancellationRequest, Proof, Reason
 from cancellations.rules.files import MAX_FILE_BYTES
+from messaging.forms import ChoicesByReference, IdentifierField, WordsField
 
 
 class QuestionForm(CrispyForm):
@@ -20,7 +21,7 @@ class QuestionForm(CrispyForm):
         widget=forms.RadioSelect,
         error_messages={"required": _("Choose a reason, or skip the question")},
     )
-    survey_words = forms.CharField(
+    survey_words = WordsField(
         label=_("In your own words"),
         required=False,
         max_length=LONGEST_WORDS,
@@ -30,7 +31,7 @@ class QuestionForm(CrispyForm):
 
 
 class FollowForm(CrispyForm):
-    reference = forms.CharField(
+    reference = IdentifierField(
         label=_("Reference"),
         max_length=20,
         help_text=_("Like CR-7KQ4-M9XT. It is in every message about your request."),
@@ -44,7 +45,7 @@ class FollowForm(CrispyForm):
 
 
 class FollowCodeForm(CrispyForm):
-    code = forms.CharField(
+    code = IdentifierField(
         label=_("Code from the mail"),
         max_length=40,
         help_text=_("Eight letters and digits, if you don’t want to open the link."),
@@ -64,7 +65,7 @@ class ProveForm(CrispyForm):
     """
 
     subscription = ChoiceOfSubscriptions()
-    identifier = forms.CharField(
+    identifier = IdentifierField(
         label=_("Account number, contract number or username"),
         max_length=150,
         help_text=_("Our mail server could not tell whether the message came from you. An invoice of ours has these."),
@@ -88,7 +89,7 @@ class ProveForm(CrispyForm):
 class TakeBackForm(CrispyForm):
     """Asks which requests of a declaration to withdraw, if there are several."""
 
-    request: Any = forms.ModelMultipleChoiceField(
+    request: Any = ChoicesByReference(
         label=_("Which cancellation do you take back?"),
         queryset=CancellationRequest.objects.none(),
         widget=forms.CheckboxSelectMultiple,
@@ -116,14 +117,14 @@ class VerifyForm(CrispyForm):
         widget=forms.FileInput(attrs={"accept": ".pdf", "class": "form-control"}),
         error_messages={"empty": _("This file is empty. Choose the receipt’s PDF")},
     )
-    reference = forms.CharField(
+    reference = IdentifierField(
         label=_("Reference"),
         required=False,
         max_length=20,
         help_text=_("Like CR-7KQ4-M9XT."),
         widget=forms.TextInput(attrs={"class": "short", "autocomplete": "off"}),
     )
-    seal = forms.CharField(
+    seal = IdentifierField(
         label=_("Seal"),
         required=False,
         max_length=200,

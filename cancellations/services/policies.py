@@ -15,6 +15,7 @@ from cancellations.models.states import PolicyState
 from cancellations.services.announcing import announce
 from cancellations.services.common import RequestRefused
 from cancellations.wording.policy import unknown_figures
+from messaging.text import find_unkeepable
 
 
 @permitted("cancellations.publish_policyversion")
@@ -38,6 +39,8 @@ def publish(
         raise IllegalTransition(reference=f"Policy {version}", state=version.state, verb="publish")
     if not change_summary.strip():
         raise RequestRefused("Say in a sentence what changes. Customers read it in the policy's history.")
+    if unkeepable := find_unkeepable(change_summary) or find_unkeepable(version.text):
+        raise RequestRefused(f"Remove the character U+{ord(unkeepable):04X} from the draft: it cannot be kept.")
     if effective_from < now:
         raise RequestRefused("A version cannot come into force in the past. Choose now or a later time.")
     try:

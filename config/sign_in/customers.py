@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.services import customer_who_may_sign_in
 from accounts.visitors import address_of
+from messaging.forms import KeepableTextMixin
 from messaging.outbound.rendering import Rendered
 from messaging.services.outbox import queue_message, queue_rendered
 
@@ -60,7 +61,7 @@ class _StyledForm:
             field.error_messages |= texts["errors"]
 
 
-class SignInForm(_StyledForm, RequestLoginCodeForm):
+class SignInForm(KeepableTextMixin, _StyledForm, RequestLoginCodeForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         message = _("Enter an e-mail address, like name@example.com")
@@ -81,7 +82,7 @@ class SignInForm(_StyledForm, RequestLoginCodeForm):
         return str(email)
 
 
-class CodeForm(_StyledForm, ConfirmLoginCodeForm):
+class CodeForm(KeepableTextMixin, _StyledForm, ConfirmLoginCodeForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         attrs = {"class": "short", "autocomplete": "one-time-code", "autofocus": True}

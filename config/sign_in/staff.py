@@ -24,11 +24,12 @@ from accounts.desk.proof import PROVEN_AT
 from accounts.models import User
 from config.sign_in.factors import LOCKED, Kinds, has_factor, record_failure, too_many_failures, verify_code
 from config.sign_in.sessions import SIGNED_OUT, begin, complete, pending
+from messaging.forms import KeepableTextMixin
 
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, ValidationError)
 
 
-class SignInForm(forms.Form):
+class SignInForm(KeepableTextMixin, forms.Form):
     username = forms.EmailField(
         label="E-mail address",
         max_length=254,
@@ -47,7 +48,7 @@ class SignInForm(forms.Form):
         self.use_required_attribute = False
 
 
-class CodeForm(forms.Form):
+class CodeForm(KeepableTextMixin, forms.Form):
     code = forms.CharField(
         max_length=40,
         widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric", "autofocus": True}),

@@ -24,6 +24,7 @@ from accounts.models import User
 from config.sign_in.factors import Kinds, has_factor
 from config.sign_in.sessions import SECRET, complete, pending
 from config.sign_in.staff import MALFORMED, CodeForm, next_page, sign_in_page
+from messaging.text import on_one_line
 
 
 @never_cache
@@ -57,7 +58,7 @@ def set_up_passkey(request: HttpRequest) -> HttpResponse:
         try:
             credential = json.loads(request.POST.get("credential", ""))
             webauthn.complete_registration(credential)
-            webauthn.WebAuthn.add(user, request.POST.get("name", "").strip()[:100] or "Passkey", credential)
+            webauthn.WebAuthn.add(user, on_one_line(request.POST.get("name", ""))[:100] or "Passkey", credential)
         except MALFORMED:
             messages.error(request, "That did not work. Nothing was changed; please try again.")
             return redirect("admin:set_up_passkey")

@@ -5,7 +5,7 @@ from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from csp.middleware import CSPMiddleware
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
 from pghistory.middleware import HistoryMiddleware
@@ -15,6 +15,7 @@ from cancellations.queries.policies import NoPolicyInForce
 from config.sign_in.sessions import sign_out_when_idle
 from config.web.errors import not_allowed, not_open_yet
 from messaging.models import PROVING_LINK
+from messaging.text import is_keepable, replace_unkeepable
 
 # The staff interface is django-unfold, whose scripts (Alpine.js) evaluate attributes of its pages.
 STAFF_POLICY = {
@@ -85,6 +86,28 @@ class SmallForms:
         length = int(header) if header.isdecimal() else 0
         if length > settings.FORM_MOST_BYTES and not has_files and not request.path.startswith(PROVIDER):
             raise RequestDataTooBig("The form is too large.")
+        return self.get_response(request)
+
+
+class KeepableText:
+    """Lets no text in that the database cannot hold (messaging/text.py). Forms check what they are sent themselves.
+
+    A path with such a character is not found. In query strings U+FFFD takes its place; cookies with one are ignored.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not is_keepable(request.path):
+            raise Http404
+        if any(not is_keepable(text) for name, values in request.GET.lists() for text in (name, *values)):
+            query = QueryDict(mutable=True)
+            for name, values in request.GET.lists():
+                query.setlist(replace_unkeepable(name), [replace_unkeepable(value) for value in values])
+            query._mutable = False
+            request.GET = query  # type: ignore[assignment]
+        request.COOKIES = {name: value for name, value in request.COOKIES.items() if is_keepable(name + value)}
         return self.get_response(request)
 
 
