@@ -1,13 +1,14 @@
 """Cancellation requests: the declaration, the data that it is based on, and the decision."""
 
 import uuid
+from datetime import date
 
 import pghistory
 import pgtrigger
 from django.contrib.postgres.indexes import OpClass
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
-from django.db.models.functions import Left, Lower, Upper
+from django.db.models.functions import Left, Upper
 from django.utils.translation import gettext_lazy as _
 from djmoney.models.fields import MoneyField
 
@@ -161,6 +162,33 @@ class CancellationRequest(models.Model):
         related_name="+",
         help_text="Assignee; empty while it is in the queue",
     )
+    joined_to = models.ForeignKey(
+        "self",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="joined",
+        help_text="The request of the same sender about the same contract with which this declaration counts",
+    )
+    receipt_counts_of = models.ForeignKey(
+        "self",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="+",
+        help_text="The joined declaration whose time of receipt and policy version count; empty: its own",
+    )
+    end_counts_of = models.ForeignKey(
+        "self",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="+",
+        help_text="The joined declaration whose requested end date counts; empty: its own",
+    )
     superseded_by = models.ForeignKey(
         "Termination", models.PROTECT, null=True, blank=True, related_name="superseded_requests"
     )
@@ -209,19 +237,12 @@ class CancellationRequest(models.Model):
             models.Index(OpClass(Upper("username_given"), PREFIX), name="request_username_given"),
             models.Index(OpClass(Upper("email_given"), PREFIX), name="request_email_given"),
             models.Index(fields=["declaration"], name="request_declaration"),
+            models.Index(fields=["joined_to"], condition=Q(joined_to__isnull=False), name="request_joined"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["submission_key", "part"], name="one_declaration_a_form"),
             models.UniqueConstraint(
                 fields=["subscription"], condition=Q(state__in=OPEN), name="one_open_request_a_subscription"
-            ),
-            models.UniqueConstraint(
-                Lower("account_number_given"),
-                Lower("username_given"),
-                Lower("email_given"),
-                F("kind_declared"),
-                condition=Q(state=RequestState.UNVERIFIED),
-                name="one_unproven_request_a_sender",
             ),
             models.CheckConstraint(
                 name="request_scheduled_is_matched_and_dated",
@@ -243,6 +264,10 @@ class CancellationRequest(models.Model):
             models.CheckConstraint(
                 name="request_ground_is_accepted_by_somebody",
                 condition=Q(ground_accepted=False) | Q(kind=Kind.FOR_CAUSE, decided_by__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="request_joined_is_superseded",
+                condition=Q(joined_to__isnull=True) | Q(state="superseded", verified_at__isnull=False),
             ),
             models.CheckConstraint(
                 name="request_unproven_is_unmatched",
@@ -284,9 +309,19 @@ class CancellationRequest(models.Model):
         return self.state in OPEN
 
     @property
+    def counted_receipt(self) -> "CancellationRequest":
+        """The declaration whose time of receipt and policy version count: this one, or an earlier one joined to it."""
+        return self.receipt_counts_of or self
+
+    @property
+    def counted_end(self) -> date | None:
+        """The requested end date that counts: this declaration's, or the earliest of those joined to it."""
+        return (self.end_counts_of or self).requested_end
+
+    @property
     def at_once(self) -> bool:
-        """Whether the subscription ends at the time of receipt instead of on a billing date."""
-        return self.effective_at is not None and self.effective_at == self.received_at
+        """Whether it ends by its receipt, without waiting for a billing date."""
+        return self.effective_at is not None and self.effective_at == self.counted_receipt.received_at
 
     @property
     def ground_is_open(self) -> bool:
@@ -303,4 +338,4 @@ class CancellationRequest(models.Model):
         """Whether the request ends later because it was late. False if notice was waived or a later end requested."""
         if self.on_time is not False or self.notice_waived_by_id is not None or self.next_billing_on is None:
             return False
-        return self.requested_end is None or self.requested_end <= self.next_billing_on
+        return self.counted_end is None or self.counted_end <= self.next_billing_on

@@ -111,9 +111,9 @@ def outcome_of(request: CancellationRequest, subscription: Subscription) -> Outc
     """Returns the outcome of the request for the subscription, by its current data."""
     return outcome(
         subscription,
-        received_at=request.received_at,
-        policy=request.policy_version,
-        requested_end=request.requested_end,
+        received_at=request.counted_receipt.received_at,
+        policy=request.counted_receipt.policy_version,
+        requested_end=request.counted_end,
         kind=Kind(request.kind),
         ground_accepted=request.ground_accepted,
     )

@@ -34,11 +34,15 @@ def has_ended(subscription: Subscription, *, on: date) -> bool:
     return subscription.ended_on is not None and subscription.ended_on <= on
 
 
-def cancellable(account: Account, *, now: datetime) -> list[Subscription]:
-    """Returns the account's running subscriptions without an open request."""
+def running(account: Account, *, now: datetime) -> QuerySet[Subscription]:
+    """The account's subscriptions that have not ended."""
     today = local_date(now, account.time_zone)
-    running = account.subscriptions.select_related("account").exclude(ended_on__lte=today)
-    return list(running.exclude(requests__state__in=OPEN).order_by("reference"))
+    return account.subscriptions.select_related("account").exclude(ended_on__lte=today).order_by("reference")
+
+
+def cancellable(account: Account, *, now: datetime) -> list[Subscription]:
+    """The account's subscriptions that run and that no open request concerns."""
+    return list(running(account, now=now).exclude(requests__state__in=OPEN))
 
 
 def open_request_for(subscription: Subscription) -> CancellationRequest | None:

@@ -14,7 +14,7 @@ from billing.models.states import IllegalTransition
 from cancellations.models import CancellationRequest, Channel, Conversation, PolicyVersion, Todo
 from cancellations.models.states import ConversationState, RequestState
 from cancellations.queries.outcomes import outcome_of
-from cancellations.queries.requests import cancellable
+from cancellations.queries.requests import cancellable, running
 
 ASSIGN, ANSWER = "cancellations.assign_request", "cancellations.answer_conversation"
 WORK = {ASSIGN: "work on requests", ANSWER: "answer mail"}
@@ -96,23 +96,34 @@ def review_terms(policy: PolicyVersion) -> dict[str, Any]:
 
 
 def choices_of(request: CancellationRequest, now: datetime) -> list[Subscription]:
-    """Returns the subscriptions that the sender may mean, once the address is proven."""
-    account = matching_account(request)
-    accounts = [account] if account else []
+    """Returns the subscriptions that the sender may mean and may still cancel, once the address is proven."""
+    accounts = _accounts_meant(request)
+    return _narrowed(request, [choice for account in accounts for choice in cancellable(account, now=now)])
+
+
+def contracts_of(request: CancellationRequest, now: datetime) -> list[Subscription]:
+    """Returns the running subscriptions that the sender may mean, also those that an open request concerns."""
+    accounts = _accounts_meant(request)
+    return _narrowed(request, [contract for account in accounts for contract in running(account, now=now)])
+
+
+def _accounts_meant(request: CancellationRequest) -> list[Account]:
     if request.channel == Channel.EMAIL and not request.account_number_given.strip():
-        accounts = _accounts_of_sender(request)
-    choices = [subscription for account in accounts for subscription in cancellable(account, now=now)]
-    named = [
+        return _accounts_of_sender(request)
+    account = matching_account(request)
+    return [account] if account else []
+
+
+def _narrowed(request: CancellationRequest, subscriptions: list[Subscription]) -> list[Subscription]:
+    """Narrows them to the contract that the sender named, or that the mail mentions, if there is one."""
+    number = request.account_number_given.strip().upper()
+    named = [subscription for subscription in subscriptions if subscription.reference == number]
+    mentioned = [
         subscription
-        for subscription in choices
-        if subscription.reference == request.account_number_given.strip().upper()
-    ]
-    written = [
-        subscription
-        for subscription in choices
+        for subscription in subscriptions
         if request.channel == Channel.EMAIL and subscription.reference in request.words.upper()
     ]
-    return named or written or choices
+    return named or mentioned or subscriptions
 
 
 def only_choice(request: CancellationRequest, now: datetime) -> Subscription | None:

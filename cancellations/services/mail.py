@@ -19,7 +19,7 @@ from cancellations.queries.policies import NoPolicyInForce
 from cancellations.queries.requests import declared
 from cancellations.rules.recognition import MAX_NUMBERS, Recognised, recognise
 from cancellations.services.common import accounts_at, open_conversation
-from cancellations.services.submission import declared_by_mail, send_proof_again, submit_by_mail
+from cancellations.services.submission import declared_by_mail, submit_by_mail
 from messaging.addresses import our_message, reference_in
 from messaging.inbound.mime import Mail
 from messaging.inbound.quoting import own_words
@@ -191,8 +191,6 @@ def _submit_requests(row: IncomingMessage, words: str, recognised: Recognised, n
             language=recognised.language or (holder.language if holder else settings.LANGUAGE_CODE),
         )
         request = submit_by_mail(declaration=declaration, submission_key=key, mail=row, now=now)
-        if request.submission_key != key:
-            send_proof_again(request=request, now=now)
         references.append(request.declaration)
     row.about = references[0]
     row.outcome = f"A cancellation: {', '.join(references)}."

@@ -63,7 +63,7 @@ def _statutory_pay_by(request: CancellationRequest) -> date | None:
     assert request.account is not None
     if request.kind != Kind.COOLING_OFF or request.account.country not in COOLING_OFF.countries:
         return None
-    return local_date(request.received_at, request.time_zone) + timedelta(days=COOLING_OFF.refund_days)
+    return local_date(request.counted_receipt.received_at, request.time_zone) + timedelta(days=COOLING_OFF.refund_days)
 
 
 def queue_requested_refund(request: CancellationRequest, now: datetime) -> None:

@@ -158,7 +158,7 @@ def reopen(*, request: CancellationRequest, by: User, ground: str, now: datetime
     if not ground.strip():
         raise RequestRefused("State the ground for reopening. It is stored with the request.")
     request = locked(request, "reopen", RequestState.EXPIRED, RequestState.DECLINED, RequestState.SUPERSEDED)
-    request.verified_at = request.verified_at or now
+    request.verified_at, request.joined_to = request.verified_at or now, None
     request.decline_ground = request.decision_words = ""
     request.decided_by = request.notice_waived_by = None
     request.notice_waived_ground, request.ground_accepted = "", False
@@ -196,11 +196,11 @@ def _emit_new_end(request: CancellationRequest, now: datetime) -> None:
 
 def _end_without_notice(request: CancellationRequest, subscription: Subscription) -> date:
     assessment = assess(
-        received_on=local_date(request.received_at, request.time_zone),
+        received_on=local_date(request.counted_receipt.received_at, request.time_zone),
         anchor=subscription.billing_anchor,
         interval=subscription.interval,
         notice_days=0,
-        requested_end=request.requested_end,
+        requested_end=request.counted_end,
     )
     if request.effective_on is not None and assessment.effective_on >= request.effective_on:
         raise RequestRefused(

@@ -1,6 +1,6 @@
 """The customer's verbs: submitting a request, proving who sent it, and withdrawing it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import zip_longest
@@ -26,12 +26,22 @@ from cancellations.rules.jurisdictions import DEFAULT, profile_for
 from cancellations.services.common import (
     RequestRefused,
     choices_of,
+    contracts_of,
     is_known_to_holder,
     locked,
     match,
     matching_account,
     move,
     unmatch,
+)
+from cancellations.services.joining import (
+    count_together,
+    is_authenticated_mail,
+    join,
+    join_open,
+    lock_unproven,
+    open_request_to_join,
+    proven_along,
 )
 from cancellations.services.receipts import issue_receipt
 from cancellations.services.refunds import queue_requested_refund, refuse_while_refund_is_under_way, void_refund
@@ -41,6 +51,7 @@ from messaging.wording import language_for
 
 TAKEN_BACK = gettext_noop("You took the cancellation back.")
 LINK_PAUSE = timedelta(minutes=1)
+MOST_PROOFS_AN_HOUR, MOST_PROOFS_A_DAY = 3, 10  # to one address
 MAX_MAIL_TEXT = 20_000  # characters copied into the request; the mail itself is stored in full
 
 
@@ -145,13 +156,13 @@ def submit_as_guest(
 ) -> CancellationRequest:
     """Submits the request of a guest. It is matched to no account until the guest proves the address.
 
-    Submitting the same form again, or the same declaration while the first waits for proof, returns the existing
-    request.
+    Submitting the same form again returns the existing request. Every other form is a declaration of its own, also
+    with the same identity: typing somebody's account number and address opens nothing of theirs.
     """
     request = _new_request(declaration, Channel.GUEST, submission_key, received_at, now)
     request.state = RequestState.UNVERIFIED
     request.verification_expires_at = received_at + timedelta(days=request.policy_version.verification_days)
-    return _create(request, "prove_address", now, twin=lambda: _waiting_twin(declaration))
+    return _create(request, now, sends=may_send_proof(request.email_given, now))
 
 
 def declared_by_mail(
@@ -190,9 +201,8 @@ def submit_by_mail(
     The time of receipt is the mail's arrival. If our server could not authenticate the sender, an account number or
     username is needed as well as the link.
 
-    The request is matched to no account until then. The same mail again, or the same declaration while the first
-    waits for proof, returns the existing request. The proof expires no sooner than the link, even if the mail was
-    read late.
+    The request is matched to no account until then. The same mail again returns the existing request. The proof
+    expires no sooner than the link, even if the mail was read late.
     """
     request = _new_request(declaration, Channel.EMAIL, submission_key, mail.arrived_at, now)
     request.state = RequestState.UNVERIFIED
@@ -201,7 +211,7 @@ def submit_by_mail(
         mail.arrived_at + timedelta(days=request.policy_version.verification_days),
         now + timedelta(days=settings.PROOF_LINK_DAYS),
     )
-    return _create(request, "prove_address", now, twin=lambda: _waiting_twin(declaration), answers=mail)
+    return _create(request, now, answers=mail)
 
 
 @transaction.atomic
@@ -222,6 +232,8 @@ def send_proof_again(*, request: CancellationRequest, now: datetime) -> bool:
     request = CancellationRequest.objects.select_for_update().get(pk=request.pk)
     recently_sent = OutgoingMessage.objects.filter(about=request.declaration, created_at__gt=now - LINK_PAUSE)
     if request.state != RequestState.UNVERIFIED or recently_sent.exists():
+        return False
+    if not may_send_proof(request.email_given, now):
         return False
     send_letter("prove_address", request, now=now)
     return True
@@ -251,9 +263,11 @@ def verify(
     username, needed if our mail server could not authenticate the sender. Raises IllegalTransition if the request
     expired or was settled, RequestRefused if a subscription is not the sender's or `identifier` is wrong.
     """
-    request = _locked_for_proof(request)
+    request, others = lock_unproven(request, now)
     if request.verified_at is not None:
         return
+    if request.state != RequestState.UNVERIFIED:
+        raise IllegalTransition(reference=request.reference, state=request.state, verb="verify")
     if request.proof == Proof.LINK_AND_NUMBER and not is_known_to_holder(request, identifier):
         raise RequestRefused(_("That does not fit any account at your address. Look at an invoice of ours."))
     choices = choices_of(request, now)
@@ -265,13 +279,57 @@ def verify(
     request.account, request.verified_at = matching_account(request), now
     if request.account is None and chosen:
         request.account = chosen[0].account
-    rows = [request, *(_copy(request, part) for part in range(2, len(chosen) + 1))]
+    identified = request.proof == Proof.LINK_AND_NUMBER or request.account is not None
+    contract_keys = {contract.pk for contract in (chosen or contracts_of(request, now))}
+    others = [
+        other
+        for other in proven_along(others, identified=identified)
+        if is_authenticated_mail(other) or contract_keys & {contract.pk for contract in contracts_of(other, now)}
+    ]
     with recorded("verify", actor="customer"):
-        proven = [row for row, subscription in zip_longest(rows, chosen) if _prove(row, subscription, now)]
-        issue_receipt(request, proven, now)
-        send_letter("received", request, now=now, parts=proven)
-        _emit_webhooks(proven, now)
+        joined = _prove_together(request, chosen, others, now)
+        for other in others:
+            if other.pk not in joined:
+                other.account, other.verified_at = matching_account(other), now
+                choices = choices_of(other, now)
+                _prove_together(other, choices[: len(choices) == 1], [], now)
     wake("cancellations.enforce")
+
+
+def _prove_together(
+    request: CancellationRequest, chosen: Sequence[Subscription], others: Sequence[CancellationRequest], now: datetime
+) -> set[int]:
+    """Proves the request and joins to it the others about the same contracts. Returns the keys of these."""
+    contracts = {other.pk: contracts_of(other, now) for other in others if other.kind_declared == request.kind_declared}
+    if not chosen and (lead := open_request_to_join(request, contracts_of(request, now))) is not None:
+        same = [other for other in others if lead.subscription in contracts.get(other.pk, [])]
+        if join_open(lead, [request, *same], now):
+            _confirm(request, [lead], same, now)
+            return {other.pk for other in same}
+    rows = [request, *(_copy(request, part) for part in range(2, len(chosen) + 1))]
+    proven, joined = [], []
+    for row, subscription in zip_longest(rows, chosen):
+        same = [other for other in others if subscription is not None and subscription in contracts.get(other.pk, [])]
+        if _prove(row, subscription, same, now):
+            proven.append(row)
+            if row.subscription is not None:
+                join(row, [other for other in same if other not in joined], now)
+                joined += [other for other in same if other not in joined]
+    _confirm(request, proven, joined, now)
+    _emit_webhooks(proven, now)
+    return {other.pk for other in joined}
+
+
+def _confirm(
+    request: CancellationRequest,
+    proven: Sequence[CancellationRequest],
+    joined: Sequence[CancellationRequest],
+    now: datetime,
+) -> None:
+    """Issues a receipt for each declaration, and confirms the one whose link was opened."""
+    for declaration in (request, *joined):
+        issue_receipt(declaration, proven, now)
+    send_letter("received", request, now=now, parts=proven)
 
 
 @transaction.atomic
@@ -318,13 +376,19 @@ def _copy(request: CancellationRequest, part: int) -> CancellationRequest:
     return CancellationRequest(reference=_part_reference(request.reference, part), part=part, **values)
 
 
-def _prove(request: CancellationRequest, subscription: Subscription | None, now: datetime) -> bool:
-    """Matches and saves a proven request. Returns False if it is left out.
+def _prove(
+    request: CancellationRequest,
+    subscription: Subscription | None,
+    others: Sequence[CancellationRequest],
+    now: datetime,
+) -> bool:
+    """Matches and saves a proven request, counted together with the others. Returns False if it is left out.
 
     If another request for the subscription was opened in the meantime, support decides between the two. A further
     part of a declaration is left out instead: the other request cancels its subscription.
     """
     if subscription is not None:
+        count_together(request, subscription, others)
         match(request, subscription)
     move(request, _state_once_proven(request), now)
     try:
@@ -335,6 +399,7 @@ def _prove(request: CancellationRequest, subscription: Subscription | None, now:
         if request.part > 1:
             return False
         unmatch(request)
+        request.receipt_counts_of = request.end_counts_of = None
         move(request, RequestState.IN_REVIEW, now)
         request.save()
     return True
@@ -347,23 +412,31 @@ def _queue_refund(request: CancellationRequest, now: datetime) -> None:
 
 
 def _create(
-    request: CancellationRequest,
-    letter: str,
-    now: datetime,
-    twin: Callable[[], CancellationRequest | None],
-    answers: IncomingMessage | None = None,
+    request: CancellationRequest, now: datetime, *, sends: bool = True, answers: IncomingMessage | None = None
 ) -> CancellationRequest:
-    """Saves the request and queues its letter. Returns the existing request if a constraint finds a duplicate."""
+    """Saves the request and queues the mail with its link. Returns the existing request of the same form or mail."""
     try:
         with transaction.atomic(), recorded("submit", actor="customer"):
             request.save(force_insert=True)
-            send_letter(letter, request, now=now, answers=answers)
+            if sends:
+                send_letter("prove_address", request, now=now, answers=answers)
     except IntegrityError:
-        existing = CancellationRequest.objects.filter(submission_key=request.submission_key).first() or twin()
+        existing = CancellationRequest.objects.filter(submission_key=request.submission_key).first()
         if existing is None:
             raise
         return existing
     return request
+
+
+def may_send_proof(email: str, now: datetime) -> bool:
+    """Whether another mail with a proof link may go to the address: so many an hour and a day, whoever asks for them.
+
+    A declaration beyond that is kept all the same: the link of any of these mails proves it.
+    """
+    sent = OutgoingMessage.objects.filter(recipient__iexact=email, kind="prove_address")
+    times = list(sent.filter(created_at__gt=now - timedelta(days=1)).values_list("created_at", flat=True))
+    in_the_last_hour = sum(sent_at > now - timedelta(hours=1) for sent_at in times)
+    return in_the_last_hour < MOST_PROOFS_AN_HOUR and len(times) < MOST_PROOFS_A_DAY
 
 
 def _new_request(
@@ -401,21 +474,3 @@ def _state_once_proven(request: CancellationRequest) -> RequestState:
     is_ordinary = request.kind_declared == Kind.ORDINARY
     mode = request.policy_version.review_mode
     return RequestState.SCHEDULED if is_ordinary and mode == ReviewMode.EXCEPTIONS else RequestState.IN_REVIEW
-
-
-def _waiting_twin(declaration: Declaration) -> CancellationRequest | None:
-    return CancellationRequest.objects.filter(
-        state=RequestState.UNVERIFIED,
-        kind_declared=declaration.kind,
-        account_number_given__iexact=declaration.account_number,
-        username_given__iexact=declaration.username,
-        email_given__iexact=declaration.email,
-    ).first()
-
-
-def _locked_for_proof(request: CancellationRequest) -> CancellationRequest:
-    rows = CancellationRequest.objects.select_for_update(of=("self",)).select_related("policy_version")
-    row = rows.get(pk=request.pk)
-    if row.verified_at is None and row.state != RequestState.UNVERIFIED:
-        raise IllegalTransition(reference=row.reference, state=row.state, verb="verify")
-    return row

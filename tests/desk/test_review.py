@@ -74,7 +74,7 @@ def test_the_page_of_a_request_shows_what_the_decision_needs(sam):
 
 def test_scheduling_tells_the_customer(sam):
     request = cast.in_review()
-    page = sam.get(url(request, "schedule")).content.decode()
+    page = sam.get(url(request, "accept-ground")).content.decode()
     assert "customer is notified immediately" in page
     answer = sam.post(url(request, "schedule"), {"words": "Thank you."}, follow=True)
     assert "scheduled." in answer.content.decode()
@@ -96,7 +96,7 @@ def test_scheduling_an_unmatched_request_asks_for_the_subscription(sam):
 def test_a_second_request_for_the_same_subscription_cannot_be_scheduled(sam):
     of = cast.subscription()
     cast.in_review(of)
-    request = cast.unverified(of.account)
+    request = cast.unverified(of.account, kind="for_cause", cause="It broke")  # of another kind: a person decides
     verify(request=request, now=NOW)
     answer = sam.post(url(request, "schedule"), {"words": "kept", "subscription": of.pk})
     assert "as a duplicate" in answer.content.decode()
