@@ -23,7 +23,7 @@ STAFF_VERBS: Mapping[str, str] = {
     "discard": "Termination discarded",
     "reverse": "Termination reversed",
     "answer": "Reason given",
-    "withdraw": "Withdrawn",
+    "withdraw": "Taken back",
     "take_effect": "Taken into effect",
     "expire": "Expired",
     "supersede": "Superseded",

@@ -40,31 +40,31 @@ class CancelForm(CrispyForm):
         max_length=LONGEST_WORDS,
         widget=forms.Textarea(attrs={"rows": 6}),
         help_text=_(
-            "What happened, and since when. We look at your ground. If we accept it, your subscription ends by the "
-            "time at which we received this; otherwise this counts as an ordinary cancellation from the same time. "
-            "You can add files on the next pages."
+            "What happened, and since when? We review your reason. If we accept it, your subscription ends at the "
+            "time when we receive this; otherwise this counts as an ordinary cancellation from the same time. You can "
+            "add files on the next pages."
         ),
         error_messages={
             "required": _("Say why you have to leave at once"),
-            "max_length": _("Shorten your ground to %(limit_value)s characters"),
+            "max_length": _("Shorten your reason to %(limit_value)s characters"),
         },
     )
     reason = forms.ChoiceField(
         label=_("Why are you leaving?"),
         choices=Reason.choices,
         widget=forms.RadioSelect,
-        error_messages={"required": _("Choose a reason; «Another reason» is one, too")},
+        error_messages={"required": _("Choose a reason. You can also choose «Another reason»")},
     )
     words = WordsField(
         label=_("In your own words"),
         required=False,
         max_length=LONGEST_WORDS,
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text=_("If you like. We keep your words just as you write them."),
+        help_text=_("If you like. We keep your text exactly as you write it."),
         error_messages={"max_length": _("Shorten your words to %(limit_value)s characters")},
     )
     requested_end = forms.DateField(
-        label=_("When should it end?"),
+        label=_("Requested end date"),
         required=False,
         input_formats=["%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y"],
         widget=forms.DateInput(attrs={"type": "date", "class": "short"}, format="%Y-%m-%d"),
@@ -76,7 +76,7 @@ class CancelForm(CrispyForm):
         required=False,
         max_length=LONGEST_WORDS,
         widget=forms.Textarea(attrs={"rows": 2}),
-        help_text=_("Each refund is decided one by one. We tell you the sum and how it arose."),
+        help_text=_("Each refund is decided individually. We tell you the amount and how we worked it out."),
         error_messages={"max_length": _("Shorten your reason to %(limit_value)s characters")},
     )
 
@@ -113,7 +113,7 @@ class CancelForm(CrispyForm):
             },
         )
         cause = self.fields["cause"]
-        cause.required, cause.help_text, cause.label = False, "", _("Ground for leaving at once")
+        cause.required, cause.help_text, cause.label = False, "", _("Reason for leaving at once")
         cause.widget.attrs["rows"] = 2
         cause.conditional = True  # type: ignore[attr-defined]
         self.order_fields(["kind", "cause", "name", "account_number", "subscription", "requested_end", "email"])
@@ -194,7 +194,7 @@ class GuestCancelForm(CancelForm):
             "max_length": _("Shorten the username to %(limit_value)s characters"),
         },
     )
-    email = email_address(_("We send a link here that proves it is you, and the receipt."))
+    email = email_address(_("We send the receipt to this address, and a link that proves the address is yours."))
     field_order = ["name", "account_number", "username", "email"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -202,7 +202,7 @@ class GuestCancelForm(CancelForm):
         number = self.fields["account_number"]
         wrong = _("Enter your account number, like %(example)s") % {"example": settings.ACCOUNT_NUMBER_EXAMPLE}
         if "username" not in self.fields:  # without it, a contract number is accepted as well
-            number.label = _("Account or contract number")
+            number.label = _("Account number")
         number.error_messages |= {"required": wrong, "max_length": wrong}
         if self.on_one_page:
             number.help_text = ""

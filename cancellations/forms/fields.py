@@ -75,6 +75,6 @@ class ChoiceOfSubscriptions(ChoicesByReference):
         chosen = list(super().clean(value))
         if len({subscription.account_id for subscription in chosen}) > 1:
             raise forms.ValidationError(
-                _("Choose subscriptions of one account; cancel those of another account by themselves")
+                _("Choose subscriptions of one account only; cancel those of another account separately")
             )
         return chosen

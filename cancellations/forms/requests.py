@@ -38,7 +38,7 @@ class FollowForm(CrispyForm):
         widget=forms.TextInput(attrs={"class": "short", "autocomplete": "off"}),
         error_messages={"required": _("Enter the reference of your request, like CR-7KQ4-M9XT")},
     )
-    email = email_address(_("The one that you gave with the request."))
+    email = email_address(_("The address that you gave with the request."))
 
     def clean_reference(self) -> str:
         return str(self.cleaned_data["reference"]).strip().upper()
@@ -68,7 +68,9 @@ class ProveForm(CrispyForm):
     identifier = IdentifierField(
         label=_("Account number, contract number or username"),
         max_length=150,
-        help_text=_("Our mail server could not tell whether the message came from you. An invoice of ours has these."),
+        help_text=_(
+            "Our mail server could not check that the message came from you. You find these details on our invoices."
+        ),
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
         error_messages={"required": _("Enter your account number, contract number or username")},
     )
@@ -90,13 +92,13 @@ class TakeBackForm(CrispyForm):
     """Asks which requests of a declaration to withdraw, if there are several."""
 
     request: Any = ChoicesByReference(
-        label=_("Which cancellation do you take back?"),
+        label=_("Which cancellation do you want to take back?"),
         queryset=CancellationRequest.objects.none(),
         widget=forms.CheckboxSelectMultiple,
         to_field_name="reference",
         error_messages={
-            "required": _("Choose what you take back"),
-            "invalid_choice": _("Choose from those shown"),
+            "required": _("Choose what you want to take back"),
+            "invalid_choice": _("Choose from the options shown"),
         },
     )
 
@@ -113,7 +115,7 @@ class VerifyForm(CrispyForm):
     file = forms.FileField(
         label=_("The receipt’s file"),
         required=False,
-        help_text=_("The PDF as you got it. It is only checked, and not kept."),
+        help_text=_("The original PDF. We only check it and do not keep it."),
         widget=forms.FileInput(attrs={"accept": ".pdf", "class": "form-control"}),
         error_messages={"empty": _("This file is empty. Choose the receipt’s PDF")},
     )
@@ -150,5 +152,5 @@ class VerifyForm(CrispyForm):
             if not data.get("reference"):
                 self.add_error("reference", _("Choose the file, or enter the reference and the seal"))
             elif not data.get("seal"):
-                self.add_error("seal", _("Enter the seal, too: it stands at the end of the receipt"))
+                self.add_error("seal", _("Enter the seal, too. It is at the end of the receipt"))
         return data

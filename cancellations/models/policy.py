@@ -34,7 +34,7 @@ def limits_are_sums(limits: object) -> None:
 
 class ReviewMode(models.TextChoices):
     EVERY = "every", _("support reviews every request")
-    EXCEPTIONS = "exceptions", _("only requests that are not plain are reviewed")
+    EXCEPTIONS = "exceptions", _("only unclear requests are reviewed")
 
 
 @tracked(pghistory.InsertEvent(), pghistory.UpdateEvent(), pghistory.DeleteEvent())

@@ -11,7 +11,7 @@ class RequestState(models.TextChoices):
     EFFECTIVE = "effective", _("effective")
     DECLINED = "declined", _("declined")
     EXPIRED = "expired", _("expired")
-    WITHDRAWN = "withdrawn", _("withdrawn")
+    WITHDRAWN = "withdrawn", _("taken back")
     SUPERSEDED = "superseded", _("superseded")
 
 

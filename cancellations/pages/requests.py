@@ -85,7 +85,9 @@ def follow_code(http: HttpRequest) -> HttpResponse:
         declaration_reference = request.declaration if request else reference
         if is_follow_code(form.cleaned_data["code"], declaration_reference, email, timezone.now()) and request:
             return redirect("request_proof", token=proof_token(request))
-        form.add_error("code", _("This code does not fit, or is too old. Look for the newest mail, or ask anew"))
+        form.add_error(
+            "code", _("This code is wrong or too old. Use the code from our newest e-mail, or ask for a new one")
+        )
     return _sent_page(http, form, reference, email)
 
 
@@ -354,7 +356,7 @@ def _verify(http: HttpRequest, request: CancellationRequest, form: ProveForm | N
     try:
         verify(request=request, subscriptions=_chosen(form), identifier=identifier, now=now)
     except IllegalTransition:
-        messages.warning(http, _("This request was settled in the meantime, so there is nothing left to confirm."))
+        messages.warning(http, _("This request was closed in the meantime, so there is nothing left to confirm."))
     response = redirect("request_received", reference=request.declaration)
     access.grant(http, response, request.declaration, "proven")
     return response
@@ -363,4 +365,4 @@ def _verify(http: HttpRequest, request: CancellationRequest, form: ProveForm | N
 def _too_late(error: IllegalTransition) -> str:
     if error.state == RequestState.EFFECTIVE:
         return _("Your subscription has ended already, so the cancellation cannot be taken back any more.")
-    return _("This request is settled already, so there is nothing to take back.")
+    return _("This request is closed already, so there is nothing to take back.")

@@ -24,7 +24,7 @@ LABELS = {
     "receipt_number": _("Receipt {number} of {reference}"),
     "received": _("We received this declaration on {received}."),
     "declared": _("What was declared"),
-    "account_number": _("Account or contract number"),
+    "account_number": _("Account number"),
     "username": _("Username"),
     "name": _("Name"),
     "email": _("E-mail address"),
@@ -32,21 +32,21 @@ LABELS = {
     "ordinary": _("cancellation"),
     "cooling_off": _("withdrawal within the cooling-off days"),
     "for_cause": _("cancellation for cause"),
-    "cause": _("Ground for leaving at once"),
+    "cause": _("Reason for leaving at once"),
     "reason": _("Reason"),
     "words": _("In the customer’s words"),
-    "requested_end": _("Wished end"),
+    "requested_end": _("Requested end date"),
     "earliest": _("as early as possible"),
     "refund_reason": _("Asks for a refund"),
     "follows": _("What follows"),
     "not_found": _(
-        "The contract was not found by itself; our support team looks for it. The time of receipt above counts, "
-        "however long that takes."
+        "We did not find the contract automatically; our support team is looking for it. The time of receipt "
+        "above counts, however long that takes."
     ),
-    "at_once": _("{subscription} ends at once, by the time of receipt."),
+    "at_once": _("{subscription} ends at once, at the time of receipt."),
     "ends": _("{subscription} ends on {ends}."),
-    "at_the_latest": _("{subscription} ends on {ends} at the latest; the ground for leaving at once is looked at."),
-    "rules": _("The rules are those of version {version} of the cancellation policy:"),
+    "at_the_latest": _("{subscription} ends on {ends} at the latest; the reason for leaving at once is under review."),
+    "rules": _("Version {version} of the cancellation policy applies:"),
     "seal": _("Seal"),
     "sealed": _(
         "This receipt is number {number}. Its seal covers all of the above, and the seal of the receipt before it:"

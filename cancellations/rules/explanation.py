@@ -23,7 +23,7 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
     ),
     "in_time": ("Your request is in time for that date.",),
     "late": ("Your request came after that day, so it is late.",),
-    "wish": ("You asked for an end on %(requested_end)s or later.",),
+    "wish": ("You requested %(requested_end)s or later as your end date.",),
     "ends_then": ("Your subscription ends on that billing date, %(effective_on)s.",),
     "ends_later": ("The first billing date that fits is %(effective_on)s: your subscription ends on that day.",),
     "trial": (
@@ -39,11 +39,11 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
         "Your contract started on %(started_on)s, so its %(days)s day of cooling-off runs until %(last)s.",
         "Your contract started on %(started_on)s, so its %(days)s days of cooling-off run until %(last)s.",
     ),
-    "cooling_off_at_once": ("You are within them, so your subscription ends at once.",),
+    "cooling_off_at_once": ("You are within these days, so your subscription ends at once.",),
     "cooling_off_over": (
         "The cooling-off days ended on %(last)s, so your request counts as an ordinary cancellation.",
     ),
-    "cause_accepted": ("You asked to leave at once for a ground that you stated, and we accepted it.",),
+    "cause_accepted": ("You gave a reason for leaving at once, and we accepted it.",),
     "cause_at_once": ("No notice is needed then: your subscription ends at once, on %(received_on)s.",),
     "waived": ("Our support team waived the notice, so your subscription ends on %(effective_on)s instead.",),
 }

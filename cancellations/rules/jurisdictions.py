@@ -67,10 +67,10 @@ PROFILES: Mapping[str, Profile] = {
             one_page=True,
             identity=("name", "account_number", "email"),
             summary=(
-                "One page and one button, with nothing else on it; without a reason and without a sign-in.",
+                "One page with one button and nothing else. You need no reason and no sign-in.",
                 "You can save the declaration with date and time, and a message confirms its content, its receipt "
                 "and the end at once.",
-                "Without a date, the contract ends as early as it can.",
+                "Without a date, the contract ends as early as possible.",
             ),
             sources=(
                 Source("Bürgerliches Gesetzbuch, § 312k", "https://www.gesetze-im-internet.de/bgb/__312k.html", "de"),
@@ -86,8 +86,8 @@ PROFILES: Mapping[str, Profile] = {
             labels_in="fr",
             identity=("name", "account_number", "email"),
             summary=(
-                "A summary on which everything can be changed comes before the notice of cancellation.",
-                "Never with an account to be made, and with a ground only where the law needs one.",
+                "Before you give notice of cancellation, you see a summary where you can change everything.",
+                "You never need to create an account, and you give a reason only where the law requires one.",
             ),
             sources=(
                 Source(
@@ -106,8 +106,8 @@ PROFILES: Mapping[str, Profile] = {
             reason="optional",
             offers=True,
             summary=(
-                "Online, at will, without a step that obstructs; the reason is optional.",
-                "An offer to stay stands only beside a button to cancel that is just as visible.",
+                "Online, at any time, without obstacles. The reason is optional.",
+                "An offer to stay appears only next to an equally visible button to cancel.",
             ),
             sources=(
                 Source(

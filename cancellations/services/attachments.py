@@ -26,9 +26,7 @@ def attach_to_request(
     """
     first = CancellationRequest.objects.select_for_update().get(reference=request.declaration)
     if by is None and not request.is_open:
-        raise RequestRefused(
-            _("This request is settled, so no file can be added any more. Please write to us instead.")
-        )
+        raise RequestRefused(_("This request is closed, so no file can be added any more. Please write to us instead."))
     existing = {attachment.sha256 for attachment in attachments_of(first)}
     new = [attachment for attachment in _read(files, now, by) if attachment.sha256 not in existing]
     _refuse_too_many(len(existing) + len(new))
@@ -84,5 +82,6 @@ def _read(files: Iterable[UploadedFile], now: datetime, by: User | None) -> list
 def _refuse_too_many(count: int) -> None:
     if count > MAX_FILES:
         raise RequestRefused(
-            _("At most %(limit)s files fit. Put several pages into one PDF, or leave some out.") % {"limit": MAX_FILES}
+            _("You can add up to %(limit)s files. Put several pages into one PDF, or leave some out.")
+            % {"limit": MAX_FILES}
         )

@@ -49,7 +49,7 @@ from messaging.models import Checked, EventType, IncomingMessage, OutgoingMessag
 from messaging.waking import wake
 from messaging.wording import language_for
 
-TAKEN_BACK = gettext_noop("You took the cancellation back.")
+TAKEN_BACK = gettext_noop("You took back the cancellation.")
 LINK_PAUSE = timedelta(minutes=1)
 MOST_PROOFS_AN_HOUR, MOST_PROOFS_A_DAY = 3, 10  # to one address
 MAX_MAIL_TEXT = 20_000  # characters copied into the request; the mail itself is stored in full
@@ -118,13 +118,13 @@ def submit_for(
             remaining = [subscription for subscription in remaining if subscription not in cancelled_elsewhere]
     other_request = next(filter(None, map(open_request_for, subscriptions)), None)
     if other_request is None:  # it was open when we saved, and has been settled since
-        raise RequestRefused(_("Another page of yours changed this in the same moment. Please look, and try again."))
+        raise RequestRefused(_("You changed this on another page at the same time. Please check it and try again."))
     return other_request
 
 
 def _check_can_be_cancelled(subscriptions: Sequence[Subscription], received_at: datetime) -> None:
     if len({subscription.account_id for subscription in subscriptions}) != 1:
-        raise RequestRefused(_("Choose subscriptions of one account; cancel those of another account by themselves."))
+        raise RequestRefused(_("Choose subscriptions of one account only; cancel those of another account separately."))
     for subscription in subscriptions:
         if has_ended(subscription, on=local_date(received_at, subscription.account.time_zone)):
             raise RequestRefused(
@@ -269,10 +269,10 @@ def verify(
     if request.state != RequestState.UNVERIFIED:
         raise IllegalTransition(reference=request.reference, state=request.state, verb="verify")
     if request.proof == Proof.LINK_AND_NUMBER and not is_known_to_holder(request, identifier):
-        raise RequestRefused(_("That does not fit any account at your address. Look at an invoice of ours."))
+        raise RequestRefused(_("That does not match any account with your address. Check one of our invoices."))
     choices = choices_of(request, now)
     if len({subscription.account_id for subscription in subscriptions}) > 1:
-        raise RequestRefused(_("Choose subscriptions of one account; cancel those of another account by themselves."))
+        raise RequestRefused(_("Choose subscriptions of one account only; cancel those of another account separately."))
     if any(subscription not in choices for subscription in subscriptions):
         raise RequestRefused("That subscription cannot be chosen here. Choose one of those shown.")
     chosen = sorted(subscriptions or choices[: len(choices) == 1], key=lambda subscription: subscription.reference)

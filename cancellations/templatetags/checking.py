@@ -19,7 +19,7 @@ def date_remark(card: dict[str, Any], kind: str) -> dict[str, str]:
     """What qualifies the end date of a subscription, and its tone; empty where nothing does."""
     outcome = card["outcome"]
     if kind == Kind.FOR_CAUSE:
-        return {"words": gettext("At the latest. If we accept your ground, it ends today"), "tone": ""}
+        return {"words": gettext("At the latest. If we accept your reason, it ends today"), "tone": ""}
     if kind == Kind.COOLING_OFF and not outcome.at_once:
         words = gettext("The cooling-off days are over, so this counts as an ordinary cancellation")
         return {"words": words, "tone": "wait"}
@@ -36,17 +36,20 @@ def money_remark(card: dict[str, Any], kind: str, refund_reason: str) -> SafeStr
     outcome = card["outcome"]
     if outcome.refund and outcome.refund.amount:
         if outcome.at_once:
-            words = gettext("%(sum)s is what you paid. We review it, without your asking.")
+            words = gettext("You paid %(sum)s. We review this automatically; you do not need to ask.")
         else:
-            words = gettext("%(sum)s is prepaid past the end date. We review it, without your asking.")
+            words = gettext(
+                "You have prepaid %(sum)s beyond the end date. We review this automatically; you do not need to ask."
+            )
         return filled(words, sum=money(outcome.refund))
     if kind != Kind.ORDINARY:
         return gettext("We review what you paid, and tell you the result.")
     if refund_reason:
         return gettext(
-            "Nothing is prepaid past that date, so there is nothing to refund by itself; we decide on your reason."
+            "You have prepaid nothing beyond that date, so there is no automatic refund. We decide based on "
+            "your reason."
         )
-    return gettext("Nothing is prepaid past that date, so there is nothing to refund.")
+    return gettext("You have prepaid nothing beyond that date, so there is nothing to refund.")
 
 
 @register.simple_tag
@@ -62,8 +65,8 @@ def date_rule(kind: str, days: int) -> SafeString:
         )
     elif kind == Kind.FOR_CAUSE:
         words = ngettext(
-            "It is the first billing date at least %(days)s day after today, or today if we accept your ground.",
-            "It is the first billing date at least %(days)s days after today, or today if we accept your ground.",
+            "It is the first billing date at least %(days)s day after today, or today if we accept your reason.",
+            "It is the first billing date at least %(days)s days after today, or today if we accept your reason.",
             days,
         )
     else:

@@ -42,14 +42,14 @@ def declared_lines(request: CancellationRequest) -> list[tuple[str, str]]:
     requested_end = day_words(request.requested_end) if request.requested_end else _("The earliest date")
     lines = [
         (_("Name"), request.name_given),
-        (_("Account or contract number"), request.account_number_given),
+        (_("Account number"), request.account_number_given),
         (_("Username"), request.username_given),
         (_("E-mail address"), request.email_given),
         (_("Kind"), request.get_kind_declared_display()),
-        (_("Ground for leaving at once"), request.cause),
+        (_("Reason for leaving at once"), request.cause),
         (_("Reason"), request.get_reason_display()),
         (_("In your own words"), request.words),
-        (_("Wished end"), requested_end if _may_have_requested_end(request) else ""),
+        (_("Requested end date"), requested_end if _may_have_requested_end(request) else ""),
         (_("Asks for a refund"), request.refund_reason),
     ]
     return [(label, value) for label, value in lines if value]
@@ -71,7 +71,7 @@ def _declared(request: CancellationRequest) -> Iterator[Fact]:
     if request.name_given:
         yield Fact(_("Name"), [request.name_given])
     if request.account_number_given:
-        yield Fact(_("Account or contract number"), [request.account_number_given], "num")
+        yield Fact(_("Account number"), [request.account_number_given], "num")
     if kind == Kind.FOR_CAUSE:
         yield Fact(_("Kind"), [_("You want to leave at once")], words=request.cause)
     elif kind == Kind.COOLING_OFF:
@@ -91,7 +91,7 @@ def _may_have_requested_end(request: CancellationRequest) -> bool:
 
 
 def _requested_end(day: Any, field: str = "") -> Fact:
-    label = _("Wished end")
+    label = _("Requested end date")
     return Fact(label, [day_words(day)] if day else [], "num", _("The earliest date"), field=field, named=label)
 
 
@@ -110,7 +110,13 @@ def _identity(form: Any, answers: dict[str, Any]) -> Iterator[Fact]:
 
 def _answers(form: Any, answers: dict[str, Any]) -> Iterator[Fact]:
     if form.of_kind == Kind.FOR_CAUSE:
-        yield Fact(_("Your ground"), [answers["cause"]], "words", field="cause", named=_("Your ground"))
+        yield Fact(
+            _("Your reason for leaving at once"),
+            [answers["cause"]],
+            "words",
+            field="cause",
+            named=_("Your reason for leaving at once"),
+        )
     if "reason" in form.fields:
         reason = dict(form.fields["reason"].choices).get(answers["reason"]) if answers["reason"] else None
         values, label = [reason] if reason else [], _("Reason")

@@ -42,7 +42,7 @@ def label_hint(profile: Profile, which: str) -> str:
     if not profile.labels_in or profile.labels_in == active_language():
         return ""
     name = f"{which}_label"
-    hint = gettext("The law asks for these words. They mean: %(meaning)s") % {
+    hint = gettext("The law requires these words. They mean: %(meaning)s") % {
         "meaning": gettext(getattr(PROFILES[DEFAULT], name))
     }
     return format_html('<p class="quiet small mt-2 mb-0">{}</p>', hint)

@@ -23,9 +23,9 @@ HEADINGS = {
     RequestState.UNVERIFIED: _("We wait for you to open the link in your mail"),
     RequestState.EFFECTIVE: _('Your subscription ended on <span class="num">%(day)s</span>'),
     RequestState.DECLINED: _("We could not accept this request"),
-    RequestState.WITHDRAWN: _("You took this cancellation back"),
+    RequestState.WITHDRAWN: _("You took back this cancellation"),
     RequestState.EXPIRED: _("This request expired"),
-    RequestState.SUPERSEDED: _("This request is settled"),
+    RequestState.SUPERSEDED: _("This request is closed"),
     "at once": _("Your subscription ends at once"),
     "ends": _('Your subscription ends on <span class="num">%(day)s</span>'),
     "not matched": _("We are looking for your contract"),
@@ -39,7 +39,7 @@ IN_SHORT = {
     RequestState.SUPERSEDED: _("settled"),
     "at once": _("ends at once"),
     "ends": _('ends on <span class="num">%(day)s</span>'),
-    "not matched": _("we look for the contract"),
+    "not matched": _("we are looking for the contract"),
 }
 COUNTS_AS = {
     Kind.ORDINARY: _("Your request counts as an ordinary cancellation: %(ground)s"),
@@ -48,15 +48,15 @@ COUNTS_AS = {
 }
 REFUNDS = {
     RefundState.PAID: _(
-        'We paid <strong class="num">%(sum)s</strong> back on %(paid)s, reference %(transfer)s, credit note %(note)s.'
+        'We refunded <strong class="num">%(sum)s</strong> on %(paid)s, reference %(transfer)s, credit note %(note)s.'
     ),
     RefundState.FAILED: _(
-        'We sent <strong class="num">%(sum)s</strong>, but the money did not arrive. We send it again.'
+        'We sent <strong class="num">%(sum)s</strong>, but the money did not arrive. We will send it again.'
     ),
     RefundState.APPROVED: _('We refund <strong class="num">%(sum)s</strong>. It should reach you by %(arrives)s.'),
     RefundState.SENDING: _('We refund <strong class="num">%(sum)s</strong>. It should reach you by %(arrives)s.'),
     RefundState.DECLINED: _("We could not approve a refund."),
-    RefundState.VOID: _("Settled without a refund."),
+    RefundState.VOID: _("Closed without a refund."),
     RefundState.PROPOSED: _(
         'We propose <strong class="num">%(sum)s</strong>. A second person decides by '
         '<span class="num">%(decided)s</span>.'
@@ -172,9 +172,9 @@ def refund_next(request: CancellationRequest) -> dict[str, str]:
     if not (quoted and quoted.amount):
         what = gettext("We decide on your refund.")
     elif request.at_once:
-        what = gettext("We decide on your refund; %(sum)s is what you paid.")
+        what = gettext("We decide on your refund; you paid %(sum)s.")
     else:
-        what = gettext("We decide on your refund; %(sum)s is prepaid past the end.")
+        what = gettext("We decide on your refund; you have prepaid %(sum)s beyond the end.")
     days = request.policy_version.refund_decision_days
     if request.refund_wanted:
         when = ngettext(

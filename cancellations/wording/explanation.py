@@ -23,14 +23,14 @@ VERBS: Mapping[str, Any] = {  # actions on a request or a termination
     "confirm": _("Termination confirmed"),
     "discard": _("Termination discarded"),
     "reverse": _("Termination reversed"),
-    "answer": _("Told why"),
-    "withdraw": _("Withdrawn"),
+    "answer": _("Gave a reason"),
+    "withdraw": _("Taken back"),
     "take_effect": _("Taken into effect"),
     "expire": _("Expired"),
     "supersede": _("Superseded"),
     "set_aside": _("Set aside"),
     "reopen": _("Reopened"),
-    "try_again": _("Given back to the worker"),
+    "try_again": _("Returned to automatic processing"),
 }
 
 

@@ -62,7 +62,7 @@ def table(version: PolicyVersion) -> dict[str, str]:
     table = {str(DAY_FIGURES[name]): words for name, words in figures(version).items()}
     table[gettext("Refund proposed on a termination")] = str(version.get_termination_basis_display())
     deciders = gettext("two managers") if version.termination_needs_two else gettext("one manager")
-    table[gettext("A termination is decided by")] = deciders
+    table[gettext("Terminations are decided by")] = deciders
     table[gettext("Review")] = str(version.get_review_mode_display())
     limits = (f"{code} {limit}" for code, limit in sorted(version.approval_limits.items()))
     table[gettext("Refund approved by one person up to")] = ", ".join(limits) or gettext("always by two")

@@ -65,7 +65,7 @@ class SignInForm(KeepableTextMixin, _StyledForm, RequestLoginCodeForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         message = _("Enter an e-mail address, like name@example.com")
-        email: dict[str, Any] = {"label": _("E-mail address"), "help": _("The one to which we send your invoices.")}
+        email: dict[str, Any] = {"label": _("E-mail address"), "help": _("The address that we send your invoices to.")}
         email |= {
             "attrs": {"class": "middle", "autocomplete": "email"},
             "errors": {"required": message, "invalid": message},

@@ -97,7 +97,7 @@ def remove(http: HttpRequest, key: int) -> HttpResponse:
     name = passkey.wrap().name
     passkey.delete()
     _notify(http, "passkey_removed", name)
-    messages.success(http, _("The passkey was removed. The code by e-mail works as before."))
+    messages.success(http, _("The passkey was removed. You can still sign in with a code by e-mail."))
     return redirect("mfa_index")
 
 
@@ -119,7 +119,7 @@ class SignIn(LoginWebAuthnView):
         return response
 
     def form_invalid(self, form: Any) -> HttpResponse:
-        messages.warning(self.request, _("This passkey is not known here. Sign in by a code instead."))
+        messages.warning(self.request, _("We do not recognise this passkey. Sign in with a code instead."))
         return redirect("account_request_login_code")
 
 

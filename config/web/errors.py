@@ -22,30 +22,32 @@ def bad_request(http: HttpRequest, exception: Exception) -> HttpResponse:
     if isinstance(exception, RequestDataTooBig | TooManyFilesSent | TooManyFieldsSent):
         what = _("The page sent more than we can take. Go back, shorten it or leave files out, and try again.")
         return _page(http, 413, _("That was too much at once"), what)
-    what = _("The page sent something that we cannot read. Go back, look it over, and try again.")
+    what = _("The page sent something that we cannot read. Go back, check it, and try again.")
     return _page(http, 400, _("We could not read that"), what)
 
 
 def not_allowed(http: HttpRequest, allowed: str) -> HttpResponse:
     """405: a method that the page does not support, such as GET for the address of a form."""
-    what = _("This address takes what a form sends, or only shows something. Go back, and use the page's own buttons.")
+    what = _("This address cannot be opened in this way. Go back, and use the buttons on the page.")
     response = _page(http, 405, _("That is not how this page works"), what)
     response.headers["Allow"] = allowed
     return response
 
 
 def forbidden(http: HttpRequest, exception: Exception) -> HttpResponse:
-    return _page(http, 403, _("This page is not open to you"), _("Sign in as somebody who may see it, or go back."))
+    return _page(
+        http, 403, _("You do not have access to this page"), _("Sign in with an account that has access, or go back.")
+    )
 
 
 def stale_form(http: HttpRequest, reason: str = "") -> HttpResponse:
     """The CSRF check failed: usually the page was open for too long, or cookies are off."""
-    what = _("The page was open for too long, or your browser does not keep cookies. Nothing was sent. Open it anew.")
+    what = _("The page was open for too long, or your browser blocks cookies. Nothing was sent. Open the page again.")
     return _page(http, 403, _("That page was too old"), what)
 
 
 def not_found(http: HttpRequest, exception: Exception) -> HttpResponse:
-    return _page(http, 404, _("There is no such page"), _("Check the address, or begin at the first page."))
+    return _page(http, 404, _("There is no such page"), _("Check the address, or go to the start page."))
 
 
 def not_open_yet(http: HttpRequest) -> HttpResponse:
