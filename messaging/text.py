@@ -69,6 +69,11 @@ def isolate(text: str) -> str:
     return "".join(part if _LINE_BREAKS.fullmatch(part) else _isolate_line(part) for part in _LINE_BREAKS.split(text))
 
 
+def isolate_marks(text: str) -> str:
+    """Returns the text isolated if it holds direction marks. Other text stays as it is: for data that is read again."""
+    return isolate(text) if _DIRECTION_MARKS.search(text) else text
+
+
 def remove_direction_marks(text: str) -> str:
     """Returns the text without direction marks, for what is compared or read by machines, such as names of files."""
     return _DIRECTION_MARKS.sub("", text)

@@ -11,6 +11,8 @@ import xlsxwriter
 from django.http import FileResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils import timezone
 
+from messaging.text import isolate_marks, replace_unkeepable
+
 FORMS = ("csv", "xlsx")
 # A cell that starts with one of these is read as a formula by spreadsheets (OWASP, «CSV Injection»)
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -51,7 +53,7 @@ def plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return value if isinstance(value, int | float | Decimal) else str(value)
+    return value if isinstance(value, int | float | Decimal) else isolate_marks(replace_unkeepable(str(value)))
 
 
 def safe(cell: Any) -> Any:

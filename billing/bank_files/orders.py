@@ -13,6 +13,8 @@ from sepaxml import SepaTransfer
 from stdnum import iban
 from stdnum.exceptions import ValidationError
 
+from messaging.text import on_one_line, remove_direction_marks
+
 SCHEMA = "pain.001.001.09"
 
 
@@ -54,7 +56,7 @@ def as_pain(transfers: Sequence[Transfer], *, batch: str, company: str, account:
     for transfer in transfers:
         sepa.add_payment(
             {
-                "name": transfer.name,
+                "name": on_one_line(remove_direction_marks(transfer.name)),
                 "IBAN": transfer.account,
                 "amount": int(transfer.amount.amount * 100),
                 "execution_date": on,
@@ -76,7 +78,7 @@ def as_csv(transfers: Sequence[Transfer]) -> bytes:
         writer.writerow(
             [
                 transfer.reference,
-                _escaped(transfer.name),
+                _escaped(on_one_line(remove_direction_marks(transfer.name))),
                 _escaped(transfer.account),
                 amount,
                 transfer.amount.currency,

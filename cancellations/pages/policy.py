@@ -16,6 +16,7 @@ from cancellations.models import PolicyVersion
 from cancellations.queries.policies import policy_in_force, published_versions
 from cancellations.rules.comparison import compare_figures, compare_texts
 from cancellations.wording.policy import filled_in, plain, table
+from messaging.text import isolate, replace_unkeepable
 
 
 @require_safe
@@ -74,7 +75,7 @@ class PolicyFeed(Feed):
         return f"Version {item.number}, in force from {timezone.localtime(item.effective_from):%Y-%m-%d}"
 
     def item_description(self, item: PolicyVersion) -> str:
-        return item.change_summary
+        return isolate(replace_unkeepable(item.change_summary))
 
     def item_link(self, item: PolicyVersion) -> str:
         return reverse("policy_version", args=[item.number])

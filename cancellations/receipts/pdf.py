@@ -18,6 +18,11 @@ TEMPLATE = Path(__file__).with_name("receipt.typ")
 FONTS = Path(__file__).with_name("fonts")
 STANDARDS: Any = ["a-2b", "ua-1"]
 _MISSING_GLYPH = re.compile(r'the text `"(.+?)"` could not be displayed', re.DOTALL)
+# Controls and noncharacters; embeddings, overrides and isolates, which a receipt shows and does not follow; and what
+# lies beyond the fonts
+_NAMED = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff\U00010000-\U0010ffff]"
+)
 TRIES = 25
 LABELS = {
     "receipt": _("Receipt of a cancellation"),
@@ -63,7 +68,7 @@ def _fonts() -> typst.Fonts:
 
 def receipt_pdf(content: str, *, number: int, seal: str, issued: datetime) -> bytes:
     """Returns the PDF. A character without a glyph is replaced by its code point, as the standards demand glyphs."""
-    content = re.sub(r"[\U00010000-\U0010FFFF]", _by_code_point, content)
+    content = json.dumps(_displayable(json.loads(content)), ensure_ascii=False)
     for _try in range(TRIES):
         try:
             return _compile(content, number, seal, issued, STANDARDS)
@@ -74,6 +79,15 @@ def receipt_pdf(content: str, *, number: int, seal: str, issued: datetime) -> by
             for character in set(unescaped):
                 content = content.replace(character, _by_code_point(character))
     return _compile(content, number, seal, issued, [])  # too many characters without a glyph: give up the standards
+
+
+def _displayable(value: Any) -> Any:
+    """Returns the value with its line ends as LF, and with the characters of _NAMED by their code points."""
+    if isinstance(value, str):
+        return _NAMED.sub(_by_code_point, re.sub("\r\n?|[\u2028\u2029]", "\n", value))
+    if isinstance(value, dict):
+        return {name: _displayable(item) for name, item in value.items()}
+    return [_displayable(item) for item in value] if isinstance(value, list) else value
 
 
 def _compile(content: str, number: int, seal: str, issued: datetime, standards: Any) -> bytes:

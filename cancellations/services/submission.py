@@ -220,7 +220,7 @@ def answer_question(*, request: CancellationRequest, survey_reason: str, survey_
     row = CancellationRequest.objects.select_for_update().get(pk=request.pk)
     if not row.may_be_asked_why:
         return False
-    row.survey_reason, row.survey_words = survey_reason, survey_words.strip()
+    row.survey_reason, row.survey_words = survey_reason, survey_words if survey_words.strip() else ""
     with recorded("answer", actor="customer"):
         row.save(update_fields=["survey_reason", "survey_words"])
     return True

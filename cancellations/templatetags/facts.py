@@ -12,6 +12,7 @@ from django.utils.translation import ngettext
 
 from billing.templatetags.money import price
 from cancellations.models import CancellationRequest, Kind
+from messaging.text import isolate
 from messaging.wording import day_words
 
 register = template.Library()
@@ -52,7 +53,7 @@ def declared_lines(request: CancellationRequest) -> list[tuple[str, str]]:
         (_("Requested end date"), requested_end if _may_have_requested_end(request) else ""),
         (_("Asks for a refund"), request.refund_reason),
     ]
-    return [(label, value) for label, value in lines if value]
+    return [(label, isolate(value)) for label, value in lines if value.strip()]
 
 
 @register.simple_tag

@@ -13,6 +13,7 @@ from billing.rules.periods import local_date
 from cancellations.queries.own_data import CODES, LABELS
 from cancellations.rules.comparison import Block
 from cancellations.wording.explanation import sentences as explanation_sentences
+from messaging.text import isolate
 from messaging.wording import day_words, instant_words, long_day_words
 
 register = template.Library()
@@ -34,6 +35,12 @@ TIMELINE_TEXTS = {
     ("expire", "system"): _("The address was not proven in time"),
     ("supersede", "system"): _("Closed, because the subscription had already ended"),
 }
+
+
+@register.filter
+def isolated(text: str) -> str:
+    """The text so that its direction ends where it ends, for a place inside a sentence."""
+    return isolate(str(text))
 
 
 @register.filter

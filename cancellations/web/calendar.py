@@ -5,6 +5,8 @@ from urllib.parse import urlsplit
 
 from icalendar import Alarm, Calendar, Event
 
+from messaging.text import isolate, on_one_line, replace_unkeepable
+
 
 def calendar_event(
     *, name: str, day: date, summary: str, description: str, url: str, remind_days: int, made_at: datetime
@@ -18,8 +20,9 @@ def calendar_event(
     event.add("dtstamp", made_at)
     event.add("dtstart", day)
     event.add("dtend", day + timedelta(days=1))
-    event.add("summary", summary)
-    event.add("description", description)
+    summary, description = on_one_line(summary), replace_unkeepable(description)
+    event.add("summary", isolate(summary))
+    event.add("description", isolate(description))
     event.add("url", url)
     event.add("transp", "TRANSPARENT")
     alarm = Alarm()

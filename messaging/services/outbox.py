@@ -17,6 +17,7 @@ from messaging.addresses import our_message, reply_address
 from messaging.models import FAILED, NOT_ARRIVED, IncomingMessage, MessageState, OutgoingMessage
 from messaging.outbound.rendering import Rendered, Value, render
 from messaging.runs import Run
+from messaging.text import on_one_line
 from messaging.waking import wake
 from messaging.wording import active_language
 
@@ -247,7 +248,7 @@ def _compose(message: OutgoingMessage, connection: BaseEmailBackend) -> EmailMul
     if address := reply_address(message.thread) or reply_address(message.about):
         headers["Reply-To"] = address
     mail = EmailMultiAlternatives(
-        message.subject, message.text, to=[message.recipient], connection=connection, headers=headers
+        on_one_line(message.subject), message.text, to=[message.recipient], connection=connection, headers=headers
     )
     if message.html:
         mail.attach_alternative(message.html, "text/html")
