@@ -26,6 +26,8 @@ check: $(VENV)/dev ## format, lint, types, import contracts, migrations, templat
 	@$(VENV)/bin/lint-imports
 	@$(PY) manage.py makemigrations --check --dry-run
 	@git ls-files -z 'templates/*.html' | xargs -0 $(VENV)/bin/djade --target-version 5.2 --check
+	@git ls-files -z 'templates/*.html' | xargs -0 $(VENV)/bin/djhtml --tabwidth 2 --check
+	@$(VENV)/bin/oxfmt -c .ci/oxfmt.json --check static/css static/js
 	@PORTAL_LOCAL_RUN=0 SECRET_KEY=$$(head -c 40 /dev/urandom | base64) SITE_URL=https://cancel.example.com \
 		DATABASE_URL=postgres://none REDIS_URL=redis://none \
 		$(PY) manage.py check --deploy --fail-level WARNING
@@ -51,6 +53,8 @@ translations: $(VENV)/dev ## brings the catalogues of translations up to date, a
 format: $(VENV)/dev ## puts code and templates into the one format
 	@$(PY) -m ruff check --fix-only -q . ; $(PY) -m ruff format -q .
 	@git ls-files -z 'templates/*.html' | xargs -0 $(VENV)/bin/djade --target-version 5.2
+	@git ls-files -z 'templates/*.html' | xargs -0 $(VENV)/bin/djhtml --tabwidth 2
+	@$(VENV)/bin/oxfmt -c .ci/oxfmt.json static/css static/js
 
 requirements: $(VENV)/dev ## compiles requirements*.in into requirements*.txt, with hashes
 	@for name in requirements requirements-local requirements-dev; do \

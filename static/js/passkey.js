@@ -1,12 +1,15 @@
 // Passkeys (W3C Web Authentication). Without this script, or without passkeys in the browser, the code by e-mail remains.
 const form = document.querySelector("form[data-passkey]");
-const able = window.PublicKeyCredential?.parseCreationOptionsFromJSON && window.PublicKeyCredential?.parseRequestOptionsFromJSON;
+const able =
+  window.PublicKeyCredential?.parseCreationOptionsFromJSON && window.PublicKeyCredential?.parseRequestOptionsFromJSON;
 const trouble = document.querySelector("[data-passkey-trouble]");
 
 const ceremony = {
   add: async () => {
     const told = JSON.parse(document.querySelector("#passkey_options").textContent);
-    return navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(told.publicKey) });
+    return navigator.credentials.create({
+      publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(told.publicKey),
+    });
   },
   signin: async () => {
     const answer = await fetch(form.action, { headers: { "X-Requested-With": "XMLHttpRequest" } });
@@ -16,8 +19,12 @@ const ceremony = {
 };
 
 if (form && able) {
-  document.querySelectorAll("[data-passkey-able]").forEach((part) => { part.hidden = false; });
-  document.querySelectorAll("[data-passkey-unable]").forEach((part) => { part.hidden = true; });
+  document.querySelectorAll("[data-passkey-able]").forEach((part) => {
+    part.hidden = false;
+  });
+  document.querySelectorAll("[data-passkey-unable]").forEach((part) => {
+    part.hidden = true;
+  });
   form.addEventListener("submit", async (event) => {
     if (form.elements.credential.value) return;
     event.preventDefault();
