@@ -74,7 +74,7 @@ def test_the_page_of_a_request_shows_what_the_decision_needs(sam):
 
 def test_scheduling_tells_the_customer(sam):
     request = cast.in_review()
-    page = sam.get(url(request, "accept-ground")).content.decode()
+    page = sam.get(url(request, "schedule")).content.decode()
     assert "customer is notified immediately" in page
     answer = sam.post(url(request, "schedule"), {"words": "Thank you."}, follow=True)
     assert "scheduled." in answer.content.decode()
@@ -98,7 +98,7 @@ def test_a_second_request_for_the_same_subscription_cannot_be_scheduled(sam):
     cast.in_review(of)
     request = cast.unverified(of.account, kind="for_cause", cause="It broke")  # of another kind: a person decides
     verify(request=request, now=NOW)
-    answer = sam.post(url(request, "schedule"), {"words": "kept", "subscription": of.pk})
+    answer = sam.post(url(request, "accept-ground"), {"words": "kept", "subscription": of.pk})
     assert "as a duplicate" in answer.content.decode()
     assert "kept" in answer.content.decode()
 
