@@ -7,7 +7,9 @@ import gzip
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
+import brotli
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
@@ -17,21 +19,26 @@ from django.views.decorators.http import require_safe
 SOURCES = ("vendor/bootstrap/bootstrap.min.css", "css/portal.css")
 
 
+class Style(NamedTuple):
+    digest: str
+    encodings: dict[str, bytes]  # by content encoding, the smallest first
+
+
 def style_url() -> str:
-    return reverse("style", args=[_style()[1]])
+    return reverse("style", args=[_style().digest])
 
 
 @require_safe
 def style(http: HttpRequest, digest: str) -> HttpResponse:
-    """The style sheet, compressed if the browser accepts that."""
-    source, current, compressed = _style()
-    is_gzip = "gzip" in http.headers.get("Accept-Encoding", "")
-    response = HttpResponse(compressed if is_gzip else source, content_type="text/css; charset=utf-8")
-    if is_gzip:
-        response.headers["Content-Encoding"] = "gzip"
+    """The style sheet, compressed as well as the browser accepts it."""
+    accepted = http.headers.get("Accept-Encoding", "")
+    encoding = next((name for name in _style().encodings if name in accepted), "identity")
+    response = HttpResponse(_style().encodings[encoding], content_type="text/css; charset=utf-8")
+    if encoding != "identity":
+        response.headers["Content-Encoding"] = encoding
     patch_vary_headers(response, ["Accept-Encoding"])
     forever = "public, max-age=31536000, immutable"
-    response.headers["Cache-Control"] = forever if digest == current else "no-cache"
+    response.headers["Cache-Control"] = forever if digest == _style().digest else "no-cache"
     return response
 
 
@@ -47,7 +54,7 @@ def logo(http: HttpRequest) -> HttpResponse:
     return response
 
 
-def _style() -> tuple[bytes, str, bytes]:
+def _style() -> Style:
     return _build(settings.BRAND_ACCENT, _modified_at())
 
 
@@ -57,13 +64,13 @@ def _modified_at() -> float:
 
 
 @cache
-def _build(accent: str, modified_at: float) -> tuple[bytes, str, bytes]:
+def _build(accent: str, modified_at: float) -> Style:
     css = "\n".join(_path(name).read_text() for name in SOURCES)
     if accent:
         css += f"\n:root {{ --accent: {accent}; }}\n"
-    css = css.replace("/*# sourceMappingURL=bootstrap.min.css.map */", "")
-    source = css.encode()
-    return source, sha256(source).hexdigest()[:12], gzip.compress(source, 9, mtime=0)
+    source = css.replace("/*# sourceMappingURL=bootstrap.min.css.map */", "").encode()
+    encodings = {"br": brotli.compress(source), "gzip": gzip.compress(source, 9, mtime=0), "identity": source}
+    return Style(sha256(source).hexdigest()[:12], encodings)
 
 
 def _path(name: str) -> Path:

@@ -81,7 +81,7 @@ def test_a_question_is_answered_by_keyboard_and_every_page_is_accessible(desk_pa
     expect(page.locator("#preview")).to_contain_text("Mail to bob@customer.example")
     page.get_by_label("Username").focus()
     press("Control+Enter")
-    expect(page.locator("body")).to_contain_text("it is a request now.")
+    expect(page.locator("body")).to_contain_text("request created.")
     assert CancellationRequest.objects.get().email_given == "bob@customer.example"
     page.goto("/admin/cancellations/conversation/?state__exact=open")
     expect(page.locator("body")).to_contain_text("Nothing")

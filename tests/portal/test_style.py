@@ -3,6 +3,7 @@
 import gzip
 import re
 
+import brotli
 import pytest
 
 from tests import cast
@@ -29,6 +30,10 @@ def test_one_sheet_holds_bootstrap_and_the_theme_and_is_kept_for_ever(client):
     assert ".when-line" in css
     assert "immutable" in answer.headers["Cache-Control"]
     assert client.get(_sheet(client)).content.decode() == css
+    smallest = client.get(_sheet(client), headers={"accept-encoding": "gzip, deflate, br"})
+    assert smallest.headers["Content-Encoding"] == "br"
+    assert len(smallest.content) < 30_000
+    assert brotli.decompress(smallest.content).decode() == css
 
 
 def test_an_old_address_still_gives_the_sheet_but_is_not_kept(client):
