@@ -113,7 +113,7 @@ def kinds(language: str) -> list[str]:
     return sorted(path.stem for path in (FOLDER / language).glob("*.md"))
 
 
-def sample(kind: str, language: str, **changed: Value) -> Rendered:
+def sample(kind: str, language: str, /, **changed: Value) -> Rendered:
     """Returns the mail with example values."""
     with translation.override("en-gb" if language == "en" else language):
         return render(kind, {**SAMPLE, **changed})

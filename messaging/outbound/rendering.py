@@ -1,8 +1,9 @@
 """Renders messages from Markdown templates. The text part is the Markdown source, the HTML part its rendering."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from string import punctuation
 from typing import Union
 
 import nh3
@@ -17,9 +18,11 @@ from messaging.wording import active_language
 
 Value = Union[str, bool, None, Sequence["Value"], Mapping[str, "Value"]]  # noqa: UP007 - recursive
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
-# Noncharacters that no text may hold (messaging/text.py) keep line ends and runs of spaces of values through Markdown
-_LINE, _SPACE = "\ufdd0", "\ufdd1"
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:/@])")
+# Noncharacters, which no text may hold (messaging/text.py), mark where a value begins and ends in a rendered template,
+# and carry line ends and spaces of values through Markdown
+_BEGIN, _END, _LINE, _SPACE = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3"
+_VALUE = re.compile(f"{_BEGIN}(.*?){_END}", re.DOTALL)
+_PUNCTUATION = re.compile(f"([{re.escape(punctuation)}])")
 
 
 @dataclass(frozen=True)
@@ -37,48 +40,62 @@ def markdown_to_html(source: str) -> str:
 def render(kind: str, context: Mapping[str, Value]) -> Rendered:
     """Renders templates/messages/<language>/<kind>.md in the active language. Its first line is the subject.
 
-    Values are strings, or lists and mappings of strings. In the HTML part they are escaped, so that typed text
-    cannot become markup or a link; only values whose name ends in `_url` are not escaped. In both parts their lines and
-    spaces stay as they are, and a direction mark in them turns nothing but themselves.
+    Values are strings, or lists and mappings of strings. The template is rendered once and compares them as they are;
+    both parts are made from its result. In the HTML part values are escaped, so that typed text cannot become markup
+    or a link; only values whose name ends in `_url` are not escaped. In both parts their lines and spaces stay as
+    they are, and a direction mark in them turns nothing but themselves.
     """
     brand = {"brand": settings.BRAND_NAME, "support_email": settings.SUPPORT_EMAIL, "site_url": settings.SITE_URL}
-    plain, escaped = _convert_all(context, _protect), _convert_all(context, _escape)
     template = select_template([f"messages/{language}/{kind}.md" for language in (active_language(), "en")])
-    subject, text = _split(template.render({**plain, **brand}))
-    _, source = _split(template.render({**escaped, **brand}))
-    body = mark_safe(markdown_to_html(source).replace(_LINE, "<br>\n").replace(_SPACE, "&nbsp;"))
-    frame = {"subject": subject, "body": body, "language": active_language(), "rtl": get_language_bidi(), **brand}
+    subject, source = _split(template.render(_mark_all({**context, **brand})))
+    body = markdown_to_html(_VALUE.sub(lambda value: _escape(value[1]), source))
+    frame = {
+        "subject": subject,
+        "body": mark_safe(body.replace(_LINE, "<br>\n").replace(_SPACE, "&nbsp;")),
+        "language": active_language(),
+        "rtl": get_language_bidi(),
+        **brand,
+    }
     html = render_to_string("messages/frame.html", frame)
-    return Rendered(subject=subject, text=text.replace(_LINE, "\n"), html=html)
+    return Rendered(subject=subject, text=_VALUE.sub(lambda value: _restore(value[1]), source), html=html)
+
+
+class _MarkedValue(str):
+    """A value that conditions of a template compare as it is, and that the template writes between marks."""
+
+    __slots__ = ()
+
+    def __html__(self) -> str:
+        protected = isolate(replace_unkeepable(self)).replace("\n", _LINE)  # the layout must not join its lines
+        return f"{_BEGIN}{protected}{_END}" if protected else ""
 
 
 def _split(source: str) -> tuple[str, str]:
+    """Returns the subject, and the body with its values between marks."""
     subject, _, body = source.strip().partition("\n")
-    subject = on_one_line(subject.removeprefix("Subject:").replace(_LINE, " "))[:250]
-    return subject, re.sub(r"\n{3,}", "\n\n", body.strip()) + "\n"
+    subject = _VALUE.sub(lambda value: value[1].replace(_LINE, " "), subject.removeprefix("Subject:"))
+    return on_one_line(subject)[:250], re.sub(r"\n{3,}", "\n\n", body.strip()) + "\n"
 
 
-def _protect(text: str) -> str:
-    """Isolates the text, and protects its line ends from the layout of the template."""
-    return isolate(replace_unkeepable(text)).replace("\n", _LINE)
+def _restore(text: str) -> str:
+    return text.replace(_LINE, "\n")
 
 
 def _escape(text: str) -> str:
-    """Escapes Markdown's special characters with backslashes (CommonMark 2.4), and keeps lines and spaces."""
-    escaped = _SPECIAL.sub(r"\\\1", _protect(text))
+    """Escapes punctuation with backslashes (CommonMark 2.4), and keeps lines, tabs and spaces."""
+    escaped = _PUNCTUATION.sub(r"\\\1", text.replace("\t", "    "))
     return re.sub(f"(?<=[ {_LINE}]) |^ | $", _SPACE, escaped)
 
 
-def _convert_all(values: Mapping[str, Value], convert: Callable[[str], str]) -> dict[str, Value]:
-    return {name: _convert(value, str if name.endswith("_url") else convert) for name, value in values.items()}
+def _mark_all(values: Mapping[str, Value]) -> dict[str, Value]:
+    return {name: _mark(name, value) for name, value in values.items()}
 
 
-def _convert(value: Value, convert: Callable[[str], str]) -> Value:
-    # Marked as safe because the templates produce Markdown, where Django's HTML escaping would be wrong.
+def _mark(name: str, value: Value) -> Value:
     if isinstance(value, str):
-        return mark_safe(convert(value))
+        return mark_safe(value) if name.endswith("_url") else _MarkedValue(value)
     if isinstance(value, Mapping):
-        return _convert_all(value, convert)
+        return _mark_all(value)
     if isinstance(value, Sequence):
-        return [_convert(item, convert) for item in value]
+        return [_mark("", item) for item in value]
     return value

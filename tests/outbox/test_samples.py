@@ -3,6 +3,7 @@
 import re
 from itertools import product
 
+import lxml.html
 import pytest
 
 from cancellations.letters.samples import FOLDER, LANGUAGES, SAMPLE, kinds, sample
@@ -45,6 +46,63 @@ def test_a_mail_reads_well_whatever_is_known(kind, language):
             mail = sample(kind, language, **changed, **more)
             assert mail.subject.strip()
             assert "\n\n\n" not in mail.text
+
+
+def as_words(mail):
+    """The words of the text part and of the HTML part, without its frame."""
+    text = re.sub(r"\W+", " ", mail.text).split()
+    body = lxml.html.fromstring(mail.html).xpath(
+        "//body/div/p[1]/following-sibling::*[not(contains(@style, 'border-top'))]"
+    )
+    return text, re.sub(r"\W+", " ", " ".join(element.text_content() for element in body)).split()
+
+
+def compared_values(kind, language):
+    """The texts that the template compares values with, by name of the value."""
+    source = (FOLDER / language / f"{kind}.md").read_text()
+    by_name = {}
+    for name, text in re.findall(r'(\w+) [!=]= "([^"]*)"', source):
+        by_name.setdefault(name, {"something else"}).add(text)
+    return by_name
+
+
+HOSTILE = "  _a_ **b** [c](d) <e> &amp; 1. f\n- g\n\n\n===\n\t# h\n| i | `j` \\k\u202el  "
+
+
+@pytest.mark.parametrize(("kind", "language"), EACH)
+def test_text_and_html_say_the_same_whatever_the_values(kind, language):
+    compared = compared_values(kind, language)
+    for values in product(*compared.values()):
+        changed = dict(zip(compared, values, strict=True))
+        for flag in (True, False):
+            flags = {name: flag for name in named(kind, language) if isinstance(SAMPLE.get(name), bool)}
+            for text in (None, "", HOSTILE):
+                typed = {name: text for name in named(kind, language) if text is not None and is_text(name)}
+                both = as_words(sample(kind, language, **(typed | flags | changed)))
+                assert both[0] == both[1]
+
+
+def is_text(name):
+    return isinstance(SAMPLE.get(name), str) and not name.endswith("_url")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("kind", ["cooling_off", "for_cause", "ordinary"])
+def test_both_parts_name_the_kind_of_cancellation(kind, language):
+    others = {"cooling_off", "for_cause", "ordinary"} - {kind}
+    for letter, name in (("kind_changed", "kind"), ("prove_address", "kind_declared")):
+        mail = sample(letter, language, **{name: kind})
+        for other in others:
+            changed = sample(letter, language, **{name: other})
+            assert changed.text != mail.text
+            assert changed.html != mail.html
+
+
+def test_a_name_with_an_ampersand_stands_in_mail_as_it_is(settings):
+    settings.BRAND_NAME = "Bits & Bobs"
+    mail = sample("follow_link", "en", reference="A & B")
+    assert "A & B" in mail.subject + mail.text
+    assert "&amp;" not in mail.subject + mail.text
 
 
 @pytest.mark.django_db
