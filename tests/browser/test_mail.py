@@ -37,7 +37,7 @@ def test_a_cancellation_by_mail_is_proven_on_a_phone(phone: BrowserContext, mail
     expect(page.get_by_role("alert")).to_contain_text("Enter your account number")
     page.get_by_label("Account number, contract number or username").fill("AT-000000")
     page.get_by_role("button", name="Yes, cancel my subscription").click()
-    expect(page.get_by_role("alert")).to_contain_text("does not fit any account")
+    expect(page.get_by_role("alert")).to_contain_text("does not match any account")
     expect(page.get_by_label("Account number, contract number or username")).to_have_value("AT-000000")
     wholly_accessible(page)
     shoot(page, "prove-by-mail-error-phone")

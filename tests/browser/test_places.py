@@ -73,7 +73,7 @@ def test_germany_one_page_one_button_and_nothing_else(browser, live_server, mail
     labels = page.locator("label:visible, legend:visible").all_inner_texts()
     assert [label.split(" (")[0] for label in labels] == [
         "Art der Kündigung", "Ordentliche Kündigung", "Außerordentliche Kündigung", "Name oder Firma",
-        "Konto- oder Vertragsnummer", "Wann soll es enden?", "E-Mail-Adresse für die Bestätigung",
+        "Kundennummer", "Gewünschtes Enddatum", "E-Mail-Adresse für die Bestätigung",
     ]  # fmt: skip
     assert page.locator("a:visible:not(.skip)").count() == 1  # the brand
     assert page.locator("button:visible").count() == 1
@@ -94,7 +94,7 @@ def test_germany_one_page_one_button_and_nothing_else(browser, live_server, mail
     shoot(page, f"germany-received-{size}")
     accessible(page)
     with page.expect_download() as download:
-        page.click("text=Ihre Erklärung aufbewahren")
+        page.click("text=Ihre Erklärung speichern")
     assert "Jürgen Groß" in download.value.path().read_text()
     mail = mailbox(holder.email)
     assert "zum nächstmöglichen Zeitpunkt" in mail
@@ -141,7 +141,7 @@ def test_france_has_a_summary_that_allows_changes(browser, live_server, mailbox,
     expect(page.locator("h1")).to_have_text("Vérifiez avant de résilier")
     shoot(page, "france-check")
     accessible(page)
-    page.click("text=Modifier Numéro de compte ou de contrat")
+    page.click("text=Modifier Numéro client")
     page.fill("#id_account_number", holder.account_number)
     page.click("text=Continuer")
     page.click("text=Notifier la résiliation")
@@ -158,7 +158,7 @@ def test_california_clicks_to_cancel(browser, live_server, mailbox):
     page.click("main >> text=Cancel Team")
     page.click("text=Continue")
     page.click("text=Click to cancel")
-    expect(page.locator("h1")).to_have_text("We have your cancellation")
+    expect(page.locator("h1")).to_have_text("We received your cancellation")
 
 
 def test_cooling_off_in_two_steps(browser, live_server, mailbox, shoot):
@@ -223,7 +223,7 @@ def test_the_whole_way_by_keyboard(browser, live_server, mailbox):
     page.goto(re.sub(r"^https?://[^/]+", "", link[0]))
     tab_to("main .btn-primary")
     page.keyboard.press("Enter")
-    expect(page.locator("h1")).to_have_text("We have your cancellation")
+    expect(page.locator("h1")).to_have_text("We received your cancellation")
     assert CancellationRequest.objects.get().reason == "unused"
 
 
@@ -273,7 +273,7 @@ def test_a_passkey_beside_the_code_and_never_instead_of_it(browser, live_server,
     page.click("header >> text=Sign out")
     page.goto("/signin/")
     page.click("text=Sign in with it")
-    expect(page.locator("main")).to_contain_text("This passkey is not known here")
+    expect(page.locator("main")).to_contain_text("We do not recognise this passkey")
     expect(page.locator("#id_email")).to_be_visible()
 
 
@@ -290,7 +290,7 @@ def test_a_passkey_opens_nothing_that_was_closed(browser, live_server, mailbox):
     revoke_sign_in(account=holder, now=timezone.now())
     page.goto("/signin/")
     page.click("text=Sign in with it")
-    expect(page.locator("main")).to_contain_text("This passkey is not known here")
+    expect(page.locator("main")).to_contain_text("We do not recognise this passkey")
     page.goto("/subscriptions/")
     expect(page.locator("h1")).to_have_text("Sign in")
 
@@ -388,5 +388,5 @@ def test_without_scripts_everything_works(browser, live_server, mailbox):
     page.check("text=Something is missing")
     page.click("text=Continue")
     page.dblclick("text=Cancel my subscription")
-    expect(page.locator("h1")).to_have_text("We have your cancellation")
+    expect(page.locator("h1")).to_have_text("We received your cancellation")
     assert CancellationRequest.objects.count() == 1

@@ -53,7 +53,7 @@ def test_several_subscriptions_in_one_declaration(phone: BrowserContext, mailbox
     shoot(page, "several-check-phone")
     accessible(page)
     page.dblclick("main >> text=Cancel my subscription")
-    expect(page.locator("h1")).to_contain_text("We have your cancellation")
+    expect(page.locator("h1")).to_contain_text("We received your cancellation")
     assert CancellationRequest.objects.count() == 2
     shoot(page, "several-received-phone")
     accessible(page)
@@ -61,7 +61,7 @@ def test_several_subscriptions_in_one_declaration(phone: BrowserContext, mailbox
     expect(page.locator("h1")).to_have_text("Your cancellation of 2 subscriptions")
     shoot(page, "several-status-phone")
     accessible(page)
-    page.click("text=Take the cancellation back")
+    page.click("text=Take back the cancellation")
     page.check("[name=request] >> nth=1")
     shoot(page, "several-take-back-phone")
     accessible(page)
@@ -69,7 +69,7 @@ def test_several_subscriptions_in_one_declaration(phone: BrowserContext, mailbox
     expect(page.locator("main")).to_contain_text("taken back")
     assert sorted(CancellationRequest.objects.values_list("state", flat=True)) == ["in_review", "withdrawn"]
     page.goto("/subscriptions/")
-    page.click("text=All that we keep on you here")
+    page.click("text=All the data that we keep about you here")
     page.click("summary:has-text('Cancellation requests')")
     expect(page.locator("main")).to_contain_text("I use something else now")
     shoot(page, "your-data-phone")
