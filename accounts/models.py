@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from pghistory.models import Context
 
 from accounts.history import NOTE_CONTEXT, audited, tracked
+from messaging.addresses import fold_address
 
 PREFIX = "text_pattern_ops"  # an index that also answers «begins with», in a database of any collation
 
@@ -31,7 +32,7 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        return self.get(email=(username or "").strip().lower())
+        return self.get(email=fold_address(username or ""))
 
 
 _WHO = ["email", "name", "is_staff", "is_active", "is_superuser"]
@@ -68,7 +69,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.name or self.email
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        self.email = self.email.strip().lower()  # one spelling, so that look-ups can compare exactly
+        self.email = fold_address(self.email)  # one spelling, so that look-ups can compare exactly
         super().save(*args, **kwargs)
 
 

@@ -16,7 +16,7 @@ def accounts_of(user: User) -> QuerySet[Account]:
 
 def open_to_sign_in(email: str) -> QuerySet[Account]:
     """The accounts with this e-mail address whose right to sign in is not revoked."""
-    return Account.objects.filter(email__iexact=email, sign_in_revoked_at__isnull=True)
+    return Account.objects.filter(email__same_address=email, sign_in_revoked_at__isnull=True)
 
 
 def find_account(*, account_number: str, username: str) -> Account | None:

@@ -9,6 +9,7 @@ from accounts.audit import record_action
 from accounts.models import Account, User
 from accounts.permissions import permitted
 from accounts.queries import open_to_sign_in
+from messaging.addresses import fold_address
 
 
 def customer_who_may_sign_in(*, email: str) -> User | None:
@@ -16,14 +17,14 @@ def customer_who_may_sign_in(*, email: str) -> User | None:
 
     Staff sign in at the staff interface, not by a code.
     """
-    email = email.strip().lower()
+    email = fold_address(email)
     user = User.objects.filter(email=email).first()
     if user is not None and (user.is_staff or not user.is_active):
         return None
     account = open_to_sign_in(email).first()
     if user is not None:
         # A user without any account may still sign in; one whose accounts are all revoked may not.
-        return user if account is not None or not Account.objects.filter(email__iexact=email).exists() else None
+        return user if account is not None or not Account.objects.filter(email__same_address=email).exists() else None
     if account is None:
         return None
     user, _ = User.objects.get_or_create(email=email, defaults={"name": account.name, "password": "!"})

@@ -1,10 +1,14 @@
-"""Our own addresses: the senders we use, and signed reply addresses that link a reply to a reference."""
+"""Addresses: when two are the same, the senders we use, and signed reply addresses that link a reply to a reference."""
 
 import re
 from email.utils import parseaddr
+from string import ascii_lowercase, ascii_uppercase
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db import models
+from django.db.models.lookups import Lookup
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 SALT = "messaging.reply"
@@ -12,6 +16,37 @@ SIGNATURE_CHARACTERS = 16  # of 5 bits each: 80 bits cannot be guessed by mail
 TOKEN = re.compile(r"([a-z]{2})([a-z0-9]{8})-([a-z0-9]{16})")
 OUR_ID = re.compile(r"<?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})@([^>\s]+)>?", re.IGNORECASE)
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
+
+
+def fold_address(address: str) -> str:
+    """Returns the address in the spelling in which equal addresses are equal: without outer spaces, A to Z lower.
+
+    Other letters stay as they are. By Unicode's rules «ı» has the capital «I», so that `alice@gmaıl.example`, a
+    domain of its own, would become somebody else's `alice@gmail.example`.
+    """
+    return address.strip().translate(_LOWER)
+
+
+def are_same_address(first: str, second: str) -> bool:
+    return fold_address(first) == fold_address(second)
+
+
+@models.EmailField.register_lookup
+class SameAddress(Lookup):  # type: ignore[type-arg]  # not generic at run time
+    """`email__same_address=…`: rows whose address is the same by `fold_address`.
+
+    The first condition uses the index of the field (Upper, as for `iexact`); the second compares by ASCII alone.
+    """
+
+    lookup_name = "same_address"
+    prepare_rhs = False
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        column, column_values = self.process_lhs(compiler, connection)
+        address = fold_address(self.rhs)
+        sql = f'(UPPER({column}::text) = UPPER(%s) AND LOWER({column} COLLATE "C") = %s)'
+        return sql, (*column_values, address, *column_values, address)
 
 
 def reply_address(reference: str) -> str:

@@ -6,6 +6,6 @@ class MessagingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from messaging import providers
+        from messaging import addresses, providers  # noqa: F401 - registers the lookup of addresses
 
         providers.connect()

@@ -7,9 +7,8 @@ from django.core import signing
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from billing.rules.references import ALPHABET
-from cancellations.models import (
-    CancellationRequest,
-)
+from cancellations.models import CancellationRequest
+from messaging.addresses import fold_address
 
 PROOF_SALT = "cancellations.proof"
 
@@ -37,7 +36,7 @@ def follow_code(reference: str, email: str, now: datetime, *, earlier: int = 0) 
     It is derived from SECRET_KEY and never stored. There are 29^8 codes, too many to try in that time.
     """
     window = int(now.timestamp()) // CODE_SECONDS - earlier
-    digest = salted_hmac(CODE_SALT, f"{reference}|{email.strip().lower()}|{window}", algorithm="sha256").digest()
+    digest = salted_hmac(CODE_SALT, f"{reference}|{fold_address(email)}|{window}", algorithm="sha256").digest()
     characters = "".join(ALPHABET[byte % len(ALPHABET)] for byte in digest[:8])
     return f"{characters[:4]}-{characters[4:]}"
 

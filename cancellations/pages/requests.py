@@ -81,7 +81,7 @@ def follow_code(http: HttpRequest) -> HttpResponse:
         return redirect("follow")
     form = FollowCodeForm(http.POST)
     if form.is_valid():
-        request = declared(reference).filter(email_given__iexact=email).first()
+        request = declared(reference).filter(email_given__same_address=email).first()
         declaration_reference = request.declaration if request else reference
         if is_follow_code(form.cleaned_data["code"], declaration_reference, email, timezone.now()) and request:
             return redirect("request_proof", token=proof_token(request))

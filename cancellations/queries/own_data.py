@@ -26,6 +26,7 @@ from cancellations.models import (
 from cancellations.models.states import RequestState, TerminationState
 from cancellations.queries.requests import timeline_for_customer
 from cancellations.wording.explanation import VERBS, sentences
+from messaging.addresses import fold_address
 from messaging.models import IncomingMessage, OutgoingMessage
 from messaging.services.outbox import WIPED
 from messaging.wording import money_words
@@ -112,11 +113,11 @@ def own_data(account: Account, *, now: datetime) -> Row:
             for row in Attachment.objects.filter(request__account=account).defer("content")
         ],
         "passkeys": [_passkey(row) for row in Authenticator.objects.filter(
-            type=Authenticator.Type.WEBAUTHN, user__email=account.email.strip().lower()).order_by("created_at")],
+            type=Authenticator.Type.WEBAUTHN, user__email=fold_address(account.email)).order_by("created_at")],
         "messages": [_message(row) for row in OutgoingMessage.objects.filter(
-            recipient__iexact=account.email).order_by("created_at")],
+            recipient__same_address=account.email).order_by("created_at")],
         "mails": [_mail(row) for row in IncomingMessage.objects.filter(
-            sender__iexact=account.email).defer("raw").order_by("arrived_at")],
+            sender__same_address=account.email).defer("raw").order_by("arrived_at")],
     }  # fmt: skip
 
 

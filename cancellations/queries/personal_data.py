@@ -37,7 +37,7 @@ def erasure_blockers(account: Account, *, now: datetime) -> list[str]:
         blockers.append("A termination waits for a second manager.")
     if account.conversations.filter(state=ConversationState.OPEN).exists():
         blockers.append("Mail from the customer waits for an answer.")
-    if OutgoingMessage.objects.filter(recipient__iexact=account.email, state=MessageState.PENDING).exists():
+    if OutgoingMessage.objects.filter(recipient__same_address=account.email, state=MessageState.PENDING).exists():
         blockers.append("A message to the customer waits to be sent.")
     blockers += [
         f"A hold is in force: {hold.ground}" for hold in Hold.objects.filter(account=account, lifted_at__isnull=True)

@@ -69,7 +69,7 @@ def mails_about(request: CancellationRequest) -> QuerySet[IncomingMessage]:
     proof_requests = OutgoingMessage.objects.filter(about=request.declaration, kind="prove_address").exclude(
         in_reply_to=""
     )
-    is_origin = Q(message_id__in=proof_requests.values("in_reply_to"), sender__iexact=request.email_given)
+    is_origin = Q(message_id__in=proof_requests.values("in_reply_to"), sender__same_address=request.email_given)
     return IncomingMessage.objects.filter(Q(about=request.declaration) | is_origin).defer("raw")
 
 

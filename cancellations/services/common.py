@@ -15,6 +15,7 @@ from cancellations.models import CancellationRequest, Channel, Conversation, Pol
 from cancellations.models.states import ConversationState, RequestState
 from cancellations.queries.outcomes import outcome_of
 from cancellations.queries.requests import cancellable, running
+from messaging.addresses import are_same_address
 
 ASSIGN, ANSWER = "cancellations.assign_request", "cancellations.answer_conversation"
 WORK = {ASSIGN: "work on requests", ANSWER: "answer mail"}
@@ -52,7 +53,7 @@ def matching_account(request: CancellationRequest) -> Account | None:
     if account is None and not username.strip():
         contract = Subscription.objects.filter(reference=number.strip().upper()).select_related("account").first()
         account = contract.account if contract else None
-    return account if account and account.email.lower() == request.email_given.lower() else None
+    return account if account and are_same_address(account.email, request.email_given) else None
 
 
 def _accounts_of_sender(request: CancellationRequest) -> list[Account]:
@@ -64,7 +65,7 @@ def _accounts_of_sender(request: CancellationRequest) -> list[Account]:
 
 def accounts_at(email: str) -> QuerySet[Account]:
     """Returns the accounts with this e-mail address, without erased ones."""
-    return Account.objects.filter(email__iexact=email, erased_at__isnull=True).order_by("account_number")
+    return Account.objects.filter(email__same_address=email, erased_at__isnull=True).order_by("account_number")
 
 
 def is_known_to_holder(request: CancellationRequest, typed: str) -> bool:

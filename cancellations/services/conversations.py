@@ -17,6 +17,7 @@ from cancellations.models.states import ConversationState
 from cancellations.queries.requests import declared
 from cancellations.services.common import ANSWER, RequestRefused, accounts_at, assign_to, open_conversation
 from cancellations.services.submission import declared_by_mail, submit_by_mail
+from messaging.addresses import fold_address
 from messaging.models import FAILED, NOT_ARRIVED, IncomingMessage, OutgoingMessage, Sort
 from messaging.services import outbox
 
@@ -200,7 +201,7 @@ def _open_task(key: UUID, now: datetime) -> bool:
             conversation = open_conversation(
                 thread=message.thread,
                 todo=Todo.NOT_INFORMED,
-                email=message.recipient.lower(),
+                email=fold_address(message.recipient),
                 subject=message.subject,
                 language=message.language or language,
                 about=message.about,

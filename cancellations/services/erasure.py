@@ -34,6 +34,7 @@ from cancellations.models import (
 from cancellations.models.states import RequestState
 from cancellations.queries.personal_data import accounts_past_retention, erasure_blockers
 from cancellations.services.common import RequestRefused
+from messaging.addresses import fold_address
 from messaging.models import IncomingMessage, MessageState, OutgoingMessage, ReadState
 
 ERASED = "(erased)"
@@ -145,17 +146,17 @@ def _erase_rows(account: Account, now: datetime) -> Counter[str]:
         notes=Note.objects.filter(request__account=account).update(words=ERASED),
         files=_erase_files(Attachment.objects.filter(Q(request__account=account) | Q(termination__account=account))),
         conversations=_erase_fields(
-            Conversation.objects.filter(Q(account=account) | Q(email__iexact=email) | Q(about__in=references)),
+            Conversation.objects.filter(Q(account=account) | Q(email__same_address=email) | Q(about__in=references)),
             CONVERSATION_WORDS,
             {"email": placeholder},
         ),
-        mails=_erase_mails(IncomingMessage.objects.filter(Q(sender__iexact=email) | Q(about__in=references))),
+        mails=_erase_mails(IncomingMessage.objects.filter(Q(sender__same_address=email) | Q(about__in=references))),
         messages=_erase_messages(
-            OutgoingMessage.objects.filter(Q(recipient__iexact=email) | Q(about__in=references)), placeholder
+            OutgoingMessage.objects.filter(Q(recipient__same_address=email) | Q(about__in=references)), placeholder
         ),
     )
-    if not Account.objects.filter(email__iexact=email).exclude(pk=account.pk).exists():
-        counts["people"] = User.objects.filter(email=email.strip().lower(), is_staff=False).delete()[0]
+    if not Account.objects.filter(email__same_address=email).exclude(pk=account.pk).exists():
+        counts["people"] = User.objects.filter(email=fold_address(email), is_staff=False).delete()[0]
     erased_values = {"name": ERASED, "email": placeholder, "username": f"erased-{account.pk}"}
     Account.objects.filter(pk=account.pk).update(**erased_values, erased_at=now)
     _erase_history(Account, Account.objects.filter(pk=account.pk), (), erased_values)

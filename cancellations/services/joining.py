@@ -28,7 +28,9 @@ def lock_unproven(request: CancellationRequest, now: datetime) -> tuple[Cancella
 
     Those whose time for the proof is over are left out.
     """
-    waiting = Q(state=RequestState.UNVERIFIED, email_given__iexact=request.email_given, verification_expires_at__gt=now)
+    waiting = Q(
+        state=RequestState.UNVERIFIED, email_given__same_address=request.email_given, verification_expires_at__gt=now
+    )
     rows = CancellationRequest.objects.select_for_update(of=("self",)).select_related("policy_version")
     by_key = {row.pk: row for row in rows.filter(Q(pk=request.pk) | waiting).order_by("pk")}
     return by_key.pop(request.pk), list(by_key.values())

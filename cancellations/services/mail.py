@@ -20,7 +20,7 @@ from cancellations.queries.requests import declared
 from cancellations.rules.recognition import MAX_NUMBERS, Recognised, recognise
 from cancellations.services.common import accounts_at, open_conversation
 from cancellations.services.submission import declared_by_mail, submit_by_mail
-from messaging.addresses import our_message, reference_in
+from messaging.addresses import fold_address, our_message, reference_in
 from messaging.inbound.mime import Mail
 from messaging.inbound.quoting import own_words
 from messaging.inbound.sorting import report_of
@@ -147,7 +147,7 @@ def _set_references(row: IncomingMessage, mail: Mail) -> None:
         row.about, row.thread = message.about, message.thread
         return
     same_sender = IncomingMessage.objects.filter(
-        message_id__in=list(filter(None, replied_to)), sender__iexact=row.sender
+        message_id__in=list(filter(None, replied_to)), sender__same_address=row.sender
     )
     earlier = same_sender.exclude(about="", thread="").order_by("-arrived_at").first() if row.sender else None
     if earlier is not None:
@@ -166,7 +166,7 @@ def _is_about_open_request(row: IncomingMessage) -> bool:
 
 
 def _is_below_answer_limit(row: IncomingMessage, now: datetime) -> bool:
-    recent = OutgoingMessage.objects.filter(recipient__iexact=row.sender, created_at__gt=now - timedelta(days=1))
+    recent = OutgoingMessage.objects.filter(recipient__same_address=row.sender, created_at__gt=now - timedelta(days=1))
     return (
         recent.exclude(in_reply_to="").filter(kind__in=["prove_address", "mail_too_large"]).count()
         < MAX_AUTOMATIC_ANSWERS
@@ -181,7 +181,7 @@ def _submit_requests(row: IncomingMessage, words: str, recognised: Recognised, n
         key = uuid5(row.pk, number)
         declaration = declared_by_mail(
             row,
-            email=row.sender.lower(),
+            email=fold_address(row.sender),
             words=words,
             holder=holder,
             account_number=number[:40],
@@ -205,7 +205,7 @@ def _open_conversation(row: IncomingMessage, todo: Todo, recognised: Recognised 
     conversation = open_conversation(
         thread=row.thread,
         todo=todo,
-        email=row.sender.lower(),
+        email=fold_address(row.sender),
         name=row.sender_name,
         subject=row.subject,
         language=language_for(language or (holder.language if holder else settings.LANGUAGE_CODE)),

@@ -242,7 +242,7 @@ def send_proof_again(*, request: CancellationRequest, now: datetime) -> bool:
 @transaction.atomic
 def send_follow_link(*, reference: str, email: str, now: datetime) -> None:
     """Sends the link to a request's page to its sender. Does nothing if the reference and address do not match."""
-    request = declared(reference).filter(email_given__iexact=email.strip()).first()
+    request = declared(reference).filter(email_given__same_address=email.strip()).first()
     if request is None:
         return
     recently_sent = OutgoingMessage.objects.filter(
@@ -433,7 +433,7 @@ def may_send_proof(email: str, now: datetime) -> bool:
 
     A declaration beyond that is kept all the same: the link of any of these mails proves it.
     """
-    sent = OutgoingMessage.objects.filter(recipient__iexact=email, kind="prove_address")
+    sent = OutgoingMessage.objects.filter(recipient__same_address=email, kind="prove_address")
     times = list(sent.filter(created_at__gt=now - timedelta(days=1)).values_list("created_at", flat=True))
     in_the_last_hour = sum(sent_at > now - timedelta(hours=1) for sent_at in times)
     return in_the_last_hour < MOST_PROOFS_AN_HOUR and len(times) < MOST_PROOFS_A_DAY

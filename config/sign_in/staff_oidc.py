@@ -18,6 +18,7 @@ from django.utils import timezone
 from accounts.audit import record_action
 from accounts.models import User
 from config.sign_in.sessions import begin, complete
+from messaging.addresses import fold_address
 
 STRONG = frozenset({"mfa", "otp", "hwk", "fpt", "face", "pop", "sc"})  # RFC 8176
 
@@ -36,7 +37,7 @@ class StaffOnly(DefaultSocialAccountAdapter):
 def _sign_in(request: HttpRequest, sociallogin: SocialLogin) -> HttpResponse:
     data = sociallogin.account.extra_data
     claims = {**data.get("userinfo", {}), **data.get("id_token", {})} or data
-    email = str(claims.get("email", "")).strip().lower()
+    email = fold_address(str(claims.get("email", "")))
     identities = SocialAccount.objects.filter(provider=sociallogin.account.provider, uid=sociallogin.account.uid)
     identity = identities.select_related("user").first()
     user = identity.user if identity else None

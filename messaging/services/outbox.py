@@ -133,7 +133,7 @@ def record_bounce(*, message_id: str, recipient: str, words: str, now: datetime)
     elif message_id or not recipient:
         return None
     else:
-        lately = sent.filter(recipient__iexact=recipient, sent_at__gt=now - REPORTED_WITHIN)
+        lately = sent.filter(recipient__same_address=recipient, sent_at__gt=now - REPORTED_WITHIN)
         message = lately.order_by("-sent_at").first()
     if message is not None:
         sent.filter(pk=message.pk).update(
