@@ -204,7 +204,7 @@ def _erase_mails(mails: QuerySet[IncomingMessage]) -> int:
     """Erases the content of mails. Only the fact and the time of their arrival stay."""
     return mails.update(
         raw=b"", sender="erased@erased.invalid", sender_name="", subject=ERASED, text=ERASED, files=[], remarks=[],
-        message_id="", in_reply_to="", references=[], digest="", last_error="", outcome=ERASED,
+        message_id="", in_reply_to="", references=[], html="", digest="", last_error="", outcome=ERASED,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ aside with a task for staff, so that it does not block the mails behind it.
 
 import logging
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import uuid5
 
 from django.conf import settings
@@ -21,12 +22,11 @@ from cancellations.rules.recognition import MAX_NUMBERS, Recognised, recognise
 from cancellations.services.common import accounts_at, open_conversation
 from cancellations.services.submission import declared_by_mail, submit_by_mail
 from messaging.addresses import fold_address, our_message, reference_in
-from messaging.inbound.mime import Mail
-from messaging.inbound.quoting import own_words
-from messaging.inbound.sorting import report_of
+from messaging.confined import TooCostly, run_confined
+from messaging.inbound.reading import WORDS_SECONDS, ReadMail
 from messaging.models import IncomingMessage, OutgoingMessage, ReadState, Sort
 from messaging.runs import Run
-from messaging.services.inbox import MOST_ATTEMPTS, claim_waiting, earlier_copy, parse_into_row
+from messaging.services.inbox import MOST_ATTEMPTS, claim_waiting, earlier_copy, read_into_row
 from messaging.services.outbox import record_bounce
 from messaging.waking import wake
 from messaging.wording import language_for
@@ -58,7 +58,7 @@ def _read(message: IncomingMessage, now: datetime) -> None:
             row = IncomingMessage.objects.select_for_update().get(pk=message.pk)
             if row.state == ReadState.WAITING:
                 row.state = ReadState.READ
-                _process(row, parse_into_row(row), now)
+                _process(row, read_into_row(row), now)
                 row.save()
     except OperationalError:
         raise  # a database failure, not a fault of the mail: it is read later
@@ -70,9 +70,11 @@ def _read(message: IncomingMessage, now: datetime) -> None:
         _set_aside(message, error, now)
 
 
-def _process(row: IncomingMessage, mail: Mail, now: datetime) -> None:
+def _process(row: IncomingMessage, mail: ReadMail, now: datetime) -> None:
     original = earlier_copy(row)
-    if original is not None:
+    if mail.cost:
+        _leave_to_staff(row, mail.cost, now)
+    elif original is not None:
         row.state, row.duplicate_of = ReadState.DUPLICATE, original
         row.about, row.thread, row.outcome = original.about, original.thread, "Duplicate of an earlier mail."
     elif row.sort == Sort.BOUNCE:
@@ -83,8 +85,8 @@ def _process(row: IncomingMessage, mail: Mail, now: datetime) -> None:
         _process_message(row, mail, now)
 
 
-def _process_bounce(row: IncomingMessage, mail: Mail, now: datetime) -> None:
-    report = report_of(mail)
+def _process_bounce(row: IncomingMessage, mail: ReadMail, now: datetime) -> None:
+    report = mail.report
     if report is None or not report.failed:
         row.outcome = "A delivery report that changes nothing, such as a delay."
         return
@@ -97,11 +99,14 @@ def _process_bounce(row: IncomingMessage, mail: Mail, now: datetime) -> None:
     wake("mail.failed")
 
 
-def _process_message(row: IncomingMessage, mail: Mail, now: datetime) -> None:
+def _process_message(row: IncomingMessage, mail: ReadMail, now: datetime) -> None:
     _set_references(row, mail)
-    words, forwarded = own_words(mail.text)
-    on = local_date(row.arrived_at, settings.COMPANY_TIME_ZONE)
-    recognised = recognise(mail.subject, words, example=settings.ACCOUNT_NUMBER_EXAMPLE, received_on=on)
+    words = mail.words
+    try:
+        recognised = _recognised(row, mail)
+    except TooCostly as error:
+        _leave_to_staff(row, str(error), now)
+        return
     if row.sort in (Sort.AUTOMATIC, Sort.LIST):  # never answer these automatically (RFC 3834, 2)
         if recognised.is_certain and not row.about:
             _open_conversation(row, Todo.MAYBE, recognised, now)
@@ -109,7 +114,7 @@ def _process_message(row: IncomingMessage, mail: Mail, now: datetime) -> None:
         else:
             row.outcome = "Not answered, because a machine sent it."
         return
-    is_subject_only = not words and forwarded
+    is_subject_only = not words and mail.is_forward
     is_too_large = not row.is_whole
     is_clear = (
         recognised.is_certain and 0 < len(row.sender) <= MAX_ADDRESS_LENGTH and len(recognised.numbers) <= MAX_NUMBERS
@@ -128,7 +133,14 @@ def _process_message(row: IncomingMessage, mail: Mail, now: datetime) -> None:
     row.outcome = "Waits for staff."
 
 
-def _set_references(row: IncomingMessage, mail: Mail) -> None:
+def _recognised(row: IncomingMessage, mail: ReadMail) -> Recognised:
+    """Raises TooCostly."""
+    on = local_date(row.arrived_at, settings.COMPANY_TIME_ZONE)
+    question = partial(recognise, mail.subject, mail.words, example=settings.ACCOUNT_NUMBER_EXAMPLE, received_on=on)
+    return run_confined(question, seconds=WORDS_SECONDS)
+
+
+def _set_references(row: IncomingMessage, mail: ReadMail) -> None:
     """Sets `about` and `thread` from what the mail replies to: an address or Message-ID of ours, or an earlier mail.
 
     Our addresses are signed. A reference in the subject does not count, because anybody can guess or copy it.
@@ -237,8 +249,13 @@ def _save_set_aside(message: IncomingMessage, error: Exception, now: datetime, *
         if row.state != ReadState.WAITING:
             return
         if with_text:
-            parse_into_row(row)
-        row.state, row.last_error = ReadState.SET_ASIDE, f"{type(error).__name__}: {error}".replace("\x00", "")[:2000]
-        row.outcome = "It could not be read. Waits for staff."
-        _open_conversation(row, Todo.NOT_UNDERSTOOD, None, now)
+            read_into_row(row)
+        _leave_to_staff(row, f"{type(error).__name__}: {error}", now)
         row.save()
+
+
+def _leave_to_staff(row: IncomingMessage, error: str, now: datetime) -> None:
+    """Marks the mail, without saving it, and opens a task with its time of arrival."""
+    row.state, row.last_error = ReadState.SET_ASIDE, error.replace("\x00", "")[:2000]
+    row.outcome = "It could not be read. Waits for staff."
+    _open_conversation(row, Todo.NOT_UNDERSTOOD, None, now)

@@ -4,6 +4,7 @@ import logging
 
 import authres
 
+from messaging.inbound.arrival import is_own, traced_by
 from messaging.inbound.mime import Mail
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ def verdict(mail: Mail, *, own_servers: list[str]) -> tuple[str, str]:
         except Exception as error:  # the header may be hostile: whatever the parser raises, skip it
             log.info("An Authentication-Results header cannot be read: %s", error)
             continue
-        if _is_own(str(header.authserv_id or ""), own_servers):
+        if is_own(str(header.authserv_id or ""), own_servers):
             return _result(header, mail.sender.rpartition("@")[2].lower()), " ".join(value.split())[:500]
     return "unknown", ""
 
@@ -55,14 +56,3 @@ def _aligned(domain: str, sender: str) -> bool:
     if not sender or "." not in domain:
         return False
     return domain == sender or domain.endswith(f".{sender}") or sender.endswith(f".{domain}")
-
-
-def traced_by(received: str, *, own_servers: list[str]) -> bool:
-    """Whether one of our servers wrote this Received header (RFC 5321, 4.4)."""
-    words = received.lower().split()
-    return _is_own(words[words.index("by") + 1] if "by" in words[:-1] else "", own_servers)
-
-
-def _is_own(server: str, own: list[str]) -> bool:
-    server = server.lower().rstrip(".;")
-    return any(server == name.lower() or server.endswith(f".{name.lower()}") for name in own)

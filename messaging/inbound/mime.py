@@ -1,39 +1,37 @@
 """Parses raw mail, including broken MIME, wrong charsets, HTML without text, and winmail.dat.
 
 A part that cannot be read is left out, and a remark says so. Only `parse` raises Unreadable, if the bytes hold no
-mail at all.
+mail at all. Mail can be made to cost minutes: workers parse it in a process that can be killed (reading.py).
 """
 
 import binascii
+import io
 import re
 from dataclasses import dataclass, field
 from email.errors import HeaderParseError
 from email.header import decode_header
 from email.message import Message
 from email.parser import BytesParser
-from email.policy import compat32
+from email.policy import Compat32
 from email.utils import getaddresses
 from hashlib import sha256
 
-import nh3
-from inscriptis import get_text
-from lxml.etree import LxmlError
 from tnefparse import TNEF
+
+from messaging.inbound.html import MOST_AS_TEXT, rough_text_of, safe_html, text_of, visible_html
+from messaging.inbound.large_runs import LargeRuns
 
 MOST_PARTS = 200
 MOST_DEPTH = 20
 MOST_FILES = 50
 MOST_TEXT = 100_000  # characters; the raw mail keeps the rest
-MOST_HTML = 500_000
+MOST_READ = 2_000_000  # bytes, without large attachments in base64
+MOST_HTML_COMPARED = 500_000  # characters
+MOST_HEADER = 20_000  # characters of one header
 SINGLE_BYTE = {"iso-8859-1", "iso8859-1", "latin-1", "latin1", "windows-1252", "cp1252", "us-ascii", "ascii", ""}
 UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069]")
 ADDRESS = re.compile(r"[^\s<>@,;:\"()\[\]]{1,64}@[^\s<>@,;:\"()]{1,255}")
 MESSAGE_ID = re.compile(r"<[^<>\s]{1,248}>")
-TAGS = {
-    "a", "b", "blockquote", "br", "code", "dd", "del", "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6",
-    "hr", "i", "li", "ol", "p", "pre", "s", "span", "strong", "sub", "sup", "table", "tbody", "td", "th", "thead",
-    "tr", "u", "ul",
-}  # fmt: skip
 
 
 class Unreadable(Exception):
@@ -49,7 +47,7 @@ class File:
 
 @dataclass(frozen=True)
 class Mail:
-    """A parsed mail. `text` is its plain text, or the text of its HTML; `html` is not sanitised."""
+    """A parsed mail. `text` is its plain text, or the text of its HTML; `safe_html` is `html` sanitised."""
 
     message: Message
     message_id: str
@@ -61,6 +59,7 @@ class Mail:
     subject: str
     text: str
     html: str
+    safe_html: str
     files: tuple[File, ...]
     remarks: tuple[str, ...]
 
@@ -86,6 +85,8 @@ class _Content:
     html: list[str] = field(default_factory=list)
     files: list[File] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    runs: LargeRuns = field(default_factory=LargeRuns)
+    is_rough: bool = False
     parts: int = 0
 
     def remark(self, text: str) -> None:
@@ -93,22 +94,37 @@ class _Content:
             self.remarks.append(text)
 
 
-def parse(raw: bytes, *, whole: bool = True) -> Mail:
-    """Parses a mail. If `whole` is False, `raw` is only its beginning. Raises Unreadable."""
+class _Policy(Compat32):
+    """Bounds each header: the time of some of its parsers grows with the square of the length."""
+
+    def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
+        name, value = super().header_source_parse(sourcelines)
+        return name, value[:MOST_HEADER]
+
+
+def parse(raw: bytes, *, whole: bool = True, is_rough: bool = False, most: int = MOST_READ) -> Mail:
+    """Parses a mail, but not more than `most` of its bytes beside large attachments. Raises Unreadable.
+
+    If `whole` is False, `raw` is only its beginning. If `is_rough`, HTML and winmail.dat are not parsed.
+    """
     try:
-        message = BytesParser(policy=compat32).parsebytes(raw)
-        content = _Content()
+        content = _Content(is_rough=is_rough)
         if not whole:
             content.remark("Too large: only its beginning was stored.")
+        message = _message(raw, content, most)
         _walk(message, content, 0)
     except (RecursionError, LookupError, ValueError, TypeError, AttributeError) as error:
         raise Unreadable(f"{type(error).__name__}: {error}"[:500]) from error
     if not message.keys():
         raise Unreadable("It has no headers.")
-    html = "\n".join(content.html)[:MOST_HTML]
+    html = "\n".join(content.html)
     text = "\n".join(part.strip("\n") for part in content.plain if part.strip())
+    safe, is_cut = ("", False) if is_rough else _safe(html)
     if not text.strip() and html:
-        text = text_of(html)
+        text = _tidy(rough_text_of(html) if is_rough else text_of(safe))
+        is_cut = is_cut or len(safe) > MOST_AS_TEXT
+    if is_cut:
+        content.remark("Its HTML is long: only the beginning is shown.")
     if len(text) > MOST_TEXT:
         content.remark(f"The text is long: {len(text):,} characters, of which the first {MOST_TEXT:,} are shown.")
     name, sender = next(iter(_addresses(message, "From")), ("", ""))
@@ -128,31 +144,23 @@ def parse(raw: bytes, *, whole: bool = True) -> Mail:
         ),
         subject=" ".join(_header(message, "Subject").split())[:250],
         text=text[:MOST_TEXT].strip(),
-        html=html,
+        html=html[:MOST_HTML_COMPARED],
+        safe_html=safe,
         files=tuple(content.files),
         remarks=tuple(content.remarks),
     )
 
 
-def safe_html(html: str) -> str:
-    """Sanitises HTML: no scripts, styles or images, and nothing loaded from other servers."""
-    return nh3.clean(
-        html,
-        tags=TAGS,
-        clean_content_tags={"script", "style", "title", "head", "template", "noscript", "iframe", "object"},
-        attributes={"a": {"href"}, "td": {"colspan", "rowspan"}, "th": {"colspan", "rowspan"}},
-        url_schemes={"http", "https", "mailto"},
-        link_rel="noopener noreferrer nofollow",
-    )
+def _safe(html: str) -> tuple[str, bool]:
+    visible, is_cut = visible_html(html)
+    return safe_html(visible), is_cut
 
 
-def text_of(html: str) -> str:
-    """Returns the text of HTML with line breaks where a browser would show them."""
-    cleaned = nh3.clean(html[:MOST_HTML], tags=TAGS, attributes={}, clean_content_tags={"script", "style", "title"})
-    try:
-        return _tidy(get_text(cleaned)) if cleaned.strip() else ""
-    except (LxmlError, RecursionError, ValueError, AssertionError):
-        return _tidy(nh3.clean(cleaned, tags=set()))
+def _message(raw: bytes, content: _Content, most: int) -> Message:
+    light = content.runs.set_apart(raw)
+    if len(light) > most:
+        content.remark(f"The mail is long: only its first {most / 1_000_000:g} MB were read.")
+    return BytesParser(policy=_Policy()).parse(io.BytesIO(light[:most]))
 
 
 def _walk(part: Message, content: _Content, depth: int) -> None:
@@ -174,11 +182,12 @@ def _walk(part: Message, content: _Content, depth: int) -> None:
     name = _file_name(part)
     is_attachment = "attachment" in str(part.get("Content-Disposition", "")).lower()
     if kind in ("text/plain", "text/html") and not is_attachment and not (name and content.plain):
-        text = _tidy(_decoded(_payload(part), _charset(part)))
+        text = _tidy(_decoded(_payload(part, content.runs)[:MOST_READ], _charset(part)))
         (content.html if kind == "text/html" else content.plain).append(text)
         return
-    payload = _payload(part)
-    if kind in ("application/ms-tnef", "application/vnd.ms-tnef") or name.lower() == "winmail.dat":
+    payload = _payload(part, content.runs)
+    is_tnef = kind in ("application/ms-tnef", "application/vnd.ms-tnef") or name.lower() == "winmail.dat"
+    if is_tnef and not content.is_rough:
         _open_tnef(payload, content)
     elif kind == "message/rfc822" or payload or name:
         _add_file(File(name or _default_name(kind, len(content.files)), kind, payload), content)
@@ -226,16 +235,19 @@ def _as_text(value: object) -> str:
     return _tidy(_decoded(value, "") if isinstance(value, bytes) else str(value or ""))
 
 
-def _payload(part: Message) -> bytes:
+def _payload(part: Message, runs: LargeRuns) -> bytes:
     try:
+        inner = part.get_payload()
         if part.get_content_type() == "message/rfc822":
-            inner = part.get_payload()
             first = inner[0] if isinstance(inner, list) and inner else None
-            return first.as_bytes() if isinstance(first, Message) else b""
+            return runs.restored(first.as_bytes()) if isinstance(first, Message) else b""
+        is_base64 = str(part.get("Content-Transfer-Encoding", "")).strip().lower() == "base64"
+        if is_base64 and isinstance(inner, str) and runs.has_any(inner):
+            return runs.decoded(inner.encode("ascii", "surrogateescape"))
         payload = part.get_payload(decode=True)
     except (ValueError, binascii.Error, LookupError, AttributeError, RecursionError, KeyError):
         return b""
-    return payload if isinstance(payload, bytes) else b""
+    return runs.restored(payload) if isinstance(payload, bytes) else b""
 
 
 def _charset(part: Message) -> str:
@@ -294,8 +306,12 @@ def _addresses(message: Message, name: str) -> list[tuple[str, str]]:
     values = [str(value) for key, value in message.raw_items() if key.lower() == name.lower()][:10]
     if not values:
         return []
+    try:
+        parsed = getaddresses([_readable(value)[:5000] for value in values])
+    except (RecursionError, ValueError, IndexError):  # comments in comments
+        parsed = []
     pairs = []
-    for display_name, address in getaddresses([_readable(value)[:5000] for value in values]):
+    for display_name, address in parsed:
         if ADDRESS.fullmatch(plain := _tidy(address)):
             pairs.append((_header_text(display_name).strip("\"' "), plain))
     return pairs or [("", address) for value in values for address in ADDRESS.findall(_header_text(value)[:5000])]

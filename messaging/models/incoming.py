@@ -106,6 +106,7 @@ class IncomingMessage(models.Model):
     sender_name = models.CharField(max_length=200, blank=True)
     subject = models.CharField(max_length=250, blank=True)
     text = models.TextField(blank=True)
+    html = models.TextField(blank=True, db_default="", help_text="Sanitised")
     files = models.JSONField(default=list, blank=True, help_text="Name, type and bytes of each attached file")
     remarks = models.JSONField(default=list, blank=True, help_text="What was left out or could not be read")
     sort = models.CharField(max_length=10, choices=Sort.choices, blank=True)

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
@@ -11,11 +10,11 @@ from django.db.models import F
 from django.utils.safestring import mark_safe
 
 from messaging.addresses import is_ours, our_message
-from messaging.inbound.authentication import traced_by, verdict
+from messaging.inbound.arrival import arrival_in
 from messaging.inbound.mailboxes import TROUBLE, Folder, Listed, Source, open_folder, source_of
-from messaging.inbound.mime import File, Mail, Unreadable, parse, safe_html
-from messaging.inbound.sorting import sort_of
-from messaging.models import Checked, Door, IncomingMessage, Mailbox, ReadState
+from messaging.inbound.mime import File, Unreadable
+from messaging.inbound.reading import ReadMail, read, read_file
+from messaging.models import Checked, Door, IncomingMessage, Mailbox, ReadState, Sort
 from messaging.runs import Run
 from messaging.waking import wake
 
@@ -59,7 +58,8 @@ def store(
 
 def receive(*, raw: bytes, door: Door, now: datetime) -> IncomingMessage:
     """Stores a mail that a mail server or provider passes on. Its time of arrival is read from its headers."""
-    return store(raw=raw, arrived_at=_received_by_us(raw, now), door=door, now=now)
+    at = arrival_in(raw, own_servers=settings.MAIL_SERVERS)
+    return store(raw=raw, arrived_at=min(at, now) if at else now, door=door, now=now)
 
 
 def fetch_all(*, now: datetime) -> int:
@@ -114,21 +114,20 @@ def claim_waiting(*, now: datetime) -> IncomingMessage | None:
     return message
 
 
-def parse_into_row(message: IncomingMessage) -> Mail:
-    """Parses the raw mail and fills the row's fields without saving it. Raises mime.Unreadable."""
-    mail = _parsed(message)
+def read_into_row(message: IncomingMessage) -> ReadMail:
+    """Reads the raw mail and fills the row's fields without saving it. Raises mime.Unreadable."""
+    mail = read(bytes(message.raw), whole=message.is_whole, own_servers=tuple(settings.MAIL_SERVERS))
     message.message_id, message.digest = mail.message_id, mail.digest
     message.in_reply_to, message.references = mail.in_reply_to, list(mail.references)
     message.sender, message.sender_name = mail.sender, mail.sender_name
-    message.subject, message.text = mail.subject, mail.text
-    message.files = [[file.name, file.media_type, len(file.content)] for file in mail.files]
+    message.subject, message.text, message.html = mail.subject, mail.text, mail.safe_html
+    message.files = [list(file) for file in mail.files]
     message.remarks = list(mail.remarks)
-    own = is_ours(mail.sender) or our_message(mail.message_id) is not None
-    message.sort = sort_of(mail, own=own)
-    result, header = verdict(mail, own_servers=settings.MAIL_SERVERS)
-    message.checked = Checked(result)
-    if header:
-        message.remarks.append(f"Our mail server says: {header}")
+    is_own = is_ours(mail.sender) or our_message(mail.message_id) is not None
+    message.sort = Sort.OWN if is_own and mail.sort != Sort.BOUNCE else Sort(mail.sort)
+    message.checked = Checked(mail.checked)
+    if mail.results_header:
+        message.remarks.append(f"Our mail server says: {mail.results_header}")
     return mail
 
 
@@ -145,22 +144,6 @@ def earlier_copy(message: IncomingMessage) -> IncomingMessage | None:
     if not message.message_id:  # without a Message-ID, the time of arrival identifies it
         same = same.filter(arrived_at=message.arrived_at)
     return same.exclude(pk=message.pk).order_by("stored_at", "id").first()
-
-
-def _received_by_us(raw: bytes, now: datetime) -> datetime:
-    """Returns the time in the newest Received header if our own mail server wrote it, otherwise `now`."""
-    try:
-        newest = next((value for _, value in parse(raw).ordered("Received")), "")
-        at = parsedate_to_datetime(newest.rpartition(";")[2].strip())
-    except (Unreadable, ValueError, TypeError, IndexError):  # stored anyway; staff look at it
-        return now
-    if not traced_by(newest, own_servers=settings.MAIL_SERVERS):
-        return now
-    return min(at, now) if at.tzinfo is not None else now
-
-
-def _parsed(message: IncomingMessage) -> Mail:
-    return parse(bytes(message.raw), whole=message.is_whole)
 
 
 def _lease(mailbox: Mailbox, now: datetime) -> bool:
@@ -235,21 +218,16 @@ def _save_position(mailbox: Mailbox, uid_validity: int, uid: int, now: datetime)
 
 
 def html_of(message: IncomingMessage) -> str:
-    """Returns the mail's sanitised HTML; empty if it has none or cannot be read."""
-    try:
-        mail = _parsed(message)
-    except Unreadable:
-        return ""
-    return mark_safe(safe_html(mail.html)) if mail.html else ""
+    """Returns the mail's sanitised HTML; empty if it has none."""
+    return mark_safe(message.html)
 
 
 def file_of(message: IncomingMessage, number: int) -> File | None:
     """Returns the mail's file with this number, counted from 0; None if there is none."""
     try:
-        files = _parsed(message).files
+        return read_file(bytes(message.raw), number, whole=message.is_whole)
     except Unreadable:
         return None
-    return files[number] if 0 <= number < len(files) else None
 
 
 def read_again(*, message: IncomingMessage, now: datetime) -> bool:

@@ -1,0 +1,37 @@
+"""When our mail server took a mail, from its newest Received header. Needs no parser of mail, so nothing can fail."""
+
+import re
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+
+MOST_BYTES = 100_000  # in which the header has to begin
+MOST_LENGTH = 2_000
+RECEIVED = re.compile(rb"^received:(.*(?:\r?\n[ \t].*)*)", re.IGNORECASE | re.MULTILINE)
+HEADERS_END = re.compile(rb"\r?\n\r?\n")
+
+
+def arrival_in(raw: bytes, *, own_servers: list[str]) -> datetime | None:
+    """Returns the time in the newest Received header; None if our own server did not write it or it is unreadable."""
+    end = HEADERS_END.search(raw, 0, MOST_BYTES)
+    match = RECEIVED.search(raw, 0, end.start() if end else MOST_BYTES)
+    if match is None:
+        return None
+    newest = match[1][:MOST_LENGTH].decode("ascii", "replace")
+    if not traced_by(newest, own_servers=own_servers):
+        return None
+    try:
+        at = parsedate_to_datetime(" ".join(newest.rpartition(";")[2].split()))
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return at if at.tzinfo is not None else None
+
+
+def traced_by(received: str, *, own_servers: list[str]) -> bool:
+    """Whether one of our servers wrote this Received header (RFC 5321, 4.4)."""
+    words = received.lower().split()
+    return is_own(words[words.index("by") + 1] if "by" in words[:-1] else "", own_servers)
+
+
+def is_own(server: str, own: list[str]) -> bool:
+    server = server.lower().rstrip(".;")
+    return any(server == name.lower() or server.endswith(f".{name.lower()}") for name in own)
