@@ -1,4 +1,5 @@
-"""Templates, styles and scripts can be read: no line is too long, and one element stands on a line where it nests."""
+"""Templates, styles and scripts can be read: no line is too long, one element stands on a line where it nests, and in
+mails each block tag stands on its own line."""
 
 import re
 from pathlib import Path
@@ -10,9 +11,12 @@ LONGEST = 160
 FILES = [
     *sorted((ROOT / "templates").rglob("*.html")),
     *sorted((ROOT / "templates").rglob("*.txt")),
+    *sorted((ROOT / "templates").rglob("*.md")),
     *sorted((ROOT / "static" / "css").glob("*.css")),
     *sorted((ROOT / "static" / "js").glob("*.js")),
 ]
+MAILS = sorted((ROOT / "templates" / "messages").rglob("*.md"))
+BLOCK_TAG = re.compile(r"\{%.*?%\}")
 SENTENCE = re.compile(r"[^{}%]*(\{\{[^{}]*\}\}[^{}%]*)*")  # text, links in it and values, and no tag
 
 
@@ -42,3 +46,9 @@ def test_the_check_finds_a_long_line_and_allows_a_sentence():
     assert too_long(f"{{% blocktranslate trimmed %}}\n  {sentence}\n{{% endblocktranslate %}}") == []
     assert too_long(f"{{% blocktranslate trimmed %}}\n  {sentence}{{% if x %}}\n{{% endblocktranslate %}}") == [2]
     assert too_long(f'  {{% translate "{sentence}" %}}') == []
+
+
+@pytest.mark.parametrize("path", MAILS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_block_tag_of_a_mail_stands_alone_on_its_line(path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if BLOCK_TAG.search(line) and not BLOCK_TAG.fullmatch(line.strip())] == []

@@ -1,13 +1,20 @@
-"""Renders messages from Markdown templates. The text part is the Markdown source, the HTML part its rendering."""
+"""Renders messages from Markdown templates. The text part is the Markdown source, the HTML part its rendering.
+
+A template may be laid out like code: a line that holds only block tags leaves nothing behind, spaces at the start of
+a line do not count, and the lines of a paragraph are joined by spaces.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from string import punctuation
 from typing import Union
 
 import nh3
 from django.conf import settings
+from django.template import engines
+from django.template.backends.django import Template
 from django.template.loader import render_to_string, select_template
 from django.utils.safestring import mark_safe
 from django.utils.translation import get_language_bidi
@@ -22,6 +29,11 @@ _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 # and carry line ends and spaces of values through Markdown
 _BEGIN, _END, _LINE, _SPACE = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3"
 _VALUE = re.compile(f"{_BEGIN}(.*?){_END}", re.DOTALL)
+_TAG = r"\{% (?:if|elif|else|endif|for|empty|endfor)[^%\n]*%\}"
+_LINE_OF_TAGS = re.compile(rf"^((?:{_TAG}[ \t]*)+)\n", re.MULTILINE)
+_INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
+# The next line is neither empty nor one of a list, a quotation or a table
+_SOFT_BREAK = re.compile(r"(?<=[^\n])\n(?!\n|[->] |\||\d+\. |$)")
 _PUNCTUATION = re.compile(f"([{re.escape(punctuation)}])")
 
 
@@ -46,8 +58,7 @@ def render(kind: str, context: Mapping[str, Value]) -> Rendered:
     they are, and a direction mark in them turns nothing but themselves.
     """
     brand = {"brand": settings.BRAND_NAME, "support_email": settings.SUPPORT_EMAIL, "site_url": settings.SITE_URL}
-    template = select_template([f"messages/{language}/{kind}.md" for language in (active_language(), "en")])
-    subject, source = _split(template.render(_mark_all({**context, **brand})))
+    subject, source = _split(_template(kind).render(_mark_all({**context, **brand})))
     body = markdown_to_html(_VALUE.sub(lambda value: _escape(value[1]), source))
     frame = {
         "subject": subject,
@@ -58,6 +69,16 @@ def render(kind: str, context: Mapping[str, Value]) -> Rendered:
     }
     html = render_to_string("messages/frame.html", frame)
     return Rendered(subject=subject, text=_VALUE.sub(lambda value: _restore(value[1]), source), html=html)
+
+
+def _template(kind: str) -> Template:
+    names = [f"messages/{language}/{kind}.md" for language in (active_language(), "en")]
+    return _compile(select_template(names).template.source)
+
+
+@cache
+def _compile(source: str) -> Template:
+    return engines["django"].from_string(_LINE_OF_TAGS.sub(r"\1", _INDENT.sub("", source)))
 
 
 class _MarkedValue(str):
@@ -74,7 +95,8 @@ def _split(source: str) -> tuple[str, str]:
     """Returns the subject, and the body with its values between marks."""
     subject, _, body = source.strip().partition("\n")
     subject = _VALUE.sub(lambda value: value[1].replace(_LINE, " "), subject.removeprefix("Subject:"))
-    return on_one_line(subject)[:250], re.sub(r"\n{3,}", "\n\n", body.strip()) + "\n"
+    body = re.sub(r"\n{3,}", "\n\n", _SOFT_BREAK.sub(" ", body.strip()))
+    return on_one_line(subject)[:250], body + "\n"
 
 
 def _restore(text: str) -> str:
