@@ -16,8 +16,16 @@ from django.conf import settings
 
 CONNECT_SECONDS, READ_SECONDS = 5, 15
 MOST_ANSWER = 4000
-NAT64 = ipaddress.ip_network("64:ff9b::/96")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+# The only IPv6 addresses that are handed out (IANA, "IPv6 Global Unicast Address Assignments")
+HANDED_OUT = ipaddress.ip_network("2000::/3")
+NAT64 = ipaddress.ip_network("64:ff9b::/96")  # a public IPv4 address, as networks without IPv4 write it (RFC 6052)
+# The blocks of the IANA special-purpose registries (RFC 6890) and of multicast, also those that are routed: nobody
+# offers a web server there. The table is ours because `is_global` of the supported versions of Python differs.
+SPECIAL = tuple(
+    ipaddress.ip_network(block)
+    for block in ["0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16", "192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4", "2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20"]
+)
 
 
 class Refused(Exception):
@@ -37,7 +45,10 @@ def refuse_unless_callable(url: str) -> None:
     try:
         _check(ipaddress.ip_address(parts.hostname or ""))
     except ValueError:  # a name, which is resolved when it is called
-        if not settings.WEBHOOK_PRIVATE_TARGETS and (parts.hostname or "").rpartition(".")[2] in ("localhost", "local"):
+        if not settings.WEBHOOK_PRIVATE_TARGETS and (parts.hostname or "").rstrip(".").rpartition(".")[2] in (
+            "localhost",
+            "local",
+        ):
             raise Refused("This name leads into our own network. Enter a public address.") from None
 
 
@@ -95,20 +106,20 @@ def _resolve(host: str, port: int) -> Address:
 
 
 def _check(address: Address) -> None:
-    if settings.WEBHOOK_PRIVATE_TARGETS:
-        return
-    for target in (address, *_embedded(address)):
-        if not target.is_global or target.is_multicast or target.is_reserved or target.is_unspecified:
-            raise Refused(f"{address} is not a public address.")
+    if not settings.WEBHOOK_PRIVATE_TARGETS and not is_public(address):
+        raise Refused(f"{address} is not a public address.")
 
 
-def _embedded(address: Address) -> list[Address]:
-    """Returns the IPv4 addresses embedded in an IPv6 address."""
-    if not isinstance(address, ipaddress.IPv6Address):
-        return []
-    embedded: list[Address] = [ipv4 for ipv4 in (address.ipv4_mapped, address.sixtofour) if ipv4 is not None]
-    if address.teredo is not None:
-        embedded += address.teredo
-    if address in NAT64:
-        embedded.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    return embedded
+def is_public(address: Address) -> bool:
+    """Whether the address is on the public internet: globally reachable, and in no special-purpose block of IANA.
+
+    An IPv6 address that stands for an IPv4 address (mapped, NAT64) is judged by that. 6to4 and Teredo are not public.
+    """
+    if isinstance(address, ipaddress.IPv6Address):
+        if (ipv4 := address.ipv4_mapped) is not None:
+            return is_public(ipv4)
+        if address in NAT64:
+            return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+        if address not in HANDED_OUT:
+            return False
+    return address.is_global and not any(address in block for block in SPECIAL)

@@ -2,6 +2,7 @@
 
 import socket
 from datetime import timedelta
+from ipaddress import ip_address
 
 import pytest
 import time_machine
@@ -16,7 +17,7 @@ from cancellations.services.reminders import notify_staff
 from cancellations.services.submission import verify, withdraw
 from cancellations.services.termination import reverse
 from messaging.models import EventType, OutgoingMessage, WebhookDelivery, WebhookEndpoint, WebhookEvent
-from messaging.outbound.targets import Refused, post
+from messaging.outbound.targets import Refused, is_public, post
 from messaging.services.webhooks import (
     RETRY_AFTER,
     EndpointRefused,
@@ -197,6 +198,23 @@ class TestWhereItMayLead:
         monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: answer)  # the world's names, not our code
         with pytest.raises(Refused):
             post("https://innocent.example.com/", b"{}", {})
+
+    @pytest.mark.parametrize(
+        "address",
+        ["fec0::1", "fe80::1", "fd00::1", "::", "::1", "ff0e::1", "100::1", "2001:db8::1", "3fff::1", "5f00::1", "4000::1",
+         "2001::1", "2001:2::1", "2001:20::1", "2620:4f:8000::1", "192.88.99.1", "192.0.0.9", "192.31.196.1",
+         "198.18.0.1", "203.0.113.1", "100.64.0.1", "240.0.0.1", "255.255.255.255",
+         "224.0.1.1", "::ffff:10.0.0.1", "::127.0.0.1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::1", "2002:7f00:1::", "2002:0808:0808::1",
+         "2001:0:4136:e378:8000:63bf:3fff:fdd2"],
+    )  # fmt: skip
+    def test_no_special_block_is_public(self, address):
+        assert not is_public(ip_address(address))
+
+    @pytest.mark.parametrize(
+        "address", ["93.184.216.34", "1.1.1.1", "192.88.98.1", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"]
+    )
+    def test_addresses_of_the_internet_are_public(self, address):
+        assert is_public(ip_address(address))
 
     def test_a_name_of_several_addresses_is_judged_by_each(self, monkeypatch):
         answer = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, 443)) for one in ("93.184.216.34", "10.0.0.1")]
