@@ -21,6 +21,8 @@ _DIRECTION_MARKS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _UNLOGGABLE = re.compile(
     f"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff{_NONCHARACTERS}]"
 )
+# A cell is read as a formula if it starts with one of these (OWASP, "CSV Injection"), after spaces and invisible marks
+_FORMULA = re.compile("[\\s\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]*[=+\\-@\t\r\n＝＋－＠]")
 _OPENING, _TURNING = (
     {"LRI", "RLI", "FSI"},
     {"R", "AL", "AN", "LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"},
@@ -82,6 +84,11 @@ def remove_direction_marks(text: str) -> str:
 def on_one_line(text: str) -> str:
     """Returns the text on one line for headers, subjects and titles: white space is one space, nothing unkeepable."""
     return " ".join(replace_unkeepable(_LINE_BREAKS.sub(" ", text)).split())
+
+
+def escape_formula(cell: str) -> str:
+    """Returns the cell of a CSV file, with an apostrophe in front if a spreadsheet would read it as a formula."""
+    return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
 def escape_for_log(text: str) -> str:

@@ -11,11 +11,9 @@ import xlsxwriter
 from django.http import FileResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils import timezone
 
-from messaging.text import isolate_marks, replace_unkeepable
+from messaging.text import escape_formula, isolate_marks, replace_unkeepable
 
 FORMS = ("csv", "xlsx")
-# A cell that starts with one of these is read as a formula by spreadsheets (OWASP, «CSV Injection»)
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 Columns = Sequence[tuple[str, Callable[[Any], Any]]]
 
 
@@ -57,10 +55,8 @@ def plain(value: Any) -> Any:
 
 
 def safe(cell: Any) -> Any:
-    """The cell, with an apostrophe in front if a spreadsheet would read it as a formula. Numbers stay numbers."""
-    if isinstance(cell, str) and cell.lstrip(" ").startswith(FORMULA):
-        return f"'{cell}"
-    return cell
+    """The cell so that no spreadsheet reads it as a formula. Numbers stay numbers."""
+    return escape_formula(cell) if isinstance(cell, str) else cell
 
 
 def _xlsx(name: str, columns: Columns, rows: Iterable[Any]) -> HttpResponseBase:

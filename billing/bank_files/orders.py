@@ -13,7 +13,7 @@ from sepaxml import SepaTransfer
 from stdnum import iban
 from stdnum.exceptions import ValidationError
 
-from messaging.text import on_one_line, remove_direction_marks
+from messaging.text import escape_formula, on_one_line, remove_direction_marks
 
 SCHEMA = "pain.001.001.09"
 
@@ -74,19 +74,12 @@ def as_csv(transfers: Sequence[Transfer]) -> bytes:
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
     for transfer in transfers:
-        amount = f"{transfer.amount.amount:f}"
-        writer.writerow(
-            [
-                transfer.reference,
-                _escaped(on_one_line(remove_direction_marks(transfer.name))),
-                _escaped(transfer.account),
-                amount,
-                transfer.amount.currency,
-                transfer.purpose,
-            ]
-        )
+        texts = (transfer.reference, transfer.name, transfer.account)
+        reference, name, account = (_cell(text) for text in texts)
+        amount, currency = f"{transfer.amount.amount:f}", transfer.amount.currency
+        writer.writerow([reference, name, account, amount, currency, _cell(transfer.purpose)])
     return out.getvalue().encode("utf-8-sig")
 
 
-def _escaped(text: str) -> str:
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+def _cell(text: str) -> str:
+    return escape_formula(on_one_line(remove_direction_marks(text)))

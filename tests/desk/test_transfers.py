@@ -116,6 +116,12 @@ class TestFile:
         (row,) = csv.DictReader(io.StringIO(bytes(batch.file).decode("utf-8-sig")))
         assert (batch.form, row["amount"], row["currency"], row["name"]) == ("csv", shown, currency, "'=cmd()")
 
+    @pytest.mark.parametrize("text", ["=1", "＝1", "\u200e=1", " +1", "-1", "@x", "\n=1"])
+    def test_no_text_of_the_csv_is_taken_for_a_formula(self, text):
+        lines = as_csv([Transfer(text, text, text, Money("1", "CHF"), text)]).decode("utf-8-sig")
+        (row,) = csv.DictReader(io.StringIO(lines, newline=""))
+        assert all(row[name].startswith("'") for name in ("reference", "name", "account", "purpose"))
+
     def test_without_the_companys_account_as_csv(self, fiona):
         assert make_batch(refunds=[approved()], by=fiona, now=TODAY).form == "csv"
 
