@@ -1,28 +1,35 @@
 """Handles a mail provider's webhooks through django-anymail: incoming mail, and reports of returned mail."""
 
-import logging
 from typing import Any
 
 from anymail.inbound import AnymailInboundMessage
 from anymail.signals import AnymailInboundEvent, AnymailTrackingEvent, inbound, tracking
+from anymail.webhooks.postmark import PostmarkInboundWebhookView
 from django.utils import timezone
 
+from messaging.inbound.unparsed import UnparsedMail, address_text
 from messaging.models import Door
 from messaging.services.inbox import receive
 from messaging.services.outbox import record_bounce
 
-log = logging.getLogger(__name__)
 RETURNED = ("bounced", "rejected", "failed")
+MAKING = (
+    "parse_raw_mime", "parse_raw_mime_bytes", "parse_raw_mime_chunks", "construct", "construct_attachment",
+    "construct_attachment_from_uploaded_file",
+)  # fmt: skip
 
 
 def connect() -> None:
     inbound.connect(store_mail, dispatch_uid="messaging.providers")
     tracking.connect(record_report, dispatch_uid="messaging.providers")
+    for name in MAKING:  # the web process must not parse a mail: a worker does, in a process that can be killed
+        setattr(AnymailInboundMessage, name, getattr(UnparsedMail, name))
+    PostmarkInboundWebhookView._address = staticmethod(address_text)  # it refuses addresses that are none
 
 
 def store_mail(sender: Any, event: AnymailInboundEvent, esp_name: str, **kwargs: Any) -> None:
     """Stores the mail. An error makes the webhook fail, and the provider sends it again."""
-    receive(raw=_raw(event.message), door=Door.WEBHOOK, now=timezone.now())
+    receive(raw=event.message.raw, door=Door.WEBHOOK, now=timezone.now())
 
 
 def record_report(sender: Any, event: AnymailTrackingEvent, esp_name: str, **kwargs: Any) -> None:
@@ -33,11 +40,3 @@ def record_report(sender: Any, event: AnymailTrackingEvent, esp_name: str, **kwa
             words=event.mta_response or event.description or event.event_type,
             now=timezone.now(),
         )
-
-
-def _raw(message: AnymailInboundMessage) -> bytes:
-    try:
-        return message.as_bytes()
-    except (UnicodeError, ValueError, LookupError) as error:  # headers that cannot be serialised
-        log.warning("A mail of the provider could not be written as bytes (%s); it is stored as text.", error)
-        return message.as_string().encode("utf-8", "surrogateescape")

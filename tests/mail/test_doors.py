@@ -14,6 +14,7 @@ from django.urls import include, path
 from cancellations.models import CancellationRequest
 from cancellations.services.mail import read_due
 from messaging.models import IncomingMessage, MessageState, OutgoingMessage
+from messaging.services.inbox import file_of
 from tests import cast
 from tests.cast import NOW, fresh
 from tests.mail import corpus
@@ -105,6 +106,87 @@ class TestTheProvidersWebhook:
         bounced = OutgoingMessage.objects.filter(recipient=request.email_given, state=MessageState.BOUNCED)
         assert bounced.count() == 1
         assert sent.kind in {"scheduled"}
+
+
+WISH = "Hiermit kündige ich mein Abo."
+PDF = base64.b64encode(b"%PDF-1.7 a scan").decode()
+
+
+def postmark_fields(sender, **more):
+    return {
+        "FromFull": {"Email": sender, "Name": 'Zoë "Z" \\'}, "From": sender, "To": "support@atntcrm.com",
+        "ToFull": [{"Email": "support@atntcrm.com", "Name": ""}], "Subject": "Kündigung", "TextBody": WISH,
+        "HtmlBody": f"<p>{WISH}</p>", "Date": "Thu, 12 Feb 2026 14:07:31 +0100", "MessageID": "x", "ReplyTo": sender,
+        "Headers": [{"Name": "Message-ID", "Value": "<a@c>"}, {"Name": "Bad name:", "Value": "a\r\nFrom: evil"}],
+        "Attachments": [{"Name": "Kündigung.pdf", "Content": PDF, "ContentType": "application/pdf"}], **more,
+    }  # fmt: skip
+
+
+class TestThePostOfAMail:
+    """The web process parses no mail, whatever the provider sends and however."""
+
+    @pytest.fixture(autouse=True)
+    def no_parser(self, monkeypatch):
+        def refuse(*args, **kwargs):
+            raise AssertionError("the web process parsed a mail")
+
+        monkeypatch.setattr("email.feedparser.FeedParser.feed", refuse)
+        monkeypatch.setattr("email.message.EmailMessage.__setitem__", refuse)
+
+    def send(self, client, form, sender):
+        raw = mail(WISH, sender=sender)
+        fields = {"timestamp": "1770901651", "token": "t", "signature": "s"}
+        as_json = {"content_type": "application/json"}
+        if form == "sendgrid, raw":
+            return as_mime(client, raw)
+        if form == "sendgrid, fields":
+            headers = f"From: {sender}\nTo: support@atntcrm.com\nContent-Type: text/plain\nReceived: by x;\n folded\n"
+            return post(client, "sendgrid/inbound/", {"headers": headers, "text": WISH, "html": f"<p>{WISH}</p>"})
+        if form == "postmark, raw":
+            event = postmark_fields(sender, RawEmail=raw.decode())
+            return post(client, "postmark/inbound/", json.dumps(event), **as_json)
+        if form == "postmark, fields":
+            return post(client, "postmark/inbound/", json.dumps(postmark_fields(sender)), **as_json)
+        if form == "mailjet, fields":
+            event = {"Headers": {"From": [sender], "Message-ID": "<a@c>"}, "Text-part": WISH, "Parts": []}
+            return post(client, "mailjet/inbound/", json.dumps(event), **as_json)
+        more = {"body-mime": raw.decode()} if form == "mailgun, raw" else {
+            "message-headers": json.dumps([["From", sender], ["Subject", "Hi"]]), "body-plain": WISH,
+        }  # fmt: skip
+        return post(client, "mailgun/inbound/", fields | more)
+
+    @pytest.mark.parametrize("sender", ["zoe@customer.example", "(" * 50_000, "zoe@customer.example, " * 9_000])
+    @pytest.mark.parametrize(
+        "form",
+        ["sendgrid, raw", "sendgrid, fields", "postmark, raw", "postmark, fields", "mailjet, fields", "mailgun, raw",
+         "mailgun, fields"],
+    )  # fmt: skip
+    def test_stores_the_mail_and_a_worker_reads_it(self, client, settings, monkeypatch, form, sender):
+        settings.ANYMAIL = {"WEBHOOK_SECRET": SECRET, "MAILGUN_WEBHOOK_SIGNING_KEY": "k"}
+        monkeypatch.setattr("anymail.webhooks.mailgun.MailgunBaseWebhookView.validate_request", lambda *args: None)
+        assert self.send(client, form, sender).status_code == 200
+        row = IncomingMessage.objects.get()
+        assert sender[:60].encode() in bytes(row.raw)
+        read_due(now=LATER)
+        row.refresh_from_db()
+        assert row.state == "read"
+        assert WISH in row.text
+        assert row.sender == ("zoe@customer.example" if "zoe" in sender else "")
+
+    def test_its_files_arrive(self, client):
+        attached = [
+            {"Name": "Kündigung.pdf", "Content": PDF, "ContentType": "application/pdf"},
+            {"Name": "a.eml", "Content": base64.b64encode(mail("x")).decode(), "ContentType": "message/rfc822"},
+            {"Name": "b", "Content": "Yg==", "ContentType": "text/plain\r\nX: y"},
+        ]
+        event = postmark_fields("zoe@customer.example", Attachments=attached)
+        post(client, "postmark/inbound/", json.dumps(event), content_type="application/json")
+        read_due(now=LATER)
+        row = IncomingMessage.objects.get()
+        names = [(name, kind) for name, kind, _ in row.files]
+        assert names == [("Kündigung.pdf", "application/pdf"), ("a.eml", "message/rfc822"),
+                         ("b", "application/octet-stream")]  # fmt: skip
+        assert file_of(row, 0).content == b"%PDF-1.7 a scan"
 
 
 class TestHandedOver:
