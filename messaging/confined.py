@@ -16,7 +16,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, BinaryIO, NamedTuple, TypeVar
@@ -187,28 +188,33 @@ def serve() -> None:
         try:
             request: _Request = pickle.loads(_read(requests))  # noqa: S301  # our own code wrote it
             baseline = baselines.setdefault(_name_of(request.function), _memory())
-            answer = _answer(request, requests, baseline)
-            _write(answers, pickle.dumps(answer))
+            with _limits(request.seconds, baseline + request.megabytes * MEGABYTE):
+                answer = _answer(request, requests, baseline)
+                _write(answers, pickle.dumps(answer))
         except (EOFError, BrokenPipeError):
             return
 
 
+@contextmanager
+def _limits(seconds: float, memory: int) -> Iterator[None]:
+    """At the end of the seconds, the kernel ends the process with SIGPROF. The answer and what it frees count."""
+    _limit_memory(memory)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    yield
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    _limit_memory(None)
+
+
 def _answer(request: _Request, requests: BinaryIO, baseline: int) -> _Answer:
-    _limit_memory(baseline + request.megabytes * MEGABYTE)
     try:
         content = _read(requests)
-        signal.setitimer(signal.ITIMER_PROF, request.seconds)  # the kernel ends the process with SIGPROF
         answer = _Answer(result=request.function(content) if request.takes_content else request.function())
-    except (MemoryError, RecursionError) as error:
-        text = (
-            "is nested too deeply" if isinstance(error, RecursionError) else f"needs more than {request.megabytes} MB"
-        )
-        answer = _Answer(ended=f"It {text}.", is_final=isinstance(error, RecursionError))
+    except RecursionError:
+        answer = _Answer(ended="It is nested too deeply.", is_final=True)
+    except MemoryError:
+        answer = _Answer(ended=f"It needs more than {request.megabytes} MB.")
     except Exception as error:
         answer = _Answer(error=_picklable(error))
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        _limit_memory(None)
     return answer._replace(is_large=_memory() > baseline + request.megabytes * MEGABYTE // 4)
 
 
@@ -224,7 +230,8 @@ def _picklable(error: Exception) -> Exception:
         pickle.loads(pickle.dumps(error))  # noqa: S301  # made just now
     except Exception:
         return RuntimeError(f"{type(error).__name__}: {error}"[:500])
-    return error
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)  # it holds all that the function held
 
 
 def _memory() -> int:

@@ -1,11 +1,15 @@
-"""Reading the bank's files: statements and notifications (camt.053, camt.054), rejections (pain.002), and CSV."""
+"""Reading the bank's files: statements and notifications (camt.053, camt.054), rejections (pain.002), and CSV.
+
+A file is read in a process that can be killed, because what a bank's file holds was partly written by strangers.
+"""
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
@@ -14,13 +18,15 @@ from defusedxml.ElementTree import fromstring
 from moneyed import Money
 from moneyed.classes import CurrencyDoesNotExist
 
+from messaging.confined import TooCostly, run_confined
+
 READ_COLUMNS = ("reference", "amount", "currency", "paid_on", "bank_reference")
-
-
 REPORTS = ("BkToCstmrStmt", "BkToCstmrDbtCdtNtfctn", "CstmrPmtStsRpt")
-
-
 MAX_BYTES = 10_000_000
+MAX_BOOKINGS = 20_000
+MAX_DEPTH = 40  # elements; camt.053 nests about 15
+SECONDS, MEGABYTES = 3.0, 300
+AMOUNT = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,5})?", re.ASCII)  # ISO 20022: 18 digits, 5 of them decimals
 
 
 class UnreadableFile(Exception):
@@ -42,6 +48,21 @@ def read(content: bytes) -> list[Booking]:
     """The bookings and rejections of a file, in its order. Raises UnreadableFile."""
     if len(content) > MAX_BYTES:
         raise UnreadableFile(f"The file is larger than {MAX_BYTES // 1_000_000} MB. Split it.")
+    try:
+        return run_confined(read_here, content, seconds=SECONDS, megabytes=MEGABYTES)
+    except TooCostly as error:
+        raise UnreadableFile("The file cannot be read: it is too large or nested too deeply. Split it.") from error
+
+
+def read_here(content: bytes) -> list[Booking]:
+    """Does the work of `read` in this process."""
+    bookings = _read(content)
+    if len(bookings) > MAX_BOOKINGS:
+        raise UnreadableFile(f"The file holds more than {MAX_BOOKINGS:,} transfers. Split it.")
+    return bookings
+
+
+def _read(content: bytes) -> list[Booking]:
     if content.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
         return _read_xml(content)
     return list(_read_csv(content))
@@ -65,9 +86,9 @@ def _read_csv(content: bytes) -> Iterator[Booking]:
 def _booking_of_row(number: int, row: dict[str, Any]) -> Booking:
     cells = {name: (row.get(name) or "").strip() for name in (*READ_COLUMNS, "rejected")}
     try:
-        amount = Money(Decimal(cells["amount"]), cells["currency"].upper())
+        amount = _money(cells["amount"], cells["currency"].upper())
         booked_on = date.fromisoformat(cells["paid_on"]) if cells["paid_on"] or not cells["rejected"] else None
-    except (InvalidOperation, CurrencyDoesNotExist, ValueError) as error:
+    except (CurrencyDoesNotExist, ValueError) as error:
         raise UnreadableFile(
             f"Line {number}: write the amount like 12.50, the currency like EUR and the day like 2026-01-31."
         ) from error
@@ -79,10 +100,21 @@ def _read_xml(content: bytes) -> list[Booking]:
         root = fromstring(content, forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError) as error:
         raise UnreadableFile("This is not valid XML.") from error
+    _check_depth(root)
     bookings = [*_entries(root), *_rejections(root)]
     if not bookings and not any(_name(part) in REPORTS for part in root):
         raise UnreadableFile("This XML is not camt.053, camt.054 or pain.002.")
     return bookings
+
+
+def _check_depth(root: Element) -> None:
+    """The time of reading grows with the depth, and a real file is not deep."""
+    level = [root]
+    for _ in range(MAX_DEPTH):
+        level = [child for element in level for child in element]
+        if not level:
+            return
+    raise UnreadableFile(f"The file cannot be read: its elements are nested more than {MAX_DEPTH} deep.")
 
 
 def _entries(root: Element) -> Iterator[Booking]:
@@ -92,19 +124,19 @@ def _entries(root: Element) -> Iterator[Booking]:
         if status not in ("BOOK", ""):
             continue
         booked_on = _day(_text(entry, "BookgDt", "Dt") or _text(entry, "BookgDt", "DtTm"))
+        entry_reference = _text(entry, "AcctSvcrRef") or _text(entry, "NtryRef")
+        entry_side, entry_amount = _text(entry, "CdtDbtInd"), _amount(entry)
         for details in _all(entry, "TxDtls"):
             reference = _text(details, "Refs", "EndToEndId")
-            bank_reference = (
-                _text(details, "Refs", "AcctSvcrRef") or _text(entry, "AcctSvcrRef") or _text(entry, "NtryRef")
-            )
+            bank_reference = _text(details, "Refs", "AcctSvcrRef") or entry_reference
             returned = next(_all(details, "RtrInf"), None)
             reason = ""
             if returned is not None:
                 code = _text(returned, "Rsn", "Cd") or _text(returned, "Rsn", "Prtry")
                 reason = f"returned by the bank ({code or 'no reason given'})"
-            side = _text(details, "CdtDbtInd") or _text(entry, "CdtDbtInd")
+            side = _text(details, "CdtDbtInd") or entry_side
             if reference and (side == "DBIT" or returned is not None):
-                yield Booking(reference, _amount(details) or _amount(entry), booked_on, bank_reference, reason)
+                yield Booking(reference, _amount(details) or entry_amount, booked_on, bank_reference, reason)
 
 
 def _rejections(root: Element) -> Iterator[Booking]:
@@ -139,10 +171,17 @@ def _amount(parent: Element) -> Money | None:
     for element in parent.iter():
         if _name(element) == "Amt" and element.text and element.get("Ccy"):
             try:
-                return Money(Decimal(element.text.strip()), element.get("Ccy"))
-            except (InvalidOperation, CurrencyDoesNotExist):
+                return _money(element.text.strip(), element.get("Ccy", ""))
+            except (ValueError, CurrencyDoesNotExist):
                 return None
     return None
+
+
+def _money(amount: str, currency: str) -> Money:
+    """Raises ValueError, CurrencyDoesNotExist."""
+    if not AMOUNT.fullmatch(amount):
+        raise ValueError("This is not an amount.")
+    return Money(Decimal(amount), currency)
 
 
 def _day(text: str) -> date | None:

@@ -22,6 +22,8 @@ from billing.services.common import RefundRefused, locked
 from billing.services.sending import fail, send, settle
 
 MAX_TRANSFERS = 1000
+MAX_REFERENCE = 20  # characters of Refund.reference
+BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -120,13 +122,24 @@ def _transfer(refund: Refund) -> Transfer:
 @permitted("billing.settle_refund")
 def read_back(*, bookings: Sequence[Booking], by: User, now: datetime) -> list[Result]:
     """Marks refunds as paid or failed by the bank's bookings, one by one. Skips those whose amount differs."""
-    return [_apply(booking, by, now) for booking in bookings]
+    ours = _ours({booking.reference for booking in bookings})
+    return [_apply(booking, by, now) if booking.reference in ours else _not_ours(booking) for booking in bookings]
+
+
+def _ours(references: set[str]) -> set[str]:
+    """Returns those that are references of refunds. A bank's file may hold thousands that are not."""
+    plausible = [reference for reference in references if len(reference) <= MAX_REFERENCE]
+    batches = [plausible[start : start + BATCH] for start in range(0, len(plausible), BATCH)]
+    matches = [Refund.objects.filter(reference__in=batch).values_list("reference", flat=True) for batch in batches]
+    return {reference for references in matches for reference in references}
+
+
+def _not_ours(booking: Booking) -> Result:
+    return Result(booking.reference[:100], "not ours", "No refund has this reference.")
 
 
 def _apply(booking: Booking, by: User, now: datetime) -> Result:
-    refund = Refund.objects.filter(reference=booking.reference).first()
-    if refund is None:
-        return Result(booking.reference, "not ours", "No refund has this reference.")
+    refund = Refund.objects.get(reference=booking.reference)
     try:
         if booking.rejected:
             fail(refund=refund, by=by, ground=booking.rejected, now=now)
