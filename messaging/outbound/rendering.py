@@ -13,8 +13,7 @@ from typing import Union
 
 import nh3
 from django.conf import settings
-from django.template import engines
-from django.template.backends.django import Template
+from django.template import Context, Template
 from django.template.loader import render_to_string, select_template
 from django.utils.safestring import mark_safe
 from django.utils.translation import get_language_bidi
@@ -58,7 +57,7 @@ def render(kind: str, context: Mapping[str, Value]) -> Rendered:
     they are, and a direction mark in them turns nothing but themselves.
     """
     brand = {"brand": settings.BRAND_NAME, "support_email": settings.SUPPORT_EMAIL, "site_url": settings.SITE_URL}
-    subject, source = _split(_template(kind).render(_mark_all({**context, **brand})))
+    subject, source = _split(_template(kind).render(Context(_mark_all({**context, **brand}))))
     body = markdown_to_html(_VALUE.sub(lambda value: _escape(value[1]), source))
     frame = {
         "subject": subject,
@@ -78,7 +77,7 @@ def _template(kind: str) -> Template:
 
 @cache
 def _compile(source: str) -> Template:
-    return engines["django"].from_string(_LINE_OF_TAGS.sub(r"\1", _INDENT.sub("", source)))
+    return Template(_LINE_OF_TAGS.sub(r"\1", _INDENT.sub("", source)))
 
 
 class _MarkedValue(str):
