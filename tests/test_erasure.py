@@ -1,4 +1,4 @@
-"""Erasing personal data: what goes, what stays, what stands against it, and the retention job."""
+"""Erasing personal data: what goes, what stays, what blocks it, and the retention job."""
 
 from datetime import date, timedelta
 

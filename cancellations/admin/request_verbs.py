@@ -7,12 +7,12 @@ from django import forms
 
 from accounts.desk import Verb, VerbForm, text_field
 from accounts.models import User
-from accounts.queries import find_account
 from billing.models import Subscription
 from cancellations.admin.files import AddFilesForm
 from cancellations.admin.filters import request_workers
 from cancellations.models import CancellationRequest, DeclineGround, Kind
 from cancellations.models.states import OPEN, RequestState
+from cancellations.queries.requests import named_account
 from cancellations.services.attachments import attach_to_request
 from cancellations.services.conversations import ask
 from cancellations.services.handling import PERMISSION, add_note, ask_again, assign, claim
@@ -113,10 +113,6 @@ class NoteForm(VerbForm):
     words = text_field(
         "Note", "For staff only. It cannot be changed afterwards.", error_messages={"required": "Write the note."}
     )
-
-
-def named_account(request: CancellationRequest) -> Any:
-    return find_account(account_number=request.account_number_given, username=request.username_given)
 
 
 def _schedule(request: CancellationRequest, user: User, data: dict[str, Any], now: datetime) -> None:

@@ -30,13 +30,12 @@ from cancellations.admin.filters import (
 )
 from cancellations.admin.request_verbs import (
     VERBS,
-    named_account,
 )
 from cancellations.admin.timeline import request_timeline
 from cancellations.models import CancellationRequest
 from cancellations.models.states import RequestState
 from cancellations.queries.outcomes import difference_since
-from cancellations.queries.requests import declared, failed_letters
+from cancellations.queries.requests import declared, failed_letters, named_account
 from cancellations.rules.date_line import points
 from cancellations.services.common import RequestRefused
 from messaging.wording import day_words, use_language

@@ -181,7 +181,7 @@ class GuestCancelForm(CancelForm):
     account_number = IdentifierField(
         label=_("Account number"),
         max_length=40,
-        help_text=_("It is on every invoice, top right."),
+        help_text=_("It is on every invoice, top right. The number of a subscription works too."),
         widget=forms.TextInput(attrs={"autocomplete": "off", "class": "short"}),
     )
     username = IdentifierField(
@@ -201,11 +201,9 @@ class GuestCancelForm(CancelForm):
         super().__init__(*args, **kwargs)
         number = self.fields["account_number"]
         wrong = _("Enter your account number, like %(example)s") % {"example": settings.ACCOUNT_NUMBER_EXAMPLE}
-        if "username" not in self.fields:  # without it, a contract number is accepted as well
-            number.label = _("Account number")
         number.error_messages |= {"required": wrong, "max_length": wrong}
         if self.on_one_page:
-            number.help_text = ""
+            number.help_text = _("The number of a subscription works too.")
             self.fields["email"].label = _("E-mail address for the confirmation")
             self.fields["email"].help_text = ""
 

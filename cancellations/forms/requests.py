@@ -66,13 +66,13 @@ class ProveForm(CrispyForm):
 
     subscription = ChoiceOfSubscriptions()
     identifier = IdentifierField(
-        label=_("Account number, contract number or username"),
+        label=_("Account number, subscription number or username"),
         max_length=150,
         help_text=_(
             "Our mail server could not check that the message came from you. You find these details on our invoices."
         ),
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
-        error_messages={"required": _("Enter your account number, contract number or username")},
+        error_messages={"required": _("Enter your account number, subscription number or username")},
     )
 
     def __init__(

@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 from django.db.models import Q, QuerySet
 
 from accounts.models import Account
+from accounts.queries import find_account
 from accounts.timeline import Entry, entries
 from billing.models import Subscription
 from billing.rules.periods import local_date
@@ -19,6 +20,21 @@ from cancellations.rules.date_line import Point, points
 from messaging.models import NOT_ARRIVED, IncomingMessage, OutgoingMessage
 
 INTERNAL_VERBS = frozenset({"claim", "assign", "release"})
+
+
+def named_account(request: CancellationRequest) -> Account | None:
+    """Returns the account that the sender named by its number, or by the number of one of its subscriptions.
+
+    The username has to fit unless it is empty. Ignores case and outer spaces. Proves nothing about the sender.
+    """
+    number, username = request.account_number_given.strip(), request.username_given.strip()
+    account = find_account(account_number=number, username=username)
+    if account is None:
+        subscriptions = Subscription.objects.filter(reference=number.upper()).select_related("account")
+        by_username = Q(account__username__iexact=username) if username else Q()
+        subscription = subscriptions.filter(by_username).first()
+        account = subscription.account if subscription else None
+    return account
 
 
 def points_of_request(request: CancellationRequest, *, today: date) -> tuple[Point, ...]:

@@ -136,7 +136,7 @@ STOP_WORDS = {
 class Recognised:
     """The result. `is_certain` says that it is a cancellation, `is_possible` that staff have to decide.
 
-    `numbers` are account or contract numbers as typed, `requested_end` is a date in the future.
+    `numbers` are account or subscription numbers as typed, `requested_end` is a date in the future.
     """
 
     is_certain: bool
@@ -255,7 +255,7 @@ USERNAME = re.compile(
 
 
 def _numbers(text: str, example: str) -> Iterator[str]:
-    """Yields the numbers that look like the example, and those labelled as account or contract number."""
+    """Yields the numbers that look like the example, and those labelled as account or subscription number."""
     numbers: dict[str, str] = {}
     for typed in _pattern_of(example).findall(text[:20_000]):
         numbers.setdefault(_normalised(typed), _format_as(typed, example))

@@ -8,13 +8,12 @@ from django.utils.translation import gettext_noop
 
 from accounts.history import recorded
 from accounts.models import Account, User
-from accounts.queries import find_account
 from billing.models import Subscription
 from billing.models.states import IllegalTransition
 from cancellations.models import CancellationRequest, Channel, Conversation, PolicyVersion, Todo
 from cancellations.models.states import ConversationState, RequestState
 from cancellations.queries.outcomes import outcome_of
-from cancellations.queries.requests import cancellable, running
+from cancellations.queries.requests import cancellable, named_account, running
 from messaging.addresses import are_same_address
 
 ASSIGN, ANSWER = "cancellations.assign_request", "cancellations.answer_conversation"
@@ -40,19 +39,11 @@ def move(request: CancellationRequest, state: RequestState, now: datetime) -> No
 
 
 def matching_account(request: CancellationRequest) -> Account | None:
-    """Returns the account that the sender named, if its address is the sender's.
-
-    The form asks some senders for no username; they may have given a contract number, the reference of a
-    subscription, instead of an account number.
-    """
-    number, username = request.account_number_given, request.username_given
-    if request.channel == Channel.EMAIL and not number.strip():
+    """Returns the account that the sender named, if its address is the sender's."""
+    if request.channel == Channel.EMAIL and not request.account_number_given.strip():
         accounts = _accounts_of_sender(request)
         return accounts[0] if len(accounts) == 1 else None
-    account = find_account(account_number=number, username=username) if number.strip() else None
-    if account is None and not username.strip():
-        contract = Subscription.objects.filter(reference=number.strip().upper()).select_related("account").first()
-        account = contract.account if contract else None
+    account = named_account(request)
     return account if account and are_same_address(account.email, request.email_given) else None
 
 
@@ -69,14 +60,14 @@ def accounts_at(email: str) -> QuerySet[Account]:
 
 
 def is_known_to_holder(request: CancellationRequest, typed: str) -> bool:
-    """Whether `typed` is an account number, contract number or username of an account at the sender's address.
+    """Whether `typed` is an account number, subscription number or username of an account at the sender's address.
 
     True if there is no such account: there is nothing to compare with, and support looks at the request anyway.
     """
     accounts = list(accounts_at(request.email_given))
-    contract_numbers = Subscription.objects.filter(account__in=accounts).values_list("reference", flat=True)
+    subscription_numbers = Subscription.objects.filter(account__in=accounts).values_list("reference", flat=True)
     identifiers = {
-        *contract_numbers,
+        *subscription_numbers,
         *(account.account_number for account in accounts),
         *(account.username for account in accounts),
     }
@@ -116,7 +107,7 @@ def _accounts_meant(request: CancellationRequest) -> list[Account]:
 
 
 def _narrowed(request: CancellationRequest, subscriptions: list[Subscription]) -> list[Subscription]:
-    """Narrows them to the contract that the sender named, or that the mail mentions, if there is one."""
+    """Narrows them to the subscription that the sender named, or that the mail mentions, if there is one."""
     number = request.account_number_given.strip().upper()
     named = [subscription for subscription in subscriptions if subscription.reference == number]
     mentioned = [

@@ -186,7 +186,7 @@ def _is_below_answer_limit(row: IncomingMessage, now: datetime) -> bool:
 
 
 def _submit_requests(row: IncomingMessage, words: str, recognised: Recognised, now: datetime) -> None:
-    """Submits a request for each account or contract number in the mail, or one for the sender."""
+    """Submits a request for each account number or subscription number in the mail, or one for the sender."""
     holder = accounts_at(row.sender).first()
     references = []
     for number in recognised.numbers or ("",):

@@ -259,7 +259,7 @@ def verify(
     """Records that the sender has proven the address. `received_at` does not change.
 
     If it is clear which subscriptions are meant, each gets a request of its own with its end date frozen; otherwise
-    support matches them. Verifying again changes nothing. `identifier` is an account number, contract number or
+    support matches them. Verifying again changes nothing. `identifier` is an account number, subscription number or
     username, needed if our mail server could not authenticate the sender. Raises IllegalTransition if the request
     expired or was settled, RequestRefused if a subscription is not the sender's or `identifier` is wrong.
     """

@@ -99,7 +99,7 @@ def test_mixed_cases_by_keyboard_alone(desk_page, cases):
         row = CancellationRequest.objects.get(reference=reference)
         verb = "d" if row.subscription_id is None or decided == 1 else "s"
         press("c")
-        expect(page.locator(".desk-head")).to_contain_text("in the hands of Sam")
+        expect(page.locator(".desk-head")).to_contain_text("assigned to Sam")
         press(verb)
         page.wait_for_url("**/do/**")
         if decided < 2:

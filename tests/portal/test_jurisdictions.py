@@ -208,7 +208,7 @@ class TestGermany:
         assert (request.kind_declared, request.cause, request.requested_end) == ("for_cause", "Data lost", None)
         assert "Data lost" in OutgoingMessage.objects.get().text
 
-    def test_for_cause_with_a_wished_end_keeps_both(self, client):
+    def test_for_cause_with_a_requested_end_keeps_both(self, client):
         wish = timezone.localdate() + timedelta(days=60)
         answers = {**GERMAN, "kind": "for_cause", "cause": "Data lost", "requested_end": wish.isoformat()}
         client.post("/cancel/", {**answers, "name": "J", "account_number": "AT-1", "email": "j@else.example"})
@@ -216,7 +216,7 @@ class TestGermany:
         assert (request.cause, request.requested_end) == ("Data lost", wish)
         kept = client.get(f"/requests/{request.reference}/declaration.txt").content.decode()
         assert "Data lost" in kept
-        assert "- Wished end:" in kept
+        assert "- Requested end date:" in kept
 
     def test_what_belongs_to_the_other_kind_is_not_declared(self, client):
         answers = {**GERMAN, "kind": "ordinary", "cause": "Typed, then changed my mind"}
@@ -384,7 +384,7 @@ class TestTheQuestionAfterwards:
         assert client.post(f"/requests/{request.reference}/question/", {"survey_reason": "unused"}).status_code == 403
 
 
-def test_a_contract_number_finds_the_contract_and_no_other():
+def test_a_subscription_number_finds_the_subscription_and_no_other():
     holder = cast.account(country="DE")
     one, other = cast.subscription(holder), cast.subscription(holder)
     request = cast.unverified(holder, username="", account_number=other.reference.lower(), jurisdiction="DE")
@@ -393,7 +393,23 @@ def test_a_contract_number_finds_the_contract_and_no_other():
     assert one.requests.count() == 0
 
 
-def test_a_contract_number_with_somebody_elses_address_finds_nothing():
+@pytest.mark.parametrize("finds", [True, False])
+def test_beside_a_subscription_number_the_username_has_to_fit(finds):
+    of = cast.subscription()
+    username = f" {of.account.username.upper()}" if finds else "somebody"
+    request = cast.unverified(of.account, username=username, account_number=f" {of.reference.lower()}")
+    verify(request=request, now=cast.NOW)
+    assert cast.fresh(request).subscription == (of if finds else None)
+
+
+def test_the_form_says_that_the_number_of_a_subscription_works(client):
+    hint = "The number of a subscription works too."
+    for country in ("GB", "DE", "FR", "US"):
+        client.get("/", {"country": country})
+        assert hint in client.get("/cancel/", headers={"accept-language": "en"}).content.decode()
+
+
+def test_a_subscription_number_with_somebody_elses_address_finds_nothing():
     theirs, holder = cast.subscription(), cast.account(country="DE")
     request = cast.unverified(holder, username="", account_number=theirs.reference, jurisdiction="DE")
     verify(request=request, now=cast.NOW)
