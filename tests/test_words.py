@@ -55,7 +55,6 @@ def found(word: str, texts: dict[str, str]) -> list[str]:
     return [name for name, text in texts.items() if pattern.search(text)]
 
 
-
 @pytest.mark.parametrize("row", BANNED, ids=lambda row: row["not"])
 @pytest.mark.parametrize("texts", [documents, templates, translatable])
 def test_a_banned_word_stands_nowhere(row, texts):
