@@ -51,10 +51,10 @@ def rows():
 @pytest.mark.parametrize("role", ROLES)
 def test_each_verb_is_open_to_whom_the_matrix_says(role, rows):
     client, wrong = at_desk(person(role)), []
-    for (room, _), verb in VERBS:
-        answer = post(client, f"{room}/{rows[room]}/{verb.name}")
+    for (kind, _), verb in VERBS:
+        answer = post(client, f"{kind}/{rows[kind]}/{verb.name}")
         if (answer.status_code != 403) != (verb.permission in ROLES[role]):
-            wrong.append((room, verb.name, answer.status_code))
+            wrong.append((kind, verb.name, answer.status_code))
     assert wrong == []
     assert len(VERBS) > 24
 
@@ -140,5 +140,5 @@ class TestWhoIsAsking:
 
 def test_the_document_names_each_verb(client):
     paths = client.get("/api/v1/openapi.json").json()["paths"]
-    for (room, _), verb in VERBS:
-        assert f"/api/v1/{room}/{{key}}/{verb.name}" in paths
+    for (kind, _), verb in VERBS:
+        assert f"/api/v1/{kind}/{{key}}/{verb.name}" in paths

@@ -179,15 +179,15 @@ def _services():
         termination,
     )
 
-    rooms = (
+    modules = (
         people, refunds, sending, transfers, announcing, conversations, endpoints, erasure, handling, policies, review,
         termination,
     )  # fmt: skip
     found = {}
-    for room in rooms:
-        for name, service in vars(room).items():
-            if getattr(service, "permission", "") and service.__module__ == room.__name__:
-                found[f"{room.__name__}.{name}"] = service
+    for module in modules:
+        for name, service in vars(module).items():
+            if getattr(service, "permission", "") and service.__module__ == module.__name__:
+                found[f"{module.__name__}.{name}"] = service
     return found
 
 
