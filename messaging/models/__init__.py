@@ -1,7 +1,7 @@
 """Outgoing mail, incoming mail, and webhooks."""
 
 from messaging.models.incoming import READ_TRANSITIONS, Checked, Door, IncomingMessage, Mailbox, ReadState, Sort
-from messaging.models.outgoing import FAILED, NOT_ARRIVED, PROVING_LINK, TRANSITIONS, MessageState, OutgoingMessage
+from messaging.models.outgoing import FAILED, NOT_ARRIVED, TRANSITIONS, MessageState, OutgoingMessage
 from messaging.models.replies import VARIABLES, CannedReply, refuse_unknown_variables
 from messaging.models.webhooks import (
     DELIVERY_TRANSITIONS,
@@ -17,7 +17,6 @@ __all__ = [
     "DELIVERY_TRANSITIONS",
     "FAILED",
     "NOT_ARRIVED",
-    "PROVING_LINK",
     "READ_TRANSITIONS",
     "TRANSITIONS",
     "VARIABLES",

@@ -1,6 +1,5 @@
 """The outbox: each message is a row, stored in the same transaction as the change that it is about."""
 
-import re
 import uuid
 from email.utils import parseaddr
 
@@ -11,7 +10,7 @@ from django.contrib.postgres.indexes import OpClass
 from django.db import models
 from django.db.models.functions import Upper
 
-PROVING_LINK = re.compile(r"/requests/proof/[^\s>/]+/")
+from messaging.links import hide_proving_links
 
 
 class MessageState(models.TextChoices):
@@ -92,7 +91,7 @@ class OutgoingMessage(models.Model):
         """The text that staff may read, without codes and links that prove the customer's address."""
         if self.holds_secret:
             return "(Holds a code or a proving link, which only its reader may see.)"
-        return PROVING_LINK.sub("/requests/proof/…/", self.text)
+        return hide_proving_links(self.text)
 
     @property
     def has_failed(self) -> bool:

@@ -98,6 +98,8 @@ def _keep_servers() -> None:
 def _commands() -> dict[str, list[str]]:
     python, port = sys.executable, settings.PORT
     options = [
+        "--config",
+        "python:config.gunicorn",
         "--bind",
         f"127.0.0.1:{port}",
         "--workers",
@@ -109,7 +111,7 @@ def _commands() -> dict[str, list[str]]:
         "/dev/shm",
     ]
     if not Path("/dev/shm").is_dir():
-        options = options[:7]
+        options = options[:9]
     celery = [python, "-m", "celery", "-A", "config"]
     quiet = ["--loglevel", "WARNING"]
     worker = ["worker", "--concurrency", "2", "--without-gossip", "--without-mingle", *quiet]
