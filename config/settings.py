@@ -97,9 +97,10 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "config.web.headers.SafeHeaders",
+    "config.web.headers.content_security_policy",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "config.web.middleware.content_security_policy",
     "config.web.middleware.SmallForms",
     "config.web.middleware.KeepableText",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -272,16 +273,17 @@ SOCIALACCOUNT_PROVIDERS = {
         else []
     }
 }
+SECURE = SITE_URL.startswith("https://")
+# The names of all cookies. With __Host-, browsers refuse one that was not set by this host over HTTPS (RFC 6265bis).
 # Browsers keep cookies by host, not by port: two local runs need different names.
-COOKIE_SUFFIX = f"_{PORT}" if LOCAL_RUN else ""
-SESSION_COOKIE_NAME = f"portal_session{COOKIE_SUFFIX}"
-CSRF_COOKIE_NAME = f"portal_csrf{COOKIE_SUFFIX}"
+COOKIE_NAME = ("__Host-" if SECURE else "") + "portal_{}" + (f"_{PORT}" if LOCAL_RUN else "")
+SESSION_COOKIE_NAME = COOKIE_NAME.format("session")
+CSRF_COOKIE_NAME = COOKIE_NAME.format("csrf")
 CSRF_COOKIE_HTTPONLY = True
 CSRF_FAILURE_VIEW = "config.web.errors.stale_form"
-MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
+MESSAGE_STORAGE = "config.web.cookies.MessageCookie"
 
 # HTTPS, if SITE_URL uses it
-SECURE = SITE_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 SECURE_SSL_REDIRECT = SECURE
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
@@ -291,6 +293,8 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE
 BEHIND_PROXY = env.int("BEHIND_PROXY", default=0)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 X_FRAME_OPTIONS = "DENY"
+# Never the path, which may hold the link of a mail. Not no-referrer: forms would then post `Origin: null`.
+SECURE_REFERRER_POLICY = "strict-origin"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
@@ -318,7 +322,7 @@ FILE_UPLOAD_HANDLERS = [
 LANGUAGE_CODE = "en-gb"
 LANGUAGES = [("en-gb", "English"), ("de", "Deutsch"), ("fr", "Français")]
 LOCALE_PATHS = [BASE_DIR / "config" / "locale"]
-LANGUAGE_COOKIE_NAME = f"portal_language{COOKIE_SUFFIX}"
+LANGUAGE_COOKIE_NAME = COOKIE_NAME.format("language")
 LANGUAGE_COOKIE_AGE = 31_536_000
 USE_I18N = True
 USE_TZ = True
@@ -381,7 +385,9 @@ UNFOLD = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {
+        "line": {"()": "config.logs.LineFormatter", "format": "%(asctime)s %(levelname)s %(name)s %(message)s"}
+    },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {

@@ -8,8 +8,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.utils import timezone, translation
+from django.utils.cache import patch_cache_control
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_http_methods
 
 from accounts.models import User
@@ -33,14 +33,20 @@ from cancellations.web.places import profile_of, remember_country
 from messaging.wording import active_language
 
 
-@cache_control(private=True, max_age=0)  # private, not no-store, so that the back button can show a posted page again
 @require_http_methods(["GET", "HEAD", "POST"])
 def cancel(http: HttpRequest) -> HttpResponse:
     """Shows the form, the check of answers and the confirmation at one URL. The pressed button decides the step.
 
     If the jurisdiction requires a single page, its button confirms.
     """
-    now = timezone.now()
+    response = _answer(http, timezone.now())
+    if not http.user.is_authenticated:
+        # It holds only what was typed in this browser. Stored, the back button can show a posted page again.
+        patch_cache_control(response, private=True, max_age=0)
+    return response
+
+
+def _answer(http: HttpRequest, now: datetime) -> HttpResponse:
     if http.method != "POST":
         form = _form(http, None, now)
         response = _form_page(http, form, "") if form else _nothing_to_cancel(http, _kind(http, None))

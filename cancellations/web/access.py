@@ -15,7 +15,7 @@ from accounts.queries import accounts_of
 from cancellations.models import CancellationRequest
 
 Level = Literal["posted", "proven"]
-COOKIE = f"portal_requests{settings.COOKIE_SUFFIX}"
+COOKIE = settings.COOKIE_NAME.format("requests")
 SALT = "cancellations.web.access"
 REMEMBERED = 20
 

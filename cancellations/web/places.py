@@ -9,7 +9,7 @@ from accounts.visitors import account_of
 from cancellations.rules.jurisdictions import PROFILES, Profile, countries_with_profile, profile_for
 from messaging.wording import country_names
 
-COOKIE = f"portal_country{settings.COOKIE_SUFFIX}"
+COOKIE = settings.COOKIE_NAME.format("country")
 ELSEWHERE = "ZZ"  # user-assigned in ISO 3166-1: any country without a profile of its own
 
 

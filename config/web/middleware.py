@@ -1,8 +1,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
-from csp.middleware import CSPMiddleware
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
@@ -14,22 +12,8 @@ from accounts.visitors import address_of, language_of
 from cancellations.queries.policies import NoPolicyInForce
 from config.sign_in.sessions import sign_out_when_idle
 from config.web.errors import not_allowed, not_open_yet
-from messaging.models import PROVING_LINK
+from messaging.links import hide_proving_links
 from messaging.text import is_keepable, replace_unkeepable
-
-# The staff interface is django-unfold, whose scripts (Alpine.js) evaluate attributes of its pages.
-STAFF_POLICY = {
-    "default-src": [NONE],
-    "script-src": [SELF, UNSAFE_EVAL, UNSAFE_INLINE],
-    "style-src": [SELF, UNSAFE_INLINE],
-    "img-src": [SELF, "data:"],
-    "font-src": [SELF],
-    "connect-src": [SELF],
-    "form-action": [SELF],
-    "base-uri": [NONE],
-    "frame-ancestors": [NONE],
-}
-
 
 FOR_STAFF = ("/admin/", "/api/")
 PROVIDER = "/mail-provider/"
@@ -56,7 +40,7 @@ class History(HistoryMiddleware):
 
     def get_context(self, request: HttpRequest) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(request)
-        context["url"] = PROVING_LINK.sub("/requests/proof/…/", request.path)[:250]
+        context["url"] = hide_proving_links(request.path)[:250]
         if request.path.startswith(FOR_STAFF):
             context["address"] = address_of(request)
         return context
@@ -135,15 +119,3 @@ class PageForBareAnswers:
         if response.status_code == 405 and not response.streaming and not response.content:
             return not_allowed(request, response.headers.get("Allow", ""))
         return response
-
-
-def content_security_policy(get_response: Callable[[HttpRequest], HttpResponse]) -> CSPMiddleware:
-    """Sets the strict content security policy of the settings, and STAFF_POLICY in the staff interface."""
-
-    def with_staff_policy(request: HttpRequest) -> HttpResponse:
-        response = get_response(request)
-        if request.path.startswith("/admin/"):
-            response._csp_replace = STAFF_POLICY  # type: ignore[attr-defined]  # read by django-csp
-        return response
-
-    return CSPMiddleware(with_staff_policy)
