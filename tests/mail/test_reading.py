@@ -189,7 +189,7 @@ class TestTheProof:
         assert "thieves" not in OutgoingMessage.objects.get().text
         assert prove(client, request).status_code == 422
         refused = prove(client, request, identifier="AT-999999")
-        assert "does not fit any account" in refused.content.decode()
+        assert "does not match any account" in refused.content.decode()
         assert 'value="AT-999999"' in refused.content.decode()
         assert fresh(request).state == "unverified"
         prove(client, request, identifier="at 104233")

@@ -254,7 +254,7 @@ class TestSignedIn:
         request = cast.scheduled(of)
         client = signed_in(of.account)
         page = reverse("request_take_back", args=[request.reference])
-        assert "goes on as before" in client.get(page).content.decode()
+        assert "continues as before" in client.get(page).content.decode()
         client.post(page)
         assert fresh(request).state == "withdrawn"
         client.post(page)  # twice
@@ -271,7 +271,7 @@ class TestSignedIn:
         assert "nothing to cancel" in signed_in(cast.account()).get("/subscriptions/").content.decode()
         client = Client()
         client.force_login(cast.User.objects.create_user("nobody@else.example"))
-        assert "No account is kept" in client.get("/subscriptions/").content.decode()
+        assert "We have no account with" in client.get("/subscriptions/").content.decode()
 
 
 class TestBadInput:

@@ -77,7 +77,7 @@ class TestTheTable:
         page = client.get("/law/").content.decode()
         assert "no legal advice" in page
         assert "https://www.gesetze-im-internet.de/bgb/__312k.html" in page
-        assert page.count("holds for you") == 1
+        assert page.count("applies to you") == 1
 
 
 class TestChosen:
@@ -126,7 +126,7 @@ class TestDefault:
         check = client.post("/cancel/", {"subscription": of.reference, "reason": "unused"})
         assert "Cancel my subscription" in check.content.decode()
         done = client.post("/cancel/", {"draft": check.context["draft"], "step": "confirm"}, follow=True)
-        assert "We have your cancellation" in done.content.decode()
+        assert "We received your cancellation" in done.content.decode()
         assert form
 
 
@@ -233,7 +233,7 @@ class TestGermany:
         done = client.post("/cancel/", posted, follow=True)
         request = CancellationRequest.objects.get()
         assert request.effective_on >= timezone.localdate() + timedelta(days=100)
-        assert "We have your cancellation" in done.content.decode()
+        assert "We received your cancellation" in done.content.decode()
 
     def test_the_law_in_its_own_words_is_explained_to_who_reads_another_language(self, client):
         page = client.get("/cancel/?country=DE").content.decode()

@@ -133,7 +133,7 @@ class TestSeveral:
         client = signed_in(bob)
         page = reverse("request_take_back", args=[first.declaration])
         answer = client.post(page, {})
-        assert "Choose what you take back" in answer.content.decode()
+        assert "Choose what you want to take back" in answer.content.decode()
         stranger = cast.in_review()
         assert client.post(page, {"request": stranger.reference}).status_code == 422
         client.post(page, {"request": second.reference})
@@ -433,7 +433,7 @@ class TestFiles:
         client = signed_in(request.account)
         assert "Choose a file" in self.upload(client, request).content.decode()
         many = [(f"{n}.txt", f"page {n}".encode()) for n in range(11)]
-        assert "At most 10 files" in self.upload(client, request, *many).content.decode()
+        assert "You can add up to 10 files" in self.upload(client, request, *many).content.decode()
         assert not Attachment.objects.exists()
         assert self.upload(client, request, *many[:10]).status_code == 302
 

@@ -91,4 +91,4 @@ def test_nobody_reads_anothers(alice, client):
     assert json.loads(staff.get("/your-data.json").content) == {"accounts": []}
     nobody = Client()
     nobody.force_login(cast.User.objects.create_user("nobody@else.example"))
-    assert "No account is kept" in nobody.get("/your-data/").content.decode()
+    assert "We have no account with" in nobody.get("/your-data/").content.decode()
