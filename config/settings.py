@@ -113,7 +113,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "config.web.middleware.History",
-    "config.web.middleware.NoPolicyYet",
+    "config.web.middleware.PageForException",
     "config.web.middleware.PageForBareAnswers",
 ]
 
@@ -213,6 +213,7 @@ COMPANY_BIC = env.str("COMPANY_BIC", default="").strip().upper()
 # Signing in: customers by a code sent to their address, staff with a password at /admin/
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+PASSWORD_HASHERS = ["config.sign_in.hashing.Argon2", "config.sign_in.hashing.FormerPBKDF2"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},

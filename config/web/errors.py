@@ -62,6 +62,14 @@ def too_many_requests(http: HttpRequest) -> HttpResponse:
     return response
 
 
+def busy(http: HttpRequest) -> HttpResponse:
+    """Too many passwords are checked at once (config/sign_in/hashing.py)."""
+    what = _("Many people sign in at this moment. Go back and try again in a few seconds.")
+    response = _page(http, 503, _("Please try again in a moment"), what)
+    response.headers["Retry-After"] = "5"
+    return response
+
+
 def server_error(http: HttpRequest) -> HttpResponse:
     reference = new_reference("ER")
     log.error("Error page %s shown for %s", reference, http.path)

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
@@ -10,8 +10,9 @@ from pghistory.middleware import HistoryMiddleware
 
 from accounts.visitors import address_of, language_of
 from cancellations.queries.policies import NoPolicyInForce
+from config.sign_in.hashing import HashingBusy
 from config.sign_in.sessions import sign_out_when_idle
-from config.web.errors import not_allowed, not_open_yet
+from config.web.errors import busy, not_allowed, not_open_yet
 from messaging.links import hide_proving_links
 from messaging.text import is_keepable, replace_unkeepable
 
@@ -95,8 +96,10 @@ class KeepableText:
         return self.get_response(request)
 
 
-class NoPolicyYet:
-    """Shows a page that the portal is not open yet when no policy version is in force, as after installation."""
+class PageForException:
+    """Shows a page for what any view may raise: no policy version in force, as after installation, or busy hashing."""
+
+    PAGES: ClassVar = {NoPolicyInForce: not_open_yet, HashingBusy: busy}
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -105,7 +108,8 @@ class NoPolicyYet:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        return not_open_yet(request) if isinstance(exception, NoPolicyInForce) else None
+        page = self.PAGES.get(type(exception))
+        return page(request) if page else None
 
 
 class PageForBareAnswers:
