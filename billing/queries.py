@@ -8,7 +8,7 @@ from django.db.models import DecimalField, F, Q, Sum
 from django.db.models.functions import Coalesce
 from moneyed import Money
 
-from billing.models import Payment, Refund, RefundBasis, Subscription
+from billing.models import Dispute, Payment, Refund, RefundBasis, Subscription
 from billing.models.states import RELEASED
 from billing.rules.proration import unused_amount, unused_days
 
@@ -73,6 +73,11 @@ def prepaid_beyond(subscription: Subscription, day: date, *, received_after: dat
 def was_ever_paid(subscription: Subscription) -> bool:
     """Whether any money was ever received for the subscription, so that a refund can be reviewed."""
     return Payment.objects.filter(subscription=subscription, amount__gt=0).exists()
+
+
+def is_charged_back(refund: Refund) -> bool:
+    """Whether a payment that the refund returns was charged back, so that the customer has the money already."""
+    return refund.lines.filter(payment__dispute=Dispute.LOST).exists()
 
 
 def approvals_needed(refund: Refund, amount: Money) -> int:

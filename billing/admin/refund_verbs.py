@@ -10,6 +10,7 @@ from accounts.models import User
 from billing.gateways import MANUAL
 from billing.models import Refund, RefundBasis
 from billing.models.states import RefundState
+from billing.queries import is_charged_back
 from billing.services.review import approve, decline, propose, void
 from billing.services.sending import fail, send, settle
 from billing.services.transfers import enter_bank_details
@@ -199,9 +200,10 @@ VERBS = (
         key="b",
     ),
     Verb(
-        "void", "Void", "billing.approve_refund", (S.APPROVED,), VoidForm, _void,
+        "void", "Void", "billing.approve_refund", (S.APPROVED, S.FAILED), VoidForm, _void,
         "There is no reason for it any more, and no money has moved. The customer gets a mail with the ground.",
         "voided.",
+        applies=lambda refund, user: refund.state != S.FAILED or is_charged_back(refund),
         sensitive=True,
         key="v",
     ),

@@ -51,8 +51,12 @@ CREDIT_NOTE = """
     RETURN NEW;
 """
 
-# From the proposal on, a refund's amount is the sum of its lines. A refund that counts against its payments again is
-# checked against the cap again. What was approved does not change any more.
+# From the proposal on, a refund's amount is the sum of its lines. A refund that takes a further step to the money, or
+# that changes its sum, is checked against the cap again. What was approved does not change any more.
+GUARDED = (
+    "state", "amount", "amount_currency", "proposed_by", "approved_by", "second_approved_by", "approvals_needed",
+    "approval_limits",
+)  # fmt: skip
 REFUND_GUARD = f"""
     IF NEW.state IN ('proposed', 'approved', 'sending', 'paid') THEN
         SELECT coalesce(sum(l.amount), 0) INTO total FROM billing_refundline l WHERE l.refund_id = NEW.id;
@@ -79,8 +83,11 @@ REFUND_GUARD = f"""
             NEW.approvals_needed, NEW.approval_limits) THEN
         RAISE EXCEPTION 'refund % was approved and cannot change', NEW.reference USING ERRCODE = '23514';
     END IF;
-    -- Except for a payment that was on its way: the company's own records may already include it.
-    IF NEW.state NOT IN {RELEASED} AND NOT (OLD.state = 'sending' AND NEW.state = 'paid') THEN
+    -- Not when a payment arrives that was on its way: the company's own records may already include it.
+    IF NEW.state NOT IN ('requested', 'declined', 'void', 'failed')
+            AND NOT (OLD.state = 'sending' AND NEW.state = 'paid')
+            AND ROW(NEW.state, NEW.amount, NEW.amount_currency)
+            IS DISTINCT FROM ROW(OLD.state, OLD.amount, OLD.amount_currency) THEN
         FOR line IN SELECT l.id, l.payment_id, l.amount FROM billing_refundline l
                 WHERE l.refund_id = NEW.id ORDER BY l.payment_id LOOP
             PERFORM 1 FROM billing_payment WHERE id = line.payment_id FOR UPDATE;

@@ -13,7 +13,7 @@ from moneyed import Money
 
 from accounts.history import tracked
 from accounts.models import Account, User
-from billing.models.guards import CREDIT_NOTE, LINE_GUARD, REFUND_GUARD
+from billing.models.guards import CREDIT_NOTE, GUARDED, LINE_GUARD, REFUND_GUARD
 from billing.models.payments import Payment
 from billing.models.states import TRANSITIONS, RefundState
 from billing.models.subscriptions import AMOUNT, Subscription
@@ -171,6 +171,7 @@ class Refund(models.Model):
                 name="refund_guard",
                 when=pgtrigger.Before,
                 operation=pgtrigger.Update,
+                condition=pgtrigger.AnyChange(*GUARDED),  # not a lease or a note, which would fail for its neighbours
                 declare=[("total", "numeric"), ("line", "record"), ("allowed", "numeric")],
                 func=REFUND_GUARD,
             ),

@@ -25,6 +25,7 @@ TRANSITIONS = (
     (S.SENDING, S.FAILED),
     (S.FAILED, S.SENDING),
     (S.FAILED, S.PAID),
+    (S.FAILED, S.VOID),  # if a payment was charged back (services/review.py)
     (S.REQUESTED, S.DECLINED),
     (S.PROPOSED, S.DECLINED),
     (S.REQUESTED, S.VOID),

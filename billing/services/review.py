@@ -14,7 +14,7 @@ from accounts.models import User
 from accounts.permissions import permitted
 from billing.models import Payment, Refund, RefundBasis, RefundLine, Subscription
 from billing.models.states import UNDECIDED, VOIDABLE, RefundState
-from billing.queries import QuotedLine, approvals_needed, quote, quoted_total
+from billing.queries import QuotedLine, approvals_needed, is_charged_back, quote, quoted_total
 from billing.rules.periods import local_date
 from billing.rules.proration import minor_unit_digits
 from billing.rules.working_days import add_working_days
@@ -183,9 +183,18 @@ def redate(
 @permitted("billing.approve_refund")
 @transaction.atomic
 def void(*, refund: Refund, ground: str, now: datetime, by: User | None = None) -> Refund:
-    """Voids a refund that no longer has a reason, before any money has moved. Raises IllegalTransition."""
+    """Voids a refund that no longer has a reason, before any money has moved.
+
+    A failed one only if a payment that it returns was charged back: it is owed otherwise. Raises RefundRefused,
+    IllegalTransition.
+    """
     with recorded("void", actor="staff" if by else "system", by=by.pk if by else None, why=ground):
-        refund = locked(refund, "void", *VOIDABLE)
+        refund = locked(refund, "void", *VOIDABLE, RefundState.FAILED)
+        if refund.state == RefundState.FAILED and not is_charged_back(refund):
+            raise RefundRefused(
+                "The money is still owed. Send the refund again, or pay it by hand and mark it as paid. It can be void "
+                "only if the payment was charged back."
+            )
         refund.decision_ground = ground
         move(refund, RefundState.VOID, now)
         refund.save()

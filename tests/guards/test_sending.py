@@ -137,6 +137,15 @@ class TestVoid:
         with pytest.raises(IllegalTransition, match="sending"):
             void(refund=send(refund=approved(), by=frank(), now=NOW), ground="x", now=NOW)
 
+    def test_a_failed_one_is_owed_unless_the_payment_was_charged_back(self):
+        refund = send(refund=approved(), by=frank(), now=NOW)
+        refund = fail(refund=refund, by=frank(), ground="Account closed", now=NOW)
+        with pytest.raises(RefundRefused, match="still owed"):
+            void(refund=refund, by=frank(), ground="Too much work", now=NOW)
+        refund.subscription.payments.update(dispute="lost")
+        assert void(refund=refund, by=frank(), ground="The bank has returned it.", now=NOW).state == "void"
+        assert OutgoingMessage.objects.filter(kind="refund_void").count() == 1
+
 
 class TestCreditNotes:
     def pay(self, refund):
@@ -250,6 +259,18 @@ class TestThroughAGateway:
         assert sending._record(slow, Answer("failed", detail="late"), NOW) is False
         assert send_due(now=NOW + timedelta(minutes=20)) == 1
         assert fresh(refund).state == "paid"
+
+    @pytest.mark.parametrize("change", [{"amount_refunded": 20}, {"dispute": "open"}, {"dispute": "lost"}])
+    def test_news_about_the_payment_of_a_refund_under_way_stops_neither_it_nor_the_others(self, bank, change):
+        refunds = [send(refund=approved(), by=frank(), now=NOW) for _ in range(3)]
+        bank.answers = [Answer("unclear", detail="time-out"), *2 * [Answer("paid", "re_1")]]
+        assert send_due(now=NOW) == 2
+        unclear = next(refund for refund in map(fresh, refunds) if refund.state == "sending")
+        unclear.subscription.payments.update(**change)
+        bank.answers = [Answer("unclear", detail="time-out"), Answer("paid", "re_2")]
+        assert send_due(now=NOW + timedelta(minutes=2)) == 0
+        assert send_due(now=NOW + timedelta(minutes=20)) == 1
+        assert fresh(unclear).state == "paid"
 
     def test_failed_is_sent_again_or_settled_by_hand(self, bank):
         refund = send(refund=approved(), by=frank(), now=NOW)
