@@ -14,6 +14,7 @@ from messaging.models import IncomingMessage, MessageState, OutgoingMessage
 STAFF_VERBS: Mapping[str, str] = {
     "submit": "Submitted",
     "verify": "Address proven",
+    "disown": "Not sent by the holder of the address",
     "schedule": "Scheduled",
     "decline": "Declined",
     "waive": "Late notice waived",

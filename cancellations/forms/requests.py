@@ -1,5 +1,6 @@
 """The forms on the pages of a request: proof, following, withdrawal, the question why, and checking a receipt."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -60,8 +61,8 @@ class FollowCodeForm(CrispyForm):
 
 
 class ProveForm(CrispyForm):
-    """Asks which subscriptions a guest means if there are several, and for an account identifier if our mail server
-    could not authenticate the sender of a mail.
+    """Asks which subscriptions a guest means if there are several, for an account identifier if our mail server
+    could not authenticate the sender of a mail, and which of the other declarations the sender did not send.
     """
 
     subscription = ChoiceOfSubscriptions()
@@ -74,11 +75,31 @@ class ProveForm(CrispyForm):
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
         error_messages={"required": _("Enter your account number, subscription number or username")},
     )
+    disowned: Any = ChoicesByReference(
+        label=_("Is any of these not from you?"),
+        queryset=CancellationRequest.objects.none(),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        to_field_name="reference",
+        help_text=_("Tick what you did not send. It then does not count."),
+        error_messages={"invalid_choice": _("Choose from the options shown")},
+    )
 
     def __init__(
-        self, *args: Any, request: CancellationRequest, subscriptions: list[Subscription], **kwargs: Any
+        self,
+        *args: Any,
+        request: CancellationRequest,
+        subscriptions: list[Subscription],
+        others: Sequence[CancellationRequest],
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        if others:
+            field: Any = self.fields["disowned"]
+            field.queryset = CancellationRequest.objects.filter(pk__in=[other.pk for other in others])
+            field.label_from_instance = lambda other: _("I did not send %(reference)s") % {"reference": other}
+        else:
+            del self.fields["disowned"]
         if len(subscriptions) > 1:
             self.fields["subscription"].offer(subscriptions)  # type: ignore[attr-defined]
         else:

@@ -31,14 +31,16 @@ def send_letter(
     *,
     now: datetime,
     parts: Sequence[CancellationRequest] | None = None,
+    joined: Sequence[CancellationRequest] = (),
     answers: IncomingMessage | None = None,
 ) -> None:
     """Queues a message to the customer about `parts` of the declaration, or about the request alone.
 
-    `kind` names the template; `answers` is the mail to which the message replies.
+    `kind` names the template; `answers` is the mail to which the message replies. A declaration that was joined to an
+    open request has that request as its part. `joined` are other declarations that this message confirms as well.
     """
     with use_language(request.language):
-        context = _context(request, parts or [request])
+        context = _context(request, parts or [request], joined)
         if kind == "follow_link":
             context |= {"code": follow_code(request.declaration, request.email_given, now)}
         own_mail = request.channel == Channel.EMAIL and request.proof == Proof.LINK
@@ -57,18 +59,22 @@ def send_letter(
         )
 
 
-def _context(request: CancellationRequest, parts: Sequence[CancellationRequest]) -> dict[str, Value]:
-    zone = request.time_zone or settings.COMPANY_TIME_ZONE
+def _context(
+    request: CancellationRequest, parts: Sequence[CancellationRequest], joined: Sequence[CancellationRequest]
+) -> dict[str, Value]:
+    zone = parts[0].time_zone or settings.COMPANY_TIME_ZONE
     expires = request.verification_expires_at
     link = reverse("request_proof", args=[proof_token(request)])
     receipt = Receipt.objects.filter(declaration=request.declaration).defer("pdf", "content").first()
     return {
-        **_part(request),
+        **_part(parts[0] if request.joined_to_id else request),
         "seal": receipt.seal if receipt else "",
         "receipt_url": settings.SITE_URL + reverse("request_receipt", args=[request.declaration]),
         "verify_url": settings.SITE_URL + reverse("verify"),
         "parts": [_part(part) for part in parts],
         "several": len(parts) > 1,
+        "joined": [_joined(other, zone) for other in joined],
+        "counts_with": request.joined_to.declaration if request.joined_to else "",
         "reference": request.declaration,
         "status_url": settings.SITE_URL + link,
         "page_url": settings.SITE_URL + reverse("request_status", args=[request.declaration]),
@@ -92,6 +98,14 @@ def _context(request: CancellationRequest, parts: Sequence[CancellationRequest])
         "decline_ground": str(request.get_decline_ground_display()) if request.decline_ground else "",
         "expires": day_words(expires and local_date(expires, zone)),
         "link_days": str(settings.PROOF_LINK_DAYS),
+    }
+
+
+def _joined(request: CancellationRequest, zone: str) -> dict[str, Value]:
+    return {
+        "reference": request.declaration,
+        "received": instant_words(request.received_at, zone),
+        "page_url": settings.SITE_URL + reverse("request_status", args=[request.declaration]),
     }
 
 

@@ -36,6 +36,7 @@ SAMPLE: Mapping[str, Value] = {
     "code": "7KQ4-M9XT",
     "compare_url": f"{settings.SITE_URL}/policy/compare/1/2/",
     "count": "2",
+    "counts_with": "",
     "credit_note": "CN-000012",
     "day": "12 February 2026",
     "decision_due": "26 February 2026",
@@ -55,6 +56,13 @@ SAMPLE: Mapping[str, Value] = {
     "is_single": False,
     "items": [
         {"what": "CR-7KQ4-M9XT, received on 10 February 2026", "todo": "match it", "page_url": settings.SITE_URL}
+    ],
+    "joined": [
+        {
+            "reference": "CR-2N8K-QQ3M",
+            "received": "10 February 2026, 09:12:05 (Europe/Berlin)",
+            "page_url": f"{settings.SITE_URL}/requests/CR-2N8K-QQ3M/",
+        }
     ],
     "kind": "ordinary",
     "kind_declared": "ordinary",

@@ -12,22 +12,21 @@ from django.utils.cache import patch_cache_control
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from accounts.models import User
+from accounts.models import Account, User
 from accounts.queries import accounts_of
 from accounts.visitors import account_of, remember_language
-from billing.models import Subscription
 from billing.rules.periods import local_date
 from cancellations.forms import draft
 from cancellations.forms.cancel import CancelForm, GuestCancelForm, SignedInCancelForm
 from cancellations.forms.draft import Draft
 from cancellations.models import CancellationRequest, Kind
-from cancellations.queries.outcomes import may_cool_off, outcome
+from cancellations.queries.outcomes import may_cool_off
 from cancellations.queries.policies import policy_in_force
-from cancellations.queries.requests import cancellable, open_request_for
+from cancellations.queries.requests import cancellable, running
 from cancellations.rules.date_line import points_of
 from cancellations.services.begun_forms import record_form_progress
 from cancellations.services.common import RequestRefused
-from cancellations.services.submission import submit_as_guest, submit_for
+from cancellations.services.submission import Declaration, expected_for, submit_as_guest, submit_for
 from cancellations.web import access
 from cancellations.web.places import profile_of, remember_country
 from messaging.wording import active_language
@@ -116,7 +115,9 @@ def _form(http: HttpRequest, data: QueryDict | None, now: datetime) -> CancelFor
         today = local_date(now, settings.COMPANY_TIME_ZONE)
         return GuestCancelForm(data, kind=kind, profile=profile, today=today)
     assert isinstance(http.user, User)
-    choices = [subscription for account in accounts_of(http.user) for subscription in cancellable(account, now=now)]
+    # What is cancelled already is not offered, but a form that was opened before may still declare about it
+    offered = cancellable if data is None else running
+    choices = [subscription for account in accounts_of(http.user) for subscription in offered(account, now=now)]
     if kind == Kind.COOLING_OFF:
         policy = policy_in_force(now)
         choices = [subscription for subscription in choices if may_cool_off(subscription, now=now, policy=policy)]
@@ -151,25 +152,35 @@ def _edit(http: HttpRequest, carried: Draft, now: datetime) -> HttpResponse:
 def _check(http: HttpRequest, started: Draft, now: datetime, moved: bool = False) -> HttpResponse:
     form = _form(http, started.answers, now)
     if form is None:
-        return _already_cancelled(http, started)
+        return _nothing_to_cancel(http, _kind(http, started.answers))
     _record_progress(http, form, started)
     if not form.is_valid():
         return _form_page(http, form, started.sealed(), status=422)
     context: dict[str, Any] = {"form": form, "draft": started.sealed(), "moved": moved, "answers": form.cleaned_data}
     context["profile"] = form.profile
-    policy = policy_in_force(started.received)
     requested_end = form.cleaned_data.get("requested_end")
     cards = []
     for subscription in form.cleaned_data.get("subscription", []):
-        subscription_outcome = outcome(
-            subscription, received_at=started.received, policy=policy, requested_end=requested_end, kind=form.of_kind
+        expected = expected_for(
+            declaration=_signed_in_declaration(form, subscription.account),
+            subscription=subscription,
+            received_at=started.received,
+            now=now,
         )
+        assessment = expected.outcome.assessment
+        late = not assessment.on_time and (requested_end is None or requested_end <= assessment.next_billing_on)
         today = local_date(now, subscription.account.time_zone)
-        late = not subscription_outcome.assessment.on_time and (
-            requested_end is None or requested_end <= subscription_outcome.assessment.next_billing_on
+        points = () if expected.outcome.at_once or expected.keeps_end else points_of(assessment, today=today)
+        cards.append(
+            {
+                "subscription": subscription,
+                "outcome": expected.outcome,
+                "points": points,
+                "late": late,
+                "expected": expected,
+            }
         )
-        points = () if subscription_outcome.at_once else points_of(subscription_outcome.assessment, today=today)
-        cards.append({"subscription": subscription, "outcome": subscription_outcome, "points": points, "late": late})
+    policy = policy_in_force(started.received)
     return render(http, "portal/check.html", {**context, "cards": cards, "policy": policy})
 
 
@@ -179,12 +190,9 @@ def _confirm(http: HttpRequest, carried: Draft, now: datetime) -> HttpResponse:
         return _received(http, existing)
     if carried.is_too_old(now):
         return _check(http, carried.received_again(now), now, moved=True)
-    typed, other_request = _without_cancelled_elsewhere(http, carried)
-    if other_request is not None and not typed.getlist("subscription"):
-        return _received(http, other_request)
-    form = _form(http, typed, now)
+    form = _form(http, carried.answers, now)
     if form is None:
-        return _already_cancelled(http, carried)
+        return _nothing_to_cancel(http, _kind(http, carried.answers))
     if not form.is_valid():  # midnight passed, or the subscription ended in between
         _record_progress(http, form, carried)
         return _form_page(http, form, carried.sealed(), status=422)
@@ -201,13 +209,7 @@ def _submit(http: HttpRequest, form: CancelForm, carried: Draft, now: datetime) 
     submission: dict[str, Any] = {"submission_key": carried.submission_key, "received_at": carried.received, "now": now}
     answers = form.cleaned_data
     if chosen := answers.get("subscription"):
-        account = chosen[0].account
-        declaration = form.declaration(
-            account_number=account.account_number,
-            username=account.username,
-            email=account.email,
-            language=active_language(),
-        )
+        declaration = _signed_in_declaration(form, chosen[0].account)
         return submit_for(subscriptions=chosen, declaration=declaration, **submission)
     declaration = form.declaration(
         account_number=answers["account_number"],
@@ -216,6 +218,15 @@ def _submit(http: HttpRequest, form: CancelForm, carried: Draft, now: datetime) 
         language=active_language(),
     )
     return submit_as_guest(declaration=declaration, **submission)
+
+
+def _signed_in_declaration(form: CancelForm, account: Account) -> Declaration:
+    return form.declaration(
+        account_number=account.account_number,
+        username=account.username,
+        email=account.email,
+        language=active_language(),
+    )
 
 
 def _record_progress(http: HttpRequest, form: CancelForm, carried: Draft, finished_at: datetime | None = None) -> None:
@@ -236,25 +247,6 @@ def _received(http: HttpRequest, request: CancellationRequest) -> HttpResponse:
     if not http.user.is_authenticated:
         access.grant(http, response, request.declaration, "posted")
     return response
-
-
-def _without_cancelled_elsewhere(http: HttpRequest, carried: Draft) -> tuple[QueryDict, CancellationRequest | None]:
-    """Returns the input without subscriptions that another tab has cancelled, and one of their requests."""
-    typed = carried.answers.copy()
-    if not isinstance(http.user, User):
-        return typed, None
-    own = Subscription.objects.filter(account__in=accounts_of(http.user), reference__in=typed.getlist("subscription"))
-    requests = {subscription.reference: open_request_for(subscription) for subscription in own}
-    open_requests = {name: request for name, request in requests.items() if request is not None}
-    typed.setlist("subscription", [name for name in typed.getlist("subscription") if name not in open_requests])
-    return typed, next(iter(open_requests.values()), None)
-
-
-def _already_cancelled(http: HttpRequest, carried: Draft) -> HttpResponse:
-    _, other_request = _without_cancelled_elsewhere(http, carried)
-    if other_request is not None:
-        return _received(http, other_request)
-    return _nothing_to_cancel(http, _kind(http, carried.answers))
 
 
 def _nothing_to_cancel(http: HttpRequest, kind: Kind) -> HttpResponse:

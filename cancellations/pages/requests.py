@@ -25,11 +25,11 @@ from cancellations.forms.requests import FollowCodeForm, FollowForm, ProveForm, 
 from cancellations.letters.proof import is_follow_code, proof_token, read_proof_token
 from cancellations.models import CancellationRequest, Kind, Receipt
 from cancellations.models.states import RequestState
-from cancellations.queries.outcomes import outcome_of
 from cancellations.queries.requests import attachments_of, declared, points_of_request, timeline_for_customer
 from cancellations.rules.date_line import points_of
 from cancellations.services.attachments import attach_to_request
-from cancellations.services.common import RequestRefused, choices_of
+from cancellations.services.common import RequestRefused, contracts_of
+from cancellations.services.joining import Expected, expected, proven_along, waiting_at
 from cancellations.services.receipts import pdf_of
 from cancellations.services.submission import (
     answer_question,
@@ -113,12 +113,13 @@ def prove(http: HttpRequest, token: str) -> HttpResponse:
         access.grant(http, response, reference, "proven")
         return response
     now = timezone.now()
-    choices = choices_of(request, now)
-    form: ProveForm | None = ProveForm(_posted(http), request=request, subscriptions=choices)
+    contracts = contracts_of(request, now)
+    others = proven_along(request, contracts, waiting_at(request.email_given, now).exclude(pk=request.pk), now)
+    form: ProveForm | None = ProveForm(_posted(http), request=request, subscriptions=contracts, others=others)
     if form is not None and not form.fields:
         form = None
     if http.method != "POST" or (form is not None and not form.is_valid()):
-        return _proof_page(http, request, choices, form)
+        return _proof_page(http, request, contracts, others, form)
     try:
         return _verify(http, request, form, now)
     except RequestRefused as error:
@@ -128,7 +129,7 @@ def prove(http: HttpRequest, token: str) -> HttpResponse:
         form.add_error(
             "identifier" if len({subscription.account_id for subscription in _chosen(form)}) < 2 else None, str(error)
         )
-        return _proof_page(http, request, choices, form)
+        return _proof_page(http, request, contracts, others, form)
 
 
 @never_cache
@@ -332,18 +333,26 @@ def _part_context(part: CancellationRequest, now: datetime) -> dict[str, Any]:
 
 
 def _proof_page(
-    http: HttpRequest, request: CancellationRequest, choices: list[Subscription], form: ProveForm | None
+    http: HttpRequest,
+    request: CancellationRequest,
+    contracts: list[Subscription],
+    others: list[CancellationRequest],
+    form: ProveForm | None,
 ) -> HttpResponse:
-    cards = [_outcome_card(request, subscription) for subscription in choices]
-    context = {"request_": request, "cards": cards, "form": form, "zone": settings.COMPANY_TIME_ZONE}
+    """Shows what the proof would do: to each contract, and to what else was received from the address."""
+    now = timezone.now()
+    cards = [_expected_card(expected(request, subscription, others, now), now) for subscription in contracts]
+    context: dict[str, Any] = {"request_": request, "cards": cards, "form": form, "zone": settings.COMPANY_TIME_ZONE}
+    context["others"] = [{"request_": other, "token": proof_token(other)} for other in others]
     status = 422 if form is not None and form.is_bound else 200
     return render(http, "portal/prove.html", {**context, "token": proof_token(request)}, status=status)
 
 
-def _outcome_card(request: CancellationRequest, subscription: Subscription) -> dict[str, Any]:
-    outcome = outcome_of(request, subscription)
-    today = local_date(timezone.now(), subscription.account.time_zone)
-    return {"outcome": outcome, "points": () if outcome.at_once else points_of(outcome.assessment, today=today)}
+def _expected_card(expected: Expected, now: datetime) -> dict[str, Any]:
+    outcome = expected.outcome
+    today = local_date(now, outcome.subscription.account.time_zone)
+    points = () if outcome.at_once or expected.keeps_end else points_of(outcome.assessment, today=today)
+    return {"outcome": outcome, "points": points, "expected": expected}
 
 
 def _chosen(form: ProveForm | None) -> list[Subscription]:
@@ -353,12 +362,16 @@ def _chosen(form: ProveForm | None) -> list[Subscription]:
 def _verify(http: HttpRequest, request: CancellationRequest, form: ProveForm | None, now: datetime) -> HttpResponse:
     """Raises RequestRefused."""
     identifier = form.cleaned_data.get("identifier", "") if form else ""
+    disowned = list(form.cleaned_data.get("disowned", [])) if form else []
     try:
-        verify(request=request, subscriptions=_chosen(form), identifier=identifier, now=now)
+        verify(request=request, subscriptions=_chosen(form), identifier=identifier, disowned=disowned, now=now)
     except IllegalTransition:
         messages.warning(http, _("This request was closed in the meantime, so there is nothing left to confirm."))
     response = redirect("request_received", reference=request.declaration)
-    access.grant(http, response, request.declaration, "proven")
+    request.refresh_from_db(fields=["joined_to"])
+    carrying = [request.joined_to.declaration] if request.joined_to else []
+    for reference in (*carrying, request.declaration):
+        access.grant(http, response, reference, "proven")
     return response
 
 

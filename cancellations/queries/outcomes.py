@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
+from django.utils.translation import gettext_noop
 from moneyed import Money
 
 from billing.models import RefundBasis, Subscription
@@ -15,6 +16,8 @@ from cancellations.models import (
 )
 from cancellations.rules.cooling_off import assess_cooling_off, cooling_off_days, cooling_off_is_over, last_day
 from cancellations.rules.notice import NoticeAssessment, assess, assess_for_cause, assess_trial
+
+COUNTS_AS_ORDINARY = gettext_noop("The cooling-off days were over when it was received")
 
 
 @dataclass(frozen=True)
@@ -114,9 +117,14 @@ def outcome_of(request: CancellationRequest, subscription: Subscription) -> Outc
         received_at=request.counted_receipt.received_at,
         policy=request.counted_receipt.policy_version,
         requested_end=request.counted_end,
-        kind=Kind(request.kind),
+        kind=kind_before_outcome(request),
         ground_accepted=request.ground_accepted,
     )
+
+
+def kind_before_outcome(request: CancellationRequest) -> Kind:
+    """Returns the kind as declared or as support changed it. The days decide anew whether a cooling-off one is late."""
+    return Kind(request.kind_declared if request.kind_ground == COUNTS_AS_ORDINARY else request.kind)
 
 
 def may_cool_off(subscription: Subscription, *, now: datetime, policy: PolicyVersion) -> bool:

@@ -1,10 +1,11 @@
 """What the verbs share: locking rows, matching requests to subscriptions, and opening conversations."""
 
+import re
 from datetime import datetime
 from typing import Any
 
+from django.db import IntegrityError
 from django.db.models import QuerySet
-from django.utils.translation import gettext_noop
 
 from accounts.history import recorded
 from accounts.models import Account, User
@@ -12,13 +13,12 @@ from billing.models import Subscription
 from billing.models.states import IllegalTransition
 from cancellations.models import CancellationRequest, Channel, Conversation, PolicyVersion, Todo
 from cancellations.models.states import ConversationState, RequestState
-from cancellations.queries.outcomes import outcome_of
-from cancellations.queries.requests import cancellable, named_account, running
+from cancellations.queries.outcomes import COUNTS_AS_ORDINARY, kind_before_outcome, outcome_of
+from cancellations.queries.requests import named_account, running
 from messaging.addresses import are_same_address
 
 ASSIGN, ANSWER = "cancellations.assign_request", "cancellations.answer_conversation"
 WORK = {ASSIGN: "work on requests", ANSWER: "answer mail"}
-COUNTS_AS_ORDINARY = gettext_noop("The cooling-off days were over when it was received")
 
 
 class RequestRefused(Exception):
@@ -87,14 +87,12 @@ def review_terms(policy: PolicyVersion) -> dict[str, Any]:
     }
 
 
-def choices_of(request: CancellationRequest, now: datetime) -> list[Subscription]:
-    """Returns the subscriptions that the sender may mean and may still cancel, once the address is proven."""
-    accounts = _accounts_meant(request)
-    return _narrowed(request, [choice for account in accounts for choice in cancellable(account, now=now)])
-
-
 def contracts_of(request: CancellationRequest, now: datetime) -> list[Subscription]:
-    """Returns the running subscriptions that the sender may mean, also those that an open request concerns."""
+    """Returns the running subscriptions that the sender may mean, once the address is proven.
+
+    Those that an open request concerns are among them: who has cancelled one of two contracts and writes again does
+    not mean the other.
+    """
     accounts = _accounts_meant(request)
     return _narrowed(request, [contract for account in accounts for contract in running(account, now=now)])
 
@@ -113,15 +111,20 @@ def _narrowed(request: CancellationRequest, subscriptions: list[Subscription]) -
     mentioned = [
         subscription
         for subscription in subscriptions
-        if request.channel == Channel.EMAIL and subscription.reference in request.words.upper()
+        if request.channel == Channel.EMAIL and _mentions(request.words, subscription.reference)
     ]
     return named or mentioned or subscriptions
 
 
+def _mentions(words: str, reference: str) -> bool:
+    """Whether the reference stands in the words as a whole: SUB-1 does not stand in SUB-12."""
+    return re.search(rf"(?<!\w){re.escape(reference)}(?!\w)", words, re.IGNORECASE) is not None
+
+
 def only_choice(request: CancellationRequest, now: datetime) -> Subscription | None:
     """Returns the only subscription that the sender may mean; None if there is none, or several."""
-    choices = choices_of(request, now)
-    return choices[0] if len(choices) == 1 else None
+    contracts = contracts_of(request, now)
+    return contracts[0] if len(contracts) == 1 else None
 
 
 def unmatch(request: CancellationRequest) -> None:
@@ -134,6 +137,8 @@ def unmatch(request: CancellationRequest) -> None:
 def match(request: CancellationRequest, subscription: Subscription) -> None:
     """Matches the request to the subscription and freezes its outcome. The caller saves the request."""
     outcome = outcome_of(request, subscription)
+    if kind_before_outcome(request) != request.kind:
+        request.kind, request.kind_ground = request.kind_declared, ""
     if outcome.kind != request.kind:
         request.kind, request.kind_ground = outcome.kind, COUNTS_AS_ORDINARY
     request.account, request.subscription = subscription.account, subscription
@@ -144,6 +149,12 @@ def match(request: CancellationRequest, subscription: Subscription) -> None:
     request.explanation = [step.frozen() for step in outcome.assessment.steps]
     request.effective_on, request.effective_at = outcome.effective_on, outcome.effective_at
     request.refund_quoted = outcome.refund
+
+
+def is_violation(error: IntegrityError, constraint: str) -> bool:
+    """Whether the database refused the row because of this constraint."""
+    diagnostics = getattr(error.__cause__, "diag", None)
+    return getattr(diagnostics, "constraint_name", None) == constraint
 
 
 def assign_to(row: CancellationRequest | Conversation, *, to: User | None, by: User, permission: str) -> None:

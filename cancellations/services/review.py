@@ -17,7 +17,7 @@ from cancellations.models.states import OPEN, RequestState
 from cancellations.queries.requests import has_ended
 from cancellations.rules.explanation import step
 from cancellations.rules.notice import assess
-from cancellations.services.common import RequestRefused, locked, match, move, only_choice, unmatch
+from cancellations.services.common import RequestRefused, is_violation, locked, match, move, only_choice, unmatch
 from cancellations.services.refunds import move_refund, queue_requested_refund
 from messaging.models import EventType
 from messaging.waking import wake
@@ -214,6 +214,8 @@ def _save_unless_another_is_open(request: CancellationRequest) -> None:
         with transaction.atomic():
             request.save()
     except IntegrityError as error:
+        if not is_violation(error, "one_open_request_a_subscription"):
+            raise
         raise RequestRefused(
             "Another request for this subscription is open. Decide that one, or decline this one as a duplicate."
         ) from error

@@ -18,16 +18,16 @@ from billing.models.states import IllegalTransition
 from billing.rules.periods import local_date
 from cancellations.letters.requests import send_letter
 from cancellations.letters.webhooks import emit_request_event
-from cancellations.models import CancellationRequest, Channel, Kind, Proof, ReviewMode, request_reference
+from cancellations.models import CancellationRequest, Channel, Kind, Proof
 from cancellations.models.states import OPEN, RequestState
 from cancellations.queries.policies import policy_in_force
 from cancellations.queries.requests import declared, has_ended, open_request_for
 from cancellations.rules.jurisdictions import DEFAULT, profile_for
 from cancellations.services.common import (
     RequestRefused,
-    choices_of,
     contracts_of,
     is_known_to_holder,
+    is_violation,
     locked,
     match,
     matching_account,
@@ -35,13 +35,19 @@ from cancellations.services.common import (
     unmatch,
 )
 from cancellations.services.joining import (
+    Expected,
+    about,
     count_together,
-    is_authenticated_mail,
+    counted_with,
+    disown,
+    expected,
     join,
     join_open,
+    lock_accounts_at,
     lock_unproven,
     open_request_to_join,
     proven_along,
+    state_once_proven,
 )
 from cancellations.services.receipts import issue_receipt
 from cancellations.services.refunds import queue_requested_refund, refuse_while_refund_is_under_way, void_refund
@@ -89,37 +95,44 @@ def submit_for(
     """Submits one declaration of a signed-in customer about one or several subscriptions of an account.
 
     Returns the first request; there is one for each subscription. Submitting the same form again returns the
-    existing request. A subscription that another declaration has cancelled in the meantime is left out.
+    existing request, and so does a form that repeats what an open request declares. Any other declaration about a
+    subscription with an open request is kept, and counts together with it.
     Raises RequestRefused if a subscription has ended, none is given, or they belong to several accounts.
     """
     _check_can_be_cancelled(subscriptions, received_at)
-    remaining = sorted(subscriptions, key=lambda subscription: subscription.reference)
-    while remaining:
-        requests = _new_parts(declaration, submission_key, received_at, now, remaining)
-        try:
-            with transaction.atomic(), recorded("submit", actor="customer"):
-                for request in requests:
-                    request.save(force_insert=True)
-                    _queue_refund(request, now)
-                issue_receipt(requests[0], requests, now)
-                send_letter("received", requests[0], now=now, parts=requests)
-                _emit_webhooks(requests, now)
-                wake("cancellations.enforce")  # a request that ends at once is due now
-            return requests[0]
-        except IntegrityError:
-            existing = CancellationRequest.objects.filter(submission_key=submission_key).order_by("part").first()
-            if existing is not None:
-                return existing
-            cancelled_elsewhere = [
-                subscription for subscription in remaining if open_request_for(subscription) is not None
-            ]
-            if not cancelled_elsewhere:
-                raise
-            remaining = [subscription for subscription in remaining if subscription not in cancelled_elsewhere]
-    other_request = next(filter(None, map(open_request_for, subscriptions)), None)
-    if other_request is None:  # it was open when we saved, and has been settled since
-        raise RequestRefused(_("You changed this on another page at the same time. Please check it and try again."))
-    return other_request
+    with transaction.atomic(), recorded("submit", actor="customer"):
+        lock_accounts_at(declaration.email)
+        existing = CancellationRequest.objects.filter(submission_key=submission_key).order_by("part").first()
+        repeated = {row.pk: open_request for row in subscriptions if (open_request := _repeated(declaration, row))}
+        chosen = [subscription for subscription in subscriptions if subscription.pk not in repeated]
+        if existing is not None or not chosen:
+            return existing or next(iter(repeated.values()))
+        request = _new_request(declaration, Channel.SIGNED_IN, submission_key, received_at, now)
+        request.verified_at, request.account = now, chosen[0].account
+        others = list(
+            counted_with(request, chosen, now).select_for_update(of=("self",)).select_related("policy_version")
+        )
+        _prove_together(request, sorted(chosen, key=lambda subscription: subscription.reference), others, now)
+        wake("cancellations.enforce")  # a request that ends at once is due now
+    return request
+
+
+def expected_for(
+    *, declaration: Declaration, subscription: Subscription, received_at: datetime, now: datetime
+) -> Expected:
+    """Returns what `submit_for` would lead to for one of the subscriptions, without changing anything."""
+    request = _new_request(declaration, Channel.SIGNED_IN, UUID(int=0), received_at, now)
+    return expected(request, subscription, list(counted_with(request, [subscription], now)), now)
+
+
+def _repeated(declaration: Declaration, subscription: Subscription) -> CancellationRequest | None:
+    """Returns the open request of the signed-in customer about the subscription if it declares just the same."""
+    request = open_request_for(subscription)
+    if request is None or request.channel != Channel.SIGNED_IN:
+        return None
+    names = ("reason", "words", "cause", "requested_end", "refund_wanted", "refund_reason")
+    is_same = all(getattr(request, name) == getattr(declaration, name) for name in names)
+    return request if is_same and request.kind_declared == declaration.kind else None
 
 
 def _check_can_be_cancelled(subscriptions: Sequence[Subscription], received_at: datetime) -> None:
@@ -130,21 +143,6 @@ def _check_can_be_cancelled(subscriptions: Sequence[Subscription], received_at: 
             raise RequestRefused(
                 _("%(plan)s has already ended. There is nothing left to cancel.") % {"plan": subscription.plan_name}
             )
-
-
-def _new_parts(
-    declaration: Declaration, key: UUID, received_at: datetime, now: datetime, subscriptions: Sequence[Subscription]
-) -> list[CancellationRequest]:
-    """Returns an unsaved request for each subscription, all under the reference of the first."""
-    reference, requests = request_reference(), []
-    for part, subscription in enumerate(subscriptions, 1):
-        request = _new_request(declaration, Channel.SIGNED_IN, key, received_at, now)
-        request.reference, request.part = _part_reference(reference, part), part
-        request.verified_at = now
-        match(request, subscription)
-        request.state = _state_once_proven(request)
-        requests.append(request)
-    return requests
 
 
 def _part_reference(declaration: str, part: int) -> str:
@@ -254,15 +252,23 @@ def send_follow_link(*, reference: str, email: str, now: datetime) -> None:
 
 @transaction.atomic
 def verify(
-    *, request: CancellationRequest, now: datetime, subscriptions: Sequence[Subscription] = (), identifier: str = ""
+    *,
+    request: CancellationRequest,
+    now: datetime,
+    subscriptions: Sequence[Subscription] = (),
+    identifier: str = "",
+    disowned: Sequence[CancellationRequest] = (),
 ) -> None:
     """Records that the sender has proven the address. `received_at` does not change.
 
-    If it is clear which subscriptions are meant, each gets a request of its own with its end date frozen; otherwise
-    support matches them. Verifying again changes nothing. `identifier` is an account number, subscription number or
-    username, needed if our mail server could not authenticate the sender. Raises IllegalTransition if the request
-    expired or was settled, RequestRefused if a subscription is not the sender's or `identifier` is wrong.
+    The proof also proves what the address sent before, without what is `disowned`: the sender did not send that, so
+    it is declined. If it is clear which subscriptions are meant, each gets a request of its own with its end date
+    frozen, or the declaration joins the open one; otherwise support matches them. Verifying again changes nothing.
+    `identifier` is an account number, subscription number or username, needed if our mail server could not authenticate
+    the sender. Raises IllegalTransition if the request expired or was settled, RequestRefused if a subscription is
+    not the sender's or `identifier` is wrong.
     """
+    lock_accounts_at(request.email_given)
     request, others = lock_unproven(request, now)
     if request.verified_at is not None:
         return
@@ -270,66 +276,86 @@ def verify(
         raise IllegalTransition(reference=request.reference, state=request.state, verb="verify")
     if request.proof == Proof.LINK_AND_NUMBER and not is_known_to_holder(request, identifier):
         raise RequestRefused(_("That does not match any account with your address. Check one of our invoices."))
-    choices = choices_of(request, now)
+    contracts = contracts_of(request, now)
     if len({subscription.account_id for subscription in subscriptions}) > 1:
         raise RequestRefused(_("Choose subscriptions of one account only; cancel those of another account separately."))
-    if any(subscription not in choices for subscription in subscriptions):
+    if any(subscription not in contracts for subscription in subscriptions):
         raise RequestRefused("That subscription cannot be chosen here. Choose one of those shown.")
-    chosen = sorted(subscriptions or choices[: len(choices) == 1], key=lambda subscription: subscription.reference)
-    request.account, request.verified_at = matching_account(request), now
-    if request.account is None and chosen:
-        request.account = chosen[0].account
-    identified = request.proof == Proof.LINK_AND_NUMBER or request.account is not None
-    contract_keys = {contract.pk for contract in (chosen or contracts_of(request, now))}
-    others = [
-        other
-        for other in proven_along(others, identified=identified)
-        if is_authenticated_mail(other) or contract_keys & {contract.pk for contract in contracts_of(other, now)}
-    ]
+    chosen = sorted(subscriptions or contracts[: len(contracts) == 1], key=lambda subscription: subscription.reference)
+    others = proven_along(request, chosen or contracts, others, now)
+    with recorded("disown", actor="customer"):
+        disown([other for other in others if other in disowned], now)
     with recorded("verify", actor="customer"):
-        joined = _prove_together(request, chosen, others, now)
-        for other in others:
-            if other.pk not in joined:
-                other.account, other.verified_at = matching_account(other), now
-                choices = choices_of(other, now)
-                _prove_together(other, choices[: len(choices) == 1], [], now)
+        _verify_all(request, chosen, [other for other in others if other not in disowned], now)
     wake("cancellations.enforce")
+
+
+def _verify_all(
+    request: CancellationRequest, chosen: Sequence[Subscription], others: Sequence[CancellationRequest], now: datetime
+) -> None:
+    """Proves the request, and each of the others: those about the same contracts count together with it."""
+    request.verified_at, request.account = now, matching_account(request) or (chosen[0].account if chosen else None)
+    joined = _prove_together(request, chosen, others, now)
+    for other in others:
+        if other.pk not in joined:
+            other.verified_at, other.account = now, matching_account(other)
+            contracts = contracts_of(other, now)
+            _prove_together(other, contracts[: len(contracts) == 1], [], now)
 
 
 def _prove_together(
     request: CancellationRequest, chosen: Sequence[Subscription], others: Sequence[CancellationRequest], now: datetime
 ) -> set[int]:
-    """Proves the request and joins to it the others about the same contracts. Returns the keys of these."""
-    contracts = {other.pk: contracts_of(other, now) for other in others if other.kind_declared == request.kind_declared}
-    if not chosen and (lead := open_request_to_join(request, contracts_of(request, now))) is not None:
-        same = [other for other in others if lead.subscription in contracts.get(other.pk, [])]
-        if join_open(lead, [request, *same], now):
-            _confirm(request, [lead], same, now)
-            return {other.pk for other in same}
+    """Proves the request and joins to it the others about the same contracts. Returns the keys of these.
+
+    The declaration gets a request for each contract. If one is open already, it joins that one.
+    """
+    alike = [other for other in others if other.kind_declared == request.kind_declared]
     rows = [request, *(_copy(request, part) for part in range(2, len(chosen) + 1))]
-    proven, joined = [], []
+    carrying: list[CancellationRequest] = []
+    joined: list[CancellationRequest] = []
     for row, subscription in zip_longest(rows, chosen):
-        same = [other for other in others if subscription is not None and subscription in contracts.get(other.pk, [])]
-        if _prove(row, subscription, same, now):
-            proven.append(row)
-            if row.subscription is not None:
-                join(row, [other for other in same if other not in joined], now)
-                joined += [other for other in same if other not in joined]
-    _confirm(request, proven, joined, now)
-    _emit_webhooks(proven, now)
+        same = about(subscription, alike, now) if subscription is not None else []
+        new = [other for other in same if other not in joined]
+        carrying.append(_join_or_prove(row, subscription, same, new, now))
+        joined += new if carrying[-1].subscription is not None else []
+    _confirm(request, carrying, joined, now)
+    _emit_webhooks([row for row in carrying if row in rows], now)
     return {other.pk for other in joined}
+
+
+def _join_or_prove(
+    row: CancellationRequest,
+    subscription: Subscription | None,
+    same: Sequence[CancellationRequest],
+    new: Sequence[CancellationRequest],
+    now: datetime,
+) -> CancellationRequest:
+    """Returns the request that carries the contract. `same` count together with the row; `new` are joined now."""
+    lead = open_request_to_join(row, subscription) if subscription is not None else None
+    if lead is not None:
+        if row.pk is None:
+            move(row, RequestState.IN_REVIEW, now)
+            row.save(force_insert=True)
+        if join_open(lead, [row, *new], now):
+            return lead
+    _prove(row, subscription, same, now)
+    if row.subscription is not None:
+        join(row, new, now)
+    return row
 
 
 def _confirm(
     request: CancellationRequest,
-    proven: Sequence[CancellationRequest],
+    carrying: Sequence[CancellationRequest],
     joined: Sequence[CancellationRequest],
     now: datetime,
 ) -> None:
-    """Issues a receipt for each declaration, and confirms the one whose link was opened."""
+    """Issues a receipt for each declaration, and confirms all of them in one letter."""
     for declaration in (request, *joined):
-        issue_receipt(declaration, proven, now)
-    send_letter("received", request, now=now, parts=proven)
+        issue_receipt(declaration, carrying, now)
+    matched = [row for row in carrying if row.subscription is not None]
+    send_letter("received", request, now=now, parts=matched or [request], joined=joined)
 
 
 @transaction.atomic
@@ -381,28 +407,26 @@ def _prove(
     subscription: Subscription | None,
     others: Sequence[CancellationRequest],
     now: datetime,
-) -> bool:
-    """Matches and saves a proven request, counted together with the others. Returns False if it is left out.
+) -> None:
+    """Matches and saves a proven request, counted together with the others.
 
-    If another request for the subscription was opened in the meantime, support decides between the two. A further
-    part of a declaration is left out instead: the other request cancels its subscription.
+    If another request for the subscription is open, the two contradict each other: support decides between them.
     """
     if subscription is not None:
         count_together(request, subscription, others)
         match(request, subscription)
-    move(request, _state_once_proven(request), now)
+    move(request, state_once_proven(request), now)
     try:
         with transaction.atomic():
             request.save()
             _queue_refund(request, now)
-    except IntegrityError:
-        if request.part > 1:
-            return False
+    except IntegrityError as error:
+        if not is_violation(error, "one_open_request_a_subscription"):
+            raise
         unmatch(request)
         request.receipt_counts_of = request.end_counts_of = None
         move(request, RequestState.IN_REVIEW, now)
         request.save()
-    return True
 
 
 def _queue_refund(request: CancellationRequest, now: datetime) -> None:
@@ -463,14 +487,3 @@ def _new_request(
         refund_wanted=declaration.refund_wanted,
         refund_reason=declaration.refund_reason,
     )
-
-
-def _state_once_proven(request: CancellationRequest) -> RequestState:
-    """Returns the state after proof: a cooling-off cancellation needs no review, one for cause always does."""
-    if request.subscription is None:
-        return RequestState.IN_REVIEW
-    if request.kind == Kind.COOLING_OFF:
-        return RequestState.SCHEDULED
-    is_ordinary = request.kind_declared == Kind.ORDINARY
-    mode = request.policy_version.review_mode
-    return RequestState.SCHEDULED if is_ordinary and mode == ReviewMode.EXCEPTIONS else RequestState.IN_REVIEW

@@ -28,7 +28,7 @@ from cancellations.models import (
 from cancellations.models.states import OPEN, RequestState, TerminationState
 from cancellations.queries.policies import policy_in_force
 from cancellations.queries.requests import has_ended
-from cancellations.services.common import RequestRefused, move, review_terms, unmatch
+from cancellations.services.common import RequestRefused, is_violation, move, review_terms, unmatch
 from cancellations.services.enforcement import take_effect
 from cancellations.services.refunds import void_refund
 from messaging.models import EventType, OutgoingMessage
@@ -289,7 +289,9 @@ def _reopen(request: CancellationRequest, now: datetime) -> None:
     try:
         with transaction.atomic():
             request.save()
-    except IntegrityError:
+    except IntegrityError as error:
+        if not is_violation(error, "one_open_request_a_subscription"):
+            raise
         unmatch(request)
         request.save()
 

@@ -24,7 +24,10 @@ def level_of(http: HttpRequest, request: CancellationRequest) -> Level | None:
     user, account = http.user, request.account_id
     if account and isinstance(user, User) and accounts_of(user).filter(pk=account).exists():
         return "proven"
-    return _granted(http).get(request.declaration)
+    levels = _granted(http)
+    if request.joined_to and levels.get(request.joined_to.declaration) == "proven":
+        return "proven"  # the same sender proved both
+    return levels.get(request.declaration)
 
 
 def grant(http: HttpRequest, response: HttpResponse, reference: str, level: Level) -> None:

@@ -15,6 +15,7 @@ Frozen = list[object] | str
 VERBS: Mapping[str, Any] = {  # actions on a request or a termination
     "submit": _("Submitted"),
     "verify": _("Address proven"),
+    "disown": _("You did not send it"),
     "schedule": _("Scheduled"),
     "decline": _("Declined"),
     "waive": _("Late notice waived"),

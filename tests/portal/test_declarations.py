@@ -3,9 +3,13 @@
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+import time_machine
 from django.test import Client
+from django.urls import reverse
 
+from cancellations.letters.proof import proof_token
 from cancellations.models import CancellationRequest, Channel, Receipt
+from cancellations.services.common import contracts_of
 from cancellations.services.review import reopen
 from cancellations.services.submission import submit_as_guest, submit_by_mail, verify, withdraw
 from messaging.models import Checked, IncomingMessage, OutgoingMessage
@@ -169,8 +173,175 @@ class TestOneProof:
         at_once = fresh(at_once)
         assert (at_once.state, at_once.subscription, at_once.account) == ("in_review", None, of.account)
 
+    def test_another_kind_never_takes_another_contract(self, policy):
+        """She proves a cancellation of the first of two contracts; a stranger declared other kinds, and named none."""
+        first = cast.subscription()
+        second = cast.subscription(first.account)
+        strange = [
+            by_form(first.account, kind="for_cause", cause="x"),
+            by_form(first.account, kind="cooling_off"),
+            by_mail(first.account, kind="for_cause", cause="x", account_number="", username=""),
+            by_mail(first.account, checked=Checked.FAILED, kind="for_cause", cause="x", account_number=""),
+        ]
+        prove(by_form(first.account, at=NOW + DAY), subscriptions=[first])
+        assert {fresh(request).subscription for request in strange} == {None}
+        assert {fresh(request).state for request in strange} <= {"in_review", "unverified"}
+        assert not second.requests.exists()
+
+    def test_the_remaining_one_of_two_contracts_is_not_guessed(self, policy):
+        first = cast.subscription()
+        second = cast.subscription(first.account)
+        lead = cast.in_review(first)
+        again = by_mail(first.account, account_number="", username="", at=NOW + DAY)
+        assert contracts_of(again, NOW + DAY) == [first, second]
+        assert prove(again).subscription is None
+        chosen = prove(by_mail(first.account, at=NOW + DAY, words="Again"), subscriptions=[first])
+        assert (chosen.joined_to, second.requests.count()) == (lead, 0)
+
+    def test_a_number_that_begins_like_another_does_not_name_it(self, policy):
+        first = cast.subscription(reference="SUB-1")
+        second = cast.subscription(first.account, reference="SUB-12")
+        mail = by_mail(first.account, account_number="", username="", words="Please cancel sub-12.")
+        assert contracts_of(mail, NOW) == [second]
+
+    def test_what_counts_together_stands_in_one_letter(self, policy):
+        of = cast.subscription()
+        earlier = by_form(of.account, words="Earlier")
+        lead = prove(by_form(of.account, at=NOW + DAY))
+        letter = OutgoingMessage.objects.get(kind="received")
+        assert earlier.declaration in letter.text
+        assert "Earlier" not in letter.text  # it is on its page and in its receipt
+        later = prove(by_form(of.account, words="Later", at=NOW + 9 * DAY), now=NOW + 9 * DAY)
+        letter = OutgoingMessage.objects.get(kind="received", about=later.declaration)
+        assert lead.declaration in letter.text
+        assert "28 February 2026" in letter.text
+        assert "could not find" not in letter.text
+
+
+class TestTheProofPage:
+    """It shows what the proof would do, and lets the holder of the address say what is not theirs."""
+
+    @pytest.fixture(autouse=True)
+    def moment(self):
+        with time_machine.travel(NOW + DAY):
+            yield
+
+    def link(self, request):
+        return reverse("request_proof", args=[proof_token(request)])
+
+    def test_shows_the_end_with_all_that_counts(self, policy, client):
+        of = cast.subscription()
+        by_form(of.account, words="Not hers")
+        own = by_form(of.account, words="Hers", requested_end=date(2026, 12, 1), at=NOW + DAY)
+        page = client.get(self.link(own)).content.decode()
+        assert "Saturday, 28 February 2026" in page
+        assert "Not hers" in page
+        client.post(self.link(own))
+        assert fresh(own).effective_on == date(2026, 2, 28)
+
+    def test_what_she_did_not_send_counts_for_nothing(self, policy, client):
+        of = cast.subscription()
+        strange = by_form(of.account, words="Not hers")
+        own = by_form(of.account, words="Hers", requested_end=date(2026, 12, 1), at=NOW + DAY)
+        client.post(self.link(own), {"disowned": strange.reference})
+        own, strange = fresh(own), fresh(strange)
+        assert (own.effective_on, own.receipt_counts_of) == (date(2026, 12, 31), None)
+        assert (strange.state, strange.decline_ground, strange.verified_at) == ("declined", "not_account_holder", None)
+        assert client.get(self.link(strange), follow=True).status_code == 200
+        assert fresh(strange).state == "declined"
+
+    def test_nobody_elses_can_be_disowned(self, policy, client):
+        of = cast.subscription()
+        by_form(of.account)
+        own, other = by_form(of.account), by_form(cast.subscription().account)
+        assert client.post(self.link(own), {"disowned": other.reference}).status_code == 422
+        assert fresh(other).state == "unverified"
+
+    def test_shows_that_an_open_request_would_end_sooner_or_stay(self, policy, client):
+        of = cast.subscription()
+        lead = cast.in_review(of, requested_end=date(2026, 9, 1))
+        page = client.get(self.link(by_form(of.account, at=NOW + DAY))).content.decode()
+        assert lead.declaration in page
+        assert "Wednesday, 30 September 2026" in page
+        assert "Saturday, 28 February 2026" in page
+        of = cast.subscription()
+        cast.in_review(of)
+        page = client.get(self.link(by_form(of.account, requested_end=date(2027, 1, 1), at=NOW))).content.decode()
+        assert "the end stays the same" in page
+
+    def test_leads_to_the_pages_of_all_that_it_proved(self, policy, client):
+        of = cast.subscription()
+        earlier = by_form(of.account, words="Earlier")
+        own = by_form(of.account, at=NOW + DAY)
+        client.post(self.link(own))
+        assert "Earlier" in client.get(reverse("request_declaration", args=[earlier.declaration])).content.decode()
+        assert client.get(f"/requests/{earlier.declaration}/receipt.pdf").status_code == 200
+        assert own.declaration in client.get(f"/requests/{earlier.declaration}/").content.decode()
+
+
+class TestSignedIn:
+    def test_what_she_sent_before_as_a_guest_counts(self, policy):
+        of = cast.subscription()
+        guest = by_form(of.account, at=datetime(2026, 2, 12, 9, tzinfo=UTC))
+        row = cast.in_review(of, at=datetime(2026, 2, 20, 9, tzinfo=UTC))
+        assert (row.effective_on, row.counted_receipt) == (date(2026, 2, 28), guest)
+        assert fresh(guest).joined_to == row
+
+    def test_a_form_that_anybody_can_fill_in_does_not_end_it_sooner_than_she_says(self, policy):
+        of = cast.subscription()
+        strange = by_form(of.account)
+        row = cast.in_review(of, requested_end=date(2026, 12, 1))
+        assert (row.effective_on, fresh(strange).state) == (date(2026, 12, 31), "unverified")
+
+    def test_the_page_that_checks_shows_the_end_that_is_decided(self, policy, client):
+        of = cast.subscription()
+        by_form(of.account, at=datetime(2026, 2, 12, 9, tzinfo=UTC))
+        client.force_login(cast.customer(of.account))
+        with time_machine.travel(datetime(2026, 2, 20, 9, tzinfo=UTC)):
+            form = {"subscription": of.reference, "reason": "unused", "step": "check"}
+            page = client.post("/cancel/", form).content.decode()
+        assert "Saturday, 28 February 2026" in page
+
+    def test_other_words_about_what_is_cancelled_are_kept(self, policy):
+        of = cast.subscription()
+        lead = cast.in_review(of, requested_end=date(2026, 9, 1))
+        again = cast.in_review(of, words="Sooner, please", at=NOW + DAY)
+        lead = fresh(lead)
+        assert (again.words, again.state, again.joined_to) == ("Sooner, please", "superseded", lead)
+        assert lead.effective_on == date(2026, 2, 28)
+        assert Receipt.objects.filter(declaration=again.declaration).exists()
+
+    def test_the_same_again_is_the_same(self, policy):
+        of = cast.subscription()
+        assert cast.in_review(of) == cast.in_review(of, at=NOW + DAY)
+
+    def test_another_kind_is_left_to_a_person(self, policy):
+        of = cast.subscription()
+        lead = cast.in_review(of)
+        other = cast.in_review(of, kind="for_cause", cause="It does not work", reason="")
+        assert (other.state, other.subscription, other.account) == ("in_review", None, of.account)
+        assert fresh(lead).state == "in_review"
+
 
 class TestWhichCounts:
+    def test_an_earlier_receipt_brings_the_cooling_off_days_back(self, policy):
+        of = cast.subscription(started_on=date(2026, 2, 1), billing_anchor=date(2026, 2, 1))
+        late = prove(by_form(of.account, kind="cooling_off", at=NOW + 13 * DAY), now=NOW + 13 * DAY)
+        assert (late.kind, late.state) == ("ordinary", "in_review")
+        prove(by_mail(of.account, kind="cooling_off"), now=NOW + 14 * DAY)
+        late = fresh(late)
+        assert (late.kind, late.kind_ground, late.state) == ("cooling_off", "", "scheduled")
+        assert late.effective_at == NOW
+
+    def test_another_sender_does_not_move_the_end(self, policy):
+        of = cast.subscription()
+        lead = prove(by_form(of.account, requested_end=date(2026, 9, 1)))
+        of.account.email = "new@customer.example"
+        of.account.save()
+        other = prove(by_form(of.account, at=NOW + DAY))
+        assert (other.state, other.subscription) == ("in_review", None)
+        assert fresh(lead).effective_on == lead.effective_on
+
     def test_the_earliest_receipt_and_the_earliest_end(self, policy):
         of = cast.subscription()
         early = by_form(of.account, at=datetime(2026, 2, 12, 9, tzinfo=UTC), requested_end=date(2026, 9, 1))

@@ -101,13 +101,18 @@ class TestSeveral:
         assert len(urls) == 1
         assert CancellationRequest.objects.count() == 2
 
-    def test_what_another_tab_cancelled_is_left_to_that_one(self, policy, bob):
+    def test_what_another_tab_cancelled_counts_together_with_it(self, policy, bob):
         client = signed_in(bob)
-        both = client.post("/cancel/", {"subscription": references(bob), "reason": "unused", "step": "check"})
-        cast.in_review(bob.subscriptions.first())
-        confirm(client, both)
-        assert CancellationRequest.objects.count() == 2
-        assert len(set(CancellationRequest.objects.values_list("declaration", flat=True))) == 2
+        form = {"subscription": references(bob), "reason": "unused", "words": "Both", "step": "check"}
+        both = client.post("/cancel/", form)
+        first = bob.subscriptions.first()
+        lead = cast.in_review(first)
+        page = client.get(confirm(client, both).url).content.decode()
+        assert lead.declaration in page
+        joined, own = CancellationRequest.objects.exclude(pk=lead.pk).order_by("part")
+        assert (joined.words, joined.state, joined.joined_to) == ("Both", "superseded", lead)
+        assert (own.state, own.declaration) == ("in_review", joined.declaration)
+        assert first.requests.filter(state="in_review").count() == 1
 
     def test_subscriptions_of_two_accounts_are_not_one_declaration(self, policy, bob):
         other = cast.subscription(cast.account("Bob", email=bob.email))
