@@ -7,16 +7,17 @@ import csv
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from django.db import IntegrityError, models, transaction
+from django.db import DatabaseError, DataError, IntegrityError, models, transaction
 
 from accounts.history import recorded
 from accounts.models import Account
+from billing.crm_import.files import FileRefused, Line, check_file, read_file
 from billing.crm_import.rows import (
     ACCOUNT_COLUMNS,
     PAYMENT_COLUMNS,
@@ -26,14 +27,11 @@ from billing.crm_import.rows import (
     account_values,
     payment_values,
     subscription_values,
+    text,
 )
 from billing.models import EndedBy, Payment, Subscription
 
 BATCH = 1000
-
-
-class FileRefused(Exception):
-    """A file of the export is missing, unreadable or lacks columns. Nothing was imported."""
 
 
 @dataclass
@@ -66,14 +64,7 @@ class Parent:
     model: type[models.Model]
     key: str
     takes: Callable[[Any], dict[str, Any]]
-
-
-@dataclass
-class Line:
-    number: int
-    row: dict[str, str]
-    values: dict[str, Any] = field(default_factory=dict)
-    malformed: str = ""
+    max_length: int = 40
 
 
 class Rejects:
@@ -103,35 +94,15 @@ def import_export(folder: Path, rejects: TextIO, progress: Callable[[int], objec
 
 
 def check_export(folder: Path) -> int:
-    """Counts the lines of the folder's three files, without their headers, for a progress bar.
-
-    Raises FileRefused unless each file exists, is UTF-8 throughout and has its columns.
-    """
-    return sum(_check(folder, kind) for kind in KINDS)
-
-
-def _check(folder: Path, kind: Kind) -> int:
-    path = folder / kind.file
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            header = next(csv.reader(handle), None)
-            lines = sum(1 for _ in handle)
-    except FileNotFoundError:
-        raise FileRefused(f"{path} is missing. An export has {', '.join(kind.file for kind in KINDS)}.") from None
-    except UnicodeDecodeError as error:
-        raise FileRefused(f"{path} is not UTF-8 (byte {error.start}). Export it again as UTF-8.") from None
-    except (OSError, csv.Error) as error:
-        raise FileRefused(f"{path} cannot be read: {error}.") from None
-    if not header:
-        raise FileRefused(f"{path} is empty. Its first line needs the column names.")
-    if missing := [name for name in kind.columns if name not in header]:
-        raise FileRefused(f"{path} lacks the columns {', '.join(missing)}. The columns are separated by commas.")
-    return lines
+    """Checks the folder's three files and counts their rows, for a progress bar. Raises FileRefused."""
+    if missing := [kind.file for kind in KINDS if not (folder / kind.file).exists()]:
+        raise FileRefused(f"{folder} lacks {', '.join(missing)}. An export has {', '.join(k.file for k in KINDS)}.")
+    return sum(check_file(folder / kind.file, kind.columns) for kind in KINDS)
 
 
 def _import(folder: Path, kind: Kind, rejects: Rejects, progress: Callable[[int], object]) -> Report:
     report, seen = Report(kind.file), dict[tuple[str, str], int]()
-    source = _lines(folder / kind.file)
+    source = read_file(folder / kind.file)
     while lines := list(islice(source, BATCH)):
         valid = []
         for line in lines:
@@ -139,6 +110,8 @@ def _import(folder: Path, kind: Kind, rejects: Rejects, progress: Callable[[int]
                 if line.malformed:
                     raise RowRejected(line.malformed)
                 line.values = kind.read(line.row)
+                if kind.parent:
+                    line.parent_key = text(line.row, kind.parent.column, kind.parent.max_length)
                 _reject_repeated(kind, line, seen)
                 valid.append(line)
             except RowRejected as error:
@@ -147,22 +120,6 @@ def _import(folder: Path, kind: Kind, rejects: Rejects, progress: Callable[[int]
         rejects.write(kind.file)
         progress(len(lines))
     return report
-
-
-def _lines(path: Path) -> Iterator[Line]:
-    with path.open(encoding="utf-8-sig", newline="") as handle:
-        reader = csv.reader(handle)
-        header = next(reader)
-        before = reader.line_num
-        for cells in reader:
-            number, before = before + 1, reader.line_num
-            line = Line(number, dict(zip(header, cells, strict=False)))
-            if len(cells) != len(header):
-                line.malformed = (
-                    f"the row has {len(cells)} cells, the header {len(header)}; look for a missing quote or comma"
-                )
-            if cells:
-                yield line
 
 
 def _reject_repeated(kind: Kind, line: Line, seen: dict[tuple[str, str], int]) -> None:
@@ -181,14 +138,14 @@ def _save(kind: Kind, lines: list[Line], rejects: Rejects, report: Report) -> No
     try:
         with transaction.atomic():
             report.counts.update(_write(kind, lines))
-    except (IntegrityError, RowRejected):
+    except (DataError, IntegrityError, RowRejected):
         for line in lines:
             try:
                 with transaction.atomic():
                     report.counts.update(_write(kind, [line]))
             except RowRejected as error:
                 _reject(rejects, report, line, str(error))
-            except IntegrityError as error:
+            except (DataError, IntegrityError) as error:
                 _reject(rejects, report, line, _reason(error))
 
 
@@ -196,16 +153,15 @@ def _with_parents(kind: Kind, lines: list[Line], rejects: Rejects, report: Repor
     parent, accepted = kind.parent, []
     if parent is None:
         return lines
-    keys = {line.row[parent.column].strip() for line in lines}
-    rows = parent.model._default_manager.filter(**{f"{parent.key}__in": keys})
+    rows = parent.model._default_manager.filter(**{f"{parent.key}__in": {line.parent_key for line in lines}})
     parents = {getattr(row, parent.key): row for row in rows}
     for line in lines:
-        key = line.row[parent.column]
-        if key.strip() in parents:
-            line.values |= parent.takes(parents[key.strip()])
+        if row := parents.get(line.parent_key):
+            line.values |= parent.takes(row)
             accepted.append(line)
         else:
-            _reject(rejects, report, line, f"{parent.column} {key!r} is not known; was its own row rejected?")
+            reason = f"{parent.column} {line.parent_key!r} is not known; was its own row rejected?"
+            _reject(rejects, report, line, reason)
     return accepted
 
 
@@ -240,7 +196,7 @@ def _reject(rejects: Rejects, report: Report, line: Line, reason: str) -> None:
     rejects.add(line.number, reason, line.row.values())
 
 
-def _reason(error: IntegrityError) -> str:
+def _reason(error: DatabaseError) -> str:
     detail = getattr(getattr(error.__cause__, "diag", None), "message_detail", None) or str(error).splitlines()[0]
     if duplicate := re.fullmatch(r"Key \((\w+)\)=\((.*)\) already exists\.", detail):
         return f"{duplicate[1]} {duplicate[2]} is already used by another row; correct one of the two"

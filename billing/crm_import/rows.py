@@ -12,9 +12,10 @@ from babel import Locale
 from babel.numbers import list_currencies
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
-from moneyed import Money, get_currency
+from moneyed import CURRENCIES, Money, get_currency
 
 from billing.rules.proration import minor_unit_digits
+from messaging.text import find_unkeepable, unify_line_ends
 
 ACCOUNT_COLUMNS = (
     "account_number", "username", "name", "email", "country", "time_zone", "language", "currency",
@@ -28,6 +29,8 @@ PAYMENT_COLUMNS = (
     "payment_ref", "subscription_ref", "period_start", "period_end", "amount", "currency", "paid_at", "method",
     "gateway", "gateway_reference", "amount_refunded",
 )  # fmt: skip
+OPTIONAL_DAYS = ("trial_ends_on", "ended_on")
+YEARS = range(1900, 2200)  # far from the limits of dates, because billing dates and zones are counted from them
 Row = Mapping[str, str]
 
 
@@ -100,7 +103,7 @@ def payment_values(row: Row) -> dict[str, Any]:
 
 def _dispute(row: Row) -> str:
     states = {"", "open", "lost", "won"}
-    if (value := row["dispute"].strip()) not in states:
+    if (value := optional_text(row, "dispute", 40)) not in states:
         raise RowRejected(f"dispute {value!r} is not a valid state of a dispute: open, lost, won, or empty")
     return value
 
@@ -109,9 +112,9 @@ def optional_text(row: Row, column: str, max_length: int) -> str:
     value = row[column].strip()
     if len(value) > max_length:
         raise RowRejected(f"{column} has {len(value)} characters; the limit is {max_length}")
-    if "\x00" in value:
-        raise RowRejected(f"{column} holds a NUL character; remove it")
-    return value
+    if unkeepable := find_unkeepable(value):
+        raise RowRejected(f"{column} holds the character U+{ord(unkeepable):04X}, which cannot be kept; remove it")
+    return unify_line_ends(value)
 
 
 def text(row: Row, column: str, max_length: int) -> str:
@@ -125,9 +128,19 @@ def day(row: Row, column: str) -> date:
     try:
         if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
             raise ValueError
-        return date.fromisoformat(value)
+        parsed = date.fromisoformat(value)
     except ValueError:
         raise RowRejected(f"{column} {value!r} is not a date; write it like 2026-02-28") from None
+    _check_year(column, value, parsed.year)
+    return parsed
+
+
+def _check_year(column: str, value: str, year: int) -> None:
+    if year not in YEARS:
+        raise RowRejected(
+            f"{column} {value!r} is not in the years {YEARS.start} to {YEARS.stop - 1}; correct it"
+            + (", or leave the cell empty for none" if column in OPTIONAL_DAYS else "")
+        )
 
 
 def _optional_day(row: Row, column: str) -> date | None:
@@ -140,6 +153,7 @@ def _instant(row: Row, column: str) -> datetime:
         instant = datetime.fromisoformat(value)
     except ValueError:
         raise RowRejected(f"{column} {value!r} is not a time; write it like 2026-02-28T14:07:31Z") from None
+    _check_year(column, value, instant.year)
     return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
 
 
@@ -189,12 +203,12 @@ def _matching(row: Row, column: str, pattern: str, what: str) -> str:
 
 @cache
 def _time_zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    return frozenset(available_timezones()) - {"Factory", "localtime"}  # what they mean depends on the computer
 
 
 @cache
 def _currencies() -> frozenset[str]:
-    return frozenset(list_currencies())
+    return frozenset(list_currencies()) & CURRENCIES.keys()
 
 
 @cache

@@ -134,7 +134,7 @@ def test_an_end_made_by_the_crm_follows_the_crm(export):
         ({"customer_since": "31/02/2026"}, "is not a date"),
         ({"status": "zombie"}, "active or closed"),
         ({"name": "x" * 201}, "201 characters; the limit is 200"),
-        ({"name": "a\x00b"}, "NUL character"),
+        ({"name": "a\x00b"}, "U+0000"),
     ],
 )
 def test_a_bad_account_is_rejected_with_its_line_and_reason(export, cells, reason):
@@ -216,9 +216,9 @@ def test_a_subscription_does_not_change_accounts(export):
     ("content", "sentence"),
     [
         (b"", "is empty"),
-        ("payment_ref,müll\n".encode("latin-1"), "is not UTF-8 (byte 13)"),
+        ("payment_ref,müll\n".encode("latin-1"), "line 1, column 2: the byte 0xFC is not UTF-8"),
         (b"payment_ref;subscription_ref\n", "lacks the columns"),
-        (None, "is missing"),
+        (None, "lacks payments.csv"),
     ],
 )
 def test_a_wrong_file_is_refused_whole(export, tmp_path, content, sentence):

@@ -7,7 +7,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from tqdm import tqdm
 
-from billing.crm_import.load import FileRefused, check_export, import_export
+from billing.crm_import.files import FileRefused
+from billing.crm_import.load import check_export, import_export
 
 
 class Command(BaseCommand):
@@ -19,15 +20,18 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, folder: Path, rejects: Path | None, **options: Any) -> None:
         target = rejects or settings.DATA_DIR / f"import-rejects-{timezone.now():%Y%m%d-%H%M%S}.csv"
+        is_quiet = options["verbosity"] == 0
         try:
             lines = check_export(folder)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            is_quiet = options["verbosity"] == 0
-            with target.open("w", encoding="utf-8", newline="") as handle:
-                with tqdm(total=lines, unit=" lines", disable=is_quiet) as bar:
-                    reports = import_export(folder, handle, lambda lines: bar.update(lines))
         except FileRefused as error:
             raise CommandError(f"Nothing was imported. {error}") from None
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("w", encoding="utf-8", errors="backslashreplace", newline="") as handle:
+                with tqdm(total=lines, unit=" rows", disable=is_quiet) as bar:
+                    reports = import_export(folder, handle, lambda lines: bar.update(lines))
+        except FileRefused as error:  # the file was changed since it was checked
+            raise CommandError(f"Only a part was imported. Run the import again. {error}") from None
         except OSError as error:
             raise CommandError(f"The rejects file {target} cannot be written: {error}.") from None
         self._report(reports, target, is_quiet)
