@@ -1,4 +1,3 @@
-import os
 from itertools import count
 
 import pytest
@@ -6,7 +5,7 @@ import pytest
 from cancellations.services.conversations import open_tasks_for_failed_messages
 from cancellations.services.mail import read_due
 from messaging.services.inbox import fetch_all
-from tests import cast
+from tests import cast, missing
 from tests.mail.dovecot import PROGRAM, Dovecot
 
 _names = count(1)
@@ -15,9 +14,7 @@ _names = count(1)
 @pytest.fixture(scope="session")
 def imap_server():
     if not PROGRAM:
-        if os.environ.get("CI"):
-            pytest.fail("Dovecot is missing. On Debian: apt-get install dovecot-imapd")
-        pytest.skip("These tests need Dovecot. On Debian: apt-get install dovecot-imapd")
+        missing.skip(missing.DOVECOT)
     server = Dovecot()
     try:
         server.start()
