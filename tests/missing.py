@@ -1,4 +1,4 @@
-"""Says what was not tested because a program is missing: in one line, with the command that installs it. In CI it fails.
+"""Says what was not tested because a program is missing: one line, with the command that installs it. In CI it fails.
 
 A plugin, because only the process that prints the summary knows all skipped tests.
 """

@@ -20,7 +20,9 @@ def without_dovecot(pytester):
         def test_two(imap_server): ...
         def test_three(): ...
     """)
-    return lambda *args: pytester.runpytest_inprocess("-p", "no:django", "-p", "no:playwright", "-p", "tests.missing", *args)
+    return lambda *args: pytester.runpytest_inprocess(
+        "-p", "no:django", "-p", "no:playwright", "-p", "tests.missing", *args
+    )
 
 
 @pytest.mark.parametrize("args", [(), ("-q",)])
