@@ -1,4 +1,5 @@
 from celery import shared_task
+from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
 from accounts.audit import seal_audit
@@ -13,3 +14,4 @@ def seal() -> None:
 @shared_task(name="accounts.tidy")
 def tidy() -> None:
     delete_old_presences(now=timezone.now())
+    SessionStore.clear_expired()

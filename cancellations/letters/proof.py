@@ -1,6 +1,7 @@
 """Proofs of an address: the signed link in a mail, and the code for another device."""
 
 from datetime import datetime
+from typing import NamedTuple
 
 from django.conf import settings
 from django.core import signing
@@ -19,30 +20,39 @@ CODE_SALT = "cancellations.follow"
 CODE_SECONDS = 900
 
 
+class Link(NamedTuple):
+    """What the link of a mail says: whose declaration it opens, and how often one was opened when it was sent."""
+
+    reference: str
+    email: str
+    links_used: int = 0
+
+
 def proof_token(request: CancellationRequest) -> str:
-    """Returns the signed token of the link in a mail. It names the declaration and the address."""
-    return signing.dumps([request.declaration, request.email_given], salt=PROOF_SALT)
+    """Returns the signed token of the link in a mail. The request is the first of its declaration."""
+    return signing.dumps(Link(request.declaration, request.email_given, request.links_used), salt=PROOF_SALT)
 
 
-def read_proof_token(token: str) -> tuple[str, str]:
-    """Returns (reference, address) of a token. Raises django.core.signing.BadSignature if it is forged or expired."""
-    reference, email = signing.loads(token, salt=PROOF_SALT, max_age=settings.PROOF_LINK_DAYS * 86_400)
-    return reference, email
+def read_proof_token(token: str) -> Link:
+    """Reads a token. Raises django.core.signing.BadSignature if it is forged or expired."""
+    return Link(*signing.loads(token, salt=PROOF_SALT, max_age=settings.PROOF_LINK_DAYS * 86_400))
 
 
-def follow_code(reference: str, email: str, now: datetime, *, earlier: int = 0) -> str:
+def follow_code(link: Link, now: datetime, *, earlier: int = 0) -> str:
     """Returns the code that is sent with the link, for reading mail on another device. Valid for 15 to 30 minutes.
 
-    It is derived from SECRET_KEY and never stored. There are 29^8 codes, too many to try in that time.
+    Like the link it works once. It is derived from SECRET_KEY and never stored. There are 29^8 codes, too many to try
+    in that time.
     """
     window = int(now.timestamp()) // CODE_SECONDS - earlier
-    digest = salted_hmac(CODE_SALT, f"{reference}|{fold_address(email)}|{window}", algorithm="sha256").digest()
+    value = f"{link.reference}|{fold_address(link.email)}|{link.links_used}|{window}"
+    digest = salted_hmac(CODE_SALT, value, algorithm="sha256").digest()
     characters = "".join(ALPHABET[byte % len(ALPHABET)] for byte in digest[:8])
     return f"{characters[:4]}-{characters[4:]}"
 
 
-def is_follow_code(code: str, reference: str, email: str, now: datetime) -> bool:
+def is_follow_code(code: str, link: Link, now: datetime) -> bool:
     """Whether `code` is valid now, ignoring case, spaces and hyphens."""
     typed = "".join(code.split()).upper().replace("-", "")
-    valid_codes = [follow_code(reference, email, now, earlier=n).replace("-", "") for n in (0, 1)]
+    valid_codes = [follow_code(link, now, earlier=n).replace("-", "") for n in (0, 1)]
     return any(constant_time_compare(typed, valid_code) for valid_code in valid_codes)

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 
 from billing.rules.periods import local_date
-from cancellations.letters.proof import follow_code, proof_token
+from cancellations.letters.proof import Link, follow_code, proof_token
 from cancellations.models import (
     CancellationRequest,
     Channel,
@@ -41,8 +41,11 @@ def send_letter(
     """
     with use_language(request.language):
         context = _context(request, parts or [request], joined)
+        if kind in PROVING:
+            context |= {"status_url": settings.SITE_URL + reverse("request_proof", args=[proof_token(request)])}
         if kind == "follow_link":
-            context |= {"code": follow_code(request.declaration, request.email_given, now)}
+            link = Link(request.declaration, request.email_given, request.links_used)
+            context |= {"code": follow_code(link, now)}
         own_mail = request.channel == Channel.EMAIL and request.proof == Proof.LINK
         if kind == "prove_address" and not (PROFILES[request.jurisdiction].one_page or own_mail):
             # The address is not proven yet. Repeating what was typed could send a stranger's text to it, so we do
@@ -64,7 +67,6 @@ def _context(
 ) -> dict[str, Value]:
     zone = parts[0].time_zone or settings.COMPANY_TIME_ZONE
     expires = request.verification_expires_at
-    link = reverse("request_proof", args=[proof_token(request)])
     receipt = Receipt.objects.filter(declaration=request.declaration).defer("pdf", "content").first()
     return {
         **_part(parts[0] if request.joined_to_id else request),
@@ -76,7 +78,6 @@ def _context(
         "joined": [_joined(other, zone) for other in joined],
         "counts_with": request.joined_to.declaration if request.joined_to else "",
         "reference": request.declaration,
-        "status_url": settings.SITE_URL + link,
         "page_url": settings.SITE_URL + reverse("request_status", args=[request.declaration]),
         "account_number": request.account_number_given,
         "by_mail": request.channel == Channel.EMAIL,

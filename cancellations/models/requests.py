@@ -69,7 +69,7 @@ def request_reference() -> str:
 REFERENCE_LENGTH = len("CR-7KQ4-M9XT")
 
 
-@tracked(pghistory.InsertEvent(), pghistory.UpdateEvent(), exclude=["due_at", "declaration"])
+@tracked(pghistory.InsertEvent(), pghistory.UpdateEvent(), exclude=["due_at", "declaration", "links_used"])
 class CancellationRequest(models.Model):
     """The cancellation of one subscription: the declaration, its frozen outcome, and its state.
 
@@ -129,6 +129,12 @@ class CancellationRequest(models.Model):
     policy_version = models.ForeignKey(PolicyVersion, models.PROTECT, related_name="requests")
     verification_expires_at = models.DateTimeField(null=True, blank=True)
     verified_at = models.DateTimeField(null=True, blank=True)
+    links_used = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        editable=False,
+        help_text="How often a link from a mail was used to open it; each use ends all links sent before",
+    )
 
     account = models.ForeignKey(Account, models.PROTECT, null=True, blank=True, related_name="requests")
     subscription = models.ForeignKey(Subscription, models.PROTECT, null=True, blank=True, related_name="requests")

@@ -39,8 +39,8 @@ def cancel(http: HttpRequest) -> HttpResponse:
     If the jurisdiction requires a single page, its button confirms.
     """
     response = _answer(http, timezone.now())
-    if not http.user.is_authenticated:
-        # It holds only what was typed in this browser. Stored, the back button can show a posted page again.
+    if http.method == "POST" or not http.user.is_authenticated:
+        # Stored, so that the back button can show a posted page and what was typed again. Signing out clears it.
         patch_cache_control(response, private=True, max_age=0)
     return response
 
@@ -245,7 +245,7 @@ def _record_progress(http: HttpRequest, form: CancelForm, carried: Draft, finish
 def _received(http: HttpRequest, request: CancellationRequest) -> HttpResponse:
     response = redirect("request_received", reference=request.declaration)
     if not http.user.is_authenticated:
-        access.grant(http, response, request.declaration, "posted")
+        access.remember_posted(http, response, request.declaration)
     return response
 
 

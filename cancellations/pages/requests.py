@@ -22,7 +22,7 @@ from billing.models.states import IllegalTransition
 from billing.rules.periods import local_date
 from cancellations.forms.files import FilesForm
 from cancellations.forms.requests import FollowCodeForm, FollowForm, ProveForm, QuestionForm, TakeBackForm
-from cancellations.letters.proof import is_follow_code, proof_token, read_proof_token
+from cancellations.letters.proof import Link, is_follow_code, proof_token, read_proof_token
 from cancellations.models import CancellationRequest, Kind, Receipt
 from cancellations.models.states import RequestState
 from cancellations.queries.requests import attachments_of, declared, points_of_request, timeline_for_customer
@@ -35,6 +35,7 @@ from cancellations.services.submission import (
     answer_question,
     send_follow_link,
     send_proof_again,
+    use_link,
     verify,
     withdraw,
 )
@@ -82,9 +83,11 @@ def follow_code(http: HttpRequest) -> HttpResponse:
     form = FollowCodeForm(http.POST)
     if form.is_valid():
         request = declared(reference).filter(email_given__same_address=email).first()
-        declaration_reference = request.declaration if request else reference
-        if is_follow_code(form.cleaned_data["code"], declaration_reference, email, timezone.now()) and request:
-            return redirect("request_proof", token=proof_token(request))
+        link = Link(request.declaration, email, request.links_used) if request else Link(reference, email)
+        if is_follow_code(form.cleaned_data["code"], link, timezone.now()) and request:
+            if request.state == RequestState.UNVERIFIED:
+                return redirect("request_proof", token=proof_token(request))
+            return _open(http, link)
         form.add_error(
             "code", _("This code is wrong or too old. Use the code from our newest e-mail, or ask for a new one")
         )
@@ -100,18 +103,52 @@ def _sent_page(http: HttpRequest, form: FollowCodeForm, reference: str, email: s
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def prove(http: HttpRequest, token: str) -> HttpResponse:
-    """The page of the link in a mail. Opening it changes nothing; only its button does."""
+    """The page of the link in a mail. Opening it changes nothing; only its button does, and it works once."""
     try:
-        reference, email = read_proof_token(token)
+        link = read_proof_token(token)
     except BadSignature:
-        return render(http, "portal/link_expired.html", status=410)
-    request = declared(reference).filter(email_given=email).first()
+        return _dead_link(http)
+    request = declared(link.reference).filter(email_given=link.email).first()
     if request is None:
         raise Http404
-    if request.verified_at is not None or request.state != RequestState.UNVERIFIED:
-        response = redirect("request_status", reference=reference)
-        access.grant(http, response, reference, "proven")
-        return response
+    is_unverified = request.state == RequestState.UNVERIFIED
+    if access.has_proven(http, request.declaration) and not is_unverified:
+        return redirect("request_status", reference=request.declaration)
+    if link.links_used != request.links_used or not is_unverified:
+        return _open(http, link) if http.method == "POST" else _open_page(http, request, link)
+    response = _prove(http, request, link)
+    if http.method != "POST":
+        access.remember_opened(response, link)
+    return response
+
+
+def _open_page(http: HttpRequest, request: CancellationRequest, link: Link) -> HttpResponse:
+    """Shows the button that opens a request whose sender is proven."""
+    if link.links_used != request.links_used:
+        return _dead_link(http, link)
+    response = render(http, "portal/open.html", {"reference": request.declaration})
+    access.remember_opened(response, link)
+    return response
+
+
+def _open(http: HttpRequest, link: Link, then: str = "request_status") -> HttpResponse:
+    """Uses the link up, and lets this browser see the request."""
+    if not use_link(reference=link.reference, links_used=link.links_used) and not access.has_opened(http, link):
+        return _dead_link(http, link)
+    request = declared(link.reference).select_related("joined_to").first()
+    if request is not None and request.joined_to is not None:
+        access.remember_proven(http, request.joined_to.declaration)
+    access.remember_proven(http, link.reference)
+    return redirect(then, reference=link.reference)
+
+
+def _dead_link(http: HttpRequest, used: Link | None = None) -> HttpResponse:
+    follow_url = reverse("follow") + (f"?reference={used.reference}" if used else "")
+    context = {"is_used": used is not None, "follow_url": follow_url}
+    return render(http, "portal/link_expired.html", context, status=410)
+
+
+def _prove(http: HttpRequest, request: CancellationRequest, link: Link) -> HttpResponse:
     now = timezone.now()
     contracts = contracts_of(request, now)
     others = proven_along(request, contracts, waiting_at(request.email_given, now).exclude(pk=request.pk), now)
@@ -121,11 +158,11 @@ def prove(http: HttpRequest, token: str) -> HttpResponse:
     if http.method != "POST" or (form is not None and not form.is_valid()):
         return _proof_page(http, request, contracts, others, form)
     try:
-        return _verify(http, request, form, now)
+        return _verify(http, request, form, link, now)
     except RequestRefused as error:
         if form is None or "identifier" not in form.fields:
             messages.warning(http, str(error))
-            return redirect("request_proof", token=token)
+            return redirect("request_proof", token=proof_token(request))
         form.add_error(
             "identifier" if len({subscription.account_id for subscription in _chosen(form)}) < 2 else None, str(error)
         )
@@ -359,7 +396,9 @@ def _chosen(form: ProveForm | None) -> list[Subscription]:
     return list(form.cleaned_data.get("subscription", [])) if form else []
 
 
-def _verify(http: HttpRequest, request: CancellationRequest, form: ProveForm | None, now: datetime) -> HttpResponse:
+def _verify(
+    http: HttpRequest, request: CancellationRequest, form: ProveForm | None, link: Link, now: datetime
+) -> HttpResponse:
     """Raises RequestRefused."""
     identifier = form.cleaned_data.get("identifier", "") if form else ""
     disowned = list(form.cleaned_data.get("disowned", [])) if form else []
@@ -367,12 +406,7 @@ def _verify(http: HttpRequest, request: CancellationRequest, form: ProveForm | N
         verify(request=request, subscriptions=_chosen(form), identifier=identifier, disowned=disowned, now=now)
     except IllegalTransition:
         messages.warning(http, _("This request was closed in the meantime, so there is nothing left to confirm."))
-    response = redirect("request_received", reference=request.declaration)
-    request.refresh_from_db(fields=["joined_to"])
-    carrying = [request.joined_to.declaration] if request.joined_to else []
-    for reference in (*carrying, request.declaration):
-        access.grant(http, response, reference, "proven")
-    return response
+    return _open(http, link, then="request_received")
 
 
 def _too_late(error: IllegalTransition) -> str:

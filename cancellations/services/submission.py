@@ -1,5 +1,6 @@
 """The customer's verbs: submitting a request, proving who sent it, and withdrawing it."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -8,6 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import F
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
@@ -55,6 +57,7 @@ from messaging.models import Checked, EventType, IncomingMessage, OutgoingMessag
 from messaging.waking import wake
 from messaging.wording import language_for
 
+log = logging.getLogger(__name__)
 TAKEN_BACK = gettext_noop("You took back the cancellation.")
 LINK_PAUSE = timedelta(minutes=1)
 MOST_PROOFS_AN_HOUR, MOST_PROOFS_A_DAY = 3, 10  # to one address
@@ -248,6 +251,17 @@ def send_follow_link(*, reference: str, email: str, now: datetime) -> None:
     )
     if not recently_sent.exists():
         send_letter("follow_link", request, now=now)
+
+
+def use_link(*, reference: str, links_used: int) -> bool:
+    """Uses up a link that was sent when `links_used` had been used, and all others sent before.
+
+    Returns False if it was used up already. Of two browsers at the same time, one gets True.
+    """
+    first = CancellationRequest.objects.filter(declaration=reference, part=1, links_used=links_used)
+    is_used = first.update(links_used=F("links_used") + 1) == 1
+    log.info("The link to request %s was %s.", reference, "used" if is_used else "tried again, and refused")
+    return is_used
 
 
 @transaction.atomic

@@ -8,6 +8,7 @@ from unfold.sites import UnfoldAdminSite
 
 from accounts.desk.proof import is_proven
 from config.desk.dashboard import as_csv
+from config.sign_in.leaving import clear_browser
 from config.sign_in.staff import confirm, second, second_by_passkey, sign_in
 from config.sign_in.staff_factors import recovery_codes, remove_factor, security, set_up, set_up_passkey
 
@@ -31,6 +32,9 @@ class PortalAdminSite(UnfoldAdminSite):
             path("security/codes/", self.admin_view(recovery_codes), name="recovery_codes"),
         ]
         return [*urls, *super().get_urls()]
+
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return clear_browser(super().logout(request, extra_context))
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         return sign_in(request)
