@@ -1,5 +1,6 @@
 # `make run` and `make test` are all that a newcomer needs. Paths are relative, so a checkout may lie anywhere.
-SHELL := /bin/bash -o pipefail
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -9,7 +10,7 @@ export PORTAL_LOCAL_RUN ?= 1
 
 .PHONY: help run test check browser bench bench-desk soak lighthouse screenshots translations format requirements clean
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name what; do printf 'make %-14s%s\n' "$$name" "$$what"; done
 
 run: $(VENV)/local ## the portal with demo data on http://localhost:8000 (or PORT), until Ctrl-C
 	@exec $(PY) manage.py up

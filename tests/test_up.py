@@ -28,16 +28,16 @@ class Portal:
         self.data, self.port = data, free_port()
         hidden = ("DATABASE_URL", "REDIS_URL", "PORTAL_LOCAL_RUN", "DJANGO_SETTINGS_MODULE")
         self.environment = {name: value for name, value in os.environ.items() if name not in hidden}
-        self.environment |= {"PORTAL_DATA_DIR": str(data), "PORT": str(self.port)}
+        self.environment |= {"PYTHONUNBUFFERED": "1", "PORTAL_DATA_DIR": str(data), "PORT": str(self.port)}
         self.running = None
 
-    def start(self):
+    def start(self, until="Ctrl-C stops everything"):
         self.output = (self.data.parent / f"output-{self.port}.txt").open("w+")
         self.running = subprocess.Popen(
             [sys.executable, "manage.py", "up"], cwd=ROOT, env=self.environment, stdout=self.output, stderr=self.output
         )
         deadline = time.monotonic() + 90
-        while time.monotonic() < deadline and "Ctrl-C stops everything" not in self.said():
+        while time.monotonic() < deadline and until not in self.said():
             assert self.running.poll() is None, self.said()
             time.sleep(0.1)
 
@@ -103,6 +103,16 @@ def test_from_nothing_to_a_page_and_back_again(portal):
     portal.running.wait(10)
     portal.start()
     assert "Leave when you want" in portal.get("/")
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_during_the_first_migration_is_clean(portal, how):
+    portal.start(until="Updating the database")
+    portal.stop(how)
+    assert "Traceback" not in portal.said()
+    assert portal.said().endswith("Stopped.\n")
+    assert portal.running.returncode == 0
+    assert portal.processes() == []
 
 
 def test_a_taken_port_is_said(portal):

@@ -1,9 +1,10 @@
 import os
+import signal
 import socket
 import sys
 import time
 import urllib.request
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         _require_free_port(settings.PORT)
-        with ExitStack() as stack:
+        for name in (signal.SIGTERM, signal.SIGHUP):  # end as after Ctrl-C, so that no server is left
+            signal.signal(name, signal.default_int_handler)
+        with suppress(KeyboardInterrupt), ExitStack() as stack:
             self._start_servers(stack)
             self._prepare()
             self._run()
