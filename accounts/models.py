@@ -81,6 +81,12 @@ class Membership(User.groups.through):  # type: ignore[name-defined,misc]  # mad
         proxy = True
 
 
+class CustomerType(models.TextChoices):
+    CONSUMER = "consumer", _("consumer")
+    BUSINESS = "business", _("business")
+    UNKNOWN = "unknown", _("not known")
+
+
 class AccountStatus(models.TextChoices):
     ACTIVE = "active", _("active")
     CLOSED = "closed", _("closed")
@@ -94,7 +100,17 @@ class Account(models.Model):
     username = models.CharField(max_length=150, unique=True)
     name = models.CharField(max_length=200)
     email = models.EmailField("e-mail address", max_length=254)
+    customer_type = models.CharField(
+        max_length=8,
+        choices=CustomerType.choices,
+        default=CustomerType.UNKNOWN,
+        db_default=CustomerType.UNKNOWN,
+        help_text="Whether the law for consumers applies",
+    )
     country = models.CharField(max_length=2, help_text="ISO 3166-1, two letters")
+    region = models.CharField(
+        max_length=3, blank=True, default="", db_default="", help_text="ISO 3166-2 without the country; the US state"
+    )
     time_zone = models.CharField(max_length=64, help_text="IANA name; all dates of the account are local to it")
     language = models.CharField(max_length=12, help_text="BCP 47")
     currency = models.CharField(max_length=3, help_text="ISO 4217")

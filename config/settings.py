@@ -62,6 +62,9 @@ RETENTION_MESSAGE_DAYS = env.int("RETENTION_MESSAGE_DAYS", default=1461)
 JURISDICTION = env.str("JURISDICTION", default="default")  # the profile for guests who choose no country
 if JURISDICTION not in PROFILES:
     raise ImproperlyConfigured(f"JURISDICTION has to be one of {', '.join(PROFILES)}, not {JURISDICTION!r}.")
+UNKNOWN_CUSTOMERS = env.str("UNKNOWN_CUSTOMERS", default="consumer")  # how an account of an unknown type counts
+if UNKNOWN_CUSTOMERS not in ("consumer", "business"):
+    raise ImproperlyConfigured(f"UNKNOWN_CUSTOMERS has to be consumer or business, not {UNKNOWN_CUSTOMERS!r}.")
 # One offer to stay, only on the entry page and where the law allows it; none if the text is empty
 OFFER_TEXT = env.str("OFFER_TEXT", default="")
 OFFER_LABEL = env.str("OFFER_LABEL", default="")

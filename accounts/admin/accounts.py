@@ -10,5 +10,5 @@ from accounts.models import Account
 class AccountAdmin(VerbAdmin):
     change_form_template = "desk/account.html"
     list_display = ["account_number", "name", "username", "email", "country", "status"]
-    list_filter = ["status", "country"]
+    list_filter = ["status", "country", "customer_type"]
     search_fields = ["account_number", "username", "email", "name"]

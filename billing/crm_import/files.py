@@ -32,12 +32,12 @@ class Line:
     malformed: str = ""
 
 
-def check_file(path: Path, columns: Sequence[str]) -> int:
+def check_file(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> int:
     """Reads the whole file and returns how many rows it has, without the header. Raises FileRefused."""
     with _opened(path) as (header, rows):
         if missing := [name for name in columns if name not in header]:
             raise FileRefused(f"{path} lacks the columns {', '.join(missing)}. The columns are separated by commas.")
-        if repeated := [name for name in columns if Counter(header)[name] > 1]:
+        if repeated := [name for name in (*columns, *optional) if Counter(header)[name] > 1]:
             raise FileRefused(f"{path} has the columns {', '.join(repeated)} more than once. Keep one of each.")
         return sum(1 for _ in rows)
 

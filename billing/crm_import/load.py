@@ -20,6 +20,9 @@ from accounts.models import Account
 from billing.crm_import.files import FileRefused, Line, check_file, read_file
 from billing.crm_import.rows import (
     ACCOUNT_COLUMNS,
+    OPTIONAL_ACCOUNT_COLUMNS,
+    OPTIONAL_PAYMENT_COLUMNS,
+    OPTIONAL_SUBSCRIPTION_COLUMNS,
     PAYMENT_COLUMNS,
     SUBSCRIPTION_COLUMNS,
     Reader,
@@ -48,6 +51,7 @@ class Kind:
 
     file: str
     columns: tuple[str, ...]
+    optional: tuple[str, ...]
     read: Reader
     model: type[models.Model]
     key: str
@@ -97,7 +101,7 @@ def check_export(folder: Path) -> int:
     """Checks the folder's three files and counts their rows, for a progress bar. Raises FileRefused."""
     if missing := [kind.file for kind in KINDS if not (folder / kind.file).exists()]:
         raise FileRefused(f"{folder} lacks {', '.join(missing)}. An export has {', '.join(k.file for k in KINDS)}.")
-    return sum(check_file(folder / kind.file, kind.columns) for kind in KINDS)
+    return sum(check_file(folder / kind.file, kind.columns, kind.optional) for kind in KINDS)
 
 
 def _import(folder: Path, kind: Kind, rejects: Rejects, progress: Callable[[int], object]) -> Report:
@@ -226,6 +230,7 @@ KINDS = (
     Kind(
         "accounts.csv",
         ACCOUNT_COLUMNS,
+        OPTIONAL_ACCOUNT_COLUMNS,
         account_values,
         Account,
         "account_number",
@@ -235,6 +240,7 @@ KINDS = (
     Kind(
         "subscriptions.csv",
         SUBSCRIPTION_COLUMNS,
+        OPTIONAL_SUBSCRIPTION_COLUMNS,
         subscription_values,
         Subscription,
         "reference",
@@ -245,6 +251,7 @@ KINDS = (
     Kind(
         "payments.csv",
         PAYMENT_COLUMNS,
+        OPTIONAL_PAYMENT_COLUMNS,
         payment_values,
         Payment,
         "reference",

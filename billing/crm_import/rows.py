@@ -12,6 +12,7 @@ from babel import Locale
 from babel.numbers import list_currencies
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from holidays import list_supported_countries
 from moneyed import CURRENCIES, Money, get_currency
 
 from billing.rules.proration import minor_unit_digits
@@ -29,7 +30,11 @@ PAYMENT_COLUMNS = (
     "payment_ref", "subscription_ref", "period_start", "period_end", "amount", "currency", "paid_at", "method",
     "gateway", "gateway_reference", "amount_refunded",
 )  # fmt: skip
-OPTIONAL_DAYS = ("trial_ends_on", "ended_on")
+# A file may leave these columns out. What the portal has stays then, while an empty cell clears it.
+OPTIONAL_ACCOUNT_COLUMNS = ("customer_type", "region")
+OPTIONAL_SUBSCRIPTION_COLUMNS = ("concluded_on", "minimum_term_ends_on", "start_requested_on", "reminded_on")
+OPTIONAL_PAYMENT_COLUMNS = ("dispute",)
+OPTIONAL_DAYS = ("trial_ends_on", "ended_on", *OPTIONAL_SUBSCRIPTION_COLUMNS)
 YEARS = range(1900, 2200)  # far from the limits of dates, because billing dates and zones are counted from them
 Row = Mapping[str, str]
 
@@ -39,12 +44,13 @@ class RowRejected(ValueError):
 
 
 def account_values(row: Row) -> dict[str, Any]:
-    return {
+    country = _one_of(row, "country", _countries(), "two-letter country code, such as DE")
+    values = {
         "account_number": text(row, "account_number", 40),
         "username": text(row, "username", 150),
         "name": text(row, "name", 200),
         "email": _email(row),
-        "country": _one_of(row, "country", _countries(), "two-letter country code, such as DE"),
+        "country": country,
         "time_zone": _one_of(row, "time_zone", _time_zones(), "time zone name, such as Europe/Berlin"),
         "language": _matching(
             row, "language", r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", "language code, such as de or pt-BR"
@@ -53,16 +59,46 @@ def account_values(row: Row) -> dict[str, Any]:
         "customer_since": day(row, "customer_since"),
         "status": _one_of(row, "status", {"active", "closed"}, "status: active or closed"),
     }
+    if "customer_type" in row:
+        values["customer_type"] = _customer_type(row)
+    if "region" in row:
+        values["region"] = _region(row, country)
+    return values
+
+
+def _customer_type(row: Row) -> str:
+    if (value := optional_text(row, "customer_type", 40)) not in {"consumer", "business", "unknown", ""}:
+        raise RowRejected(f"customer_type {value!r} is not a valid type: consumer, business, unknown, or empty")
+    return value or "unknown"
+
+
+def _region(row: Row, country: str) -> str:
+    """The region without the country: US-CA and CA are California. Only states of the United States are looked up."""
+    typed = optional_text(row, "region", 40)
+    value = typed.removeprefix(f"{country}-")
+    if country == "US" and value and value not in _states():
+        raise RowRejected(f"region {typed!r} is not a state of the United States; write it like CA, or leave it empty")
+    if not re.fullmatch("[A-Z0-9]{0,3}", value):
+        raise RowRejected(f"region {typed!r} is not a region code (ISO 3166-2), such as CA; or leave it empty")
+    return value
 
 
 def subscription_values(row: Row) -> dict[str, Any]:
     """The values without `account_id`, which the caller looks up. `ended_on` comes from the company's system."""
     started_on, ended_on = day(row, "started_on"), _optional_day(row, "ended_on")
     trial_ends_on = _optional_day(row, "trial_ends_on")
-    for name, value in (("ended_on", ended_on), ("trial_ends_on", trial_ends_on)):
+    facts = {name: _optional_day(row, name) for name in OPTIONAL_SUBSCRIPTION_COLUMNS if name in row}
+    minimum_term = facts.get("minimum_term_ends_on")
+    for name, value in (
+        ("ended_on", ended_on),
+        ("trial_ends_on", trial_ends_on),
+        ("minimum_term_ends_on", minimum_term),
+    ):
         if value is not None and value < started_on:
-            raise RowRejected(f"{name} {value} is before started_on {started_on}")
-    return {
+            raise RowRejected(
+                f"{name} {value} is before started_on {started_on}; correct one of the two, or leave {name} empty"
+            )
+    return facts | {
         "reference": text(row, "subscription_ref", 40),
         "plan_code": text(row, "plan_code", 60),
         "plan_name": text(row, "plan_name", 200),
@@ -204,6 +240,12 @@ def _matching(row: Row, column: str, pattern: str, what: str) -> str:
 @cache
 def _time_zones() -> frozenset[str]:
     return frozenset(available_timezones()) - {"Factory", "localtime"}  # what they mean depends on the computer
+
+
+@cache
+def _states() -> frozenset[str]:
+    """The states, the district and the territories of the United States."""
+    return frozenset(list_supported_countries()["US"])
 
 
 @cache

@@ -44,6 +44,20 @@ class Subscription(models.Model):
     started_on = models.DateField()
     billing_anchor = models.DateField(help_text="All billing dates are counted from it; it never moves")
     trial_ends_on = models.DateField(null=True, blank=True)
+    concluded_on = models.DateField(
+        null=True, blank=True, help_text="The day on which the contract was concluded; empty if not known"
+    )
+    minimum_term_ends_on = models.DateField(
+        null=True, blank=True, help_text="The first day after the minimum term; empty without one"
+    )
+    start_requested_on = models.DateField(
+        null=True,
+        blank=True,
+        help_text="The day on which the customer expressly asked to start within the cooling-off days",
+    )
+    reminded_on = models.DateField(
+        null=True, blank=True, help_text="The day of the last reminder that the contract renews"
+    )
     ended_on = models.DateField(null=True, blank=True)
     ended_by = models.CharField(max_length=6, choices=EndedBy.choices, default=EndedBy.NOT_ENDED, blank=True)
 

@@ -8,7 +8,7 @@ from allauth.mfa.models import Authenticator
 from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import Account, AccountStatus
+from accounts.models import Account, AccountStatus, CustomerType
 from billing.models import Dispute, EndedBy, Payment, Refund, RefundBasis, Subscription
 from billing.models.states import RefundState
 from billing.wording import interval_words
@@ -39,11 +39,15 @@ LABELS: Mapping[str, Any] = {
     "terminations": _("Terminations"), "files": _("Files"), "messages": _("Messages"), "mails": _("Messages from you"),
     "arrived_at": _("Arrived at"), "passkeys": _("Passkeys"), "last_used_at": _("Last used at"),
     "account_number": _("Account number"), "username": _("Username"), "name": _("Name"),
-    "email": _("E-mail address"), "country": _("Country"), "time_zone": _("Time zone"), "language": _("Language"),
+    "email": _("E-mail address"), "customer_type": _("Type of customer"), "country": _("Country"),
+    "region": _("Region"), "time_zone": _("Time zone"), "language": _("Language"),
     "currency": _("Currency"), "customer_since": _("Customer since"), "status": _("Status"),
     "sign_in_revoked_at": _("Sign-in revoked"), "reference": _("Reference"), "plan_name": _("Plan"),
     "quantity": _("Seats"), "started_on": _("Started on"), "billing_anchor": _("Billing anchor"),
-    "trial_ends_on": _("Trial ends on"), "ended_on": _("Ended on"), "ended_by": _("Ended by"), "price": _("Price"),
+    "trial_ends_on": _("Trial ends on"), "concluded_on": _("Contract concluded on"),
+    "minimum_term_ends_on": _("Minimum term ends on"), "start_requested_on": _("Early start asked for on"),
+    "reminded_on": _("Reminded of the renewal on"),
+    "ended_on": _("Ended on"), "ended_by": _("Ended by"), "price": _("Price"),
     "billing_interval": _("Billing interval"), "period_start": _("Period from"), "period_end": _("Period to"),
     "paid_at": _("Paid at"), "method": _("Paid by"), "gateway": _("Gateway"),
     "gateway_reference": _("Reference at the gateway"), "dispute": _("Dispute"), "amount": _("Amount"),
@@ -77,6 +81,7 @@ _STATES = {**dict(RequestState.choices), **dict(RefundState.choices), **dict(Ter
 CODES: Mapping[str, Mapping[Any, Any]] = {
     "state": _STATES,
     "status": dict(AccountStatus.choices),
+    "customer_type": dict(CustomerType.choices),
     "channel": dict(Channel.choices),
     "kind_declared": dict(Kind.choices),
     "kind": dict(Kind.choices),
@@ -97,8 +102,8 @@ def own_data(account: Account, *, now: datetime) -> Row:
     requests = CancellationRequest.objects.filter(account=account).select_related("subscription", "policy_version")
     return {
         "made_at": now,
-        "account": _fields(account, "account_number username name email country time_zone language currency "
-                           "customer_since status sign_in_revoked_at"),
+        "account": _fields(account, "account_number username name email customer_type country region time_zone "
+                           "language currency customer_since status sign_in_revoked_at"),
         "subscriptions": [_subscription(row) for row in account.subscriptions.order_by("reference")],
         "payments": [_payment(row) for row in account.payments.order_by("paid_at", "reference")],
         "cancellation_requests": [_request(row) for row in requests.order_by("received_at", "reference")],
@@ -127,7 +132,9 @@ def _fields(row: Model, names: str) -> Row:
 
 def _subscription(subscription: Subscription) -> Row:
     fields = _fields(
-        subscription, "reference plan_name quantity started_on billing_anchor trial_ends_on ended_on ended_by"
+        subscription,
+        "reference plan_name quantity started_on billing_anchor trial_ends_on concluded_on minimum_term_ends_on "
+        "start_requested_on reminded_on ended_on ended_by",
     )
     return {**fields, "price": money_words(subscription.price), "billing_interval": interval_words(subscription)}
 

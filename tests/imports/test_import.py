@@ -243,3 +243,67 @@ def test_the_sample_export_goes_in_whole(tmp_path):
     again, _ = take(tmp_path)
     assert Counter(sum(n[:2]) for n in again.values()) == {0: 3}
     assert Path(tmp_path / "accounts.csv").read_text(encoding="utf-8").count("\n") == Account.objects.count() + 1
+
+
+class TestFactsOfLaw:
+    """Optional columns: who the customer is, and what the law looks at of the contract."""
+
+    @pytest.fixture
+    def optional(self, tmp_path):
+        def run(of_account=None, of_subscription=None):
+            files = {
+                "accounts.csv": (ACCOUNT_COLUMNS, ACCOUNT, of_account),
+                "subscriptions.csv": (SUBSCRIPTION_COLUMNS, SOLD, of_subscription),
+                "payments.csv": (PAYMENT_COLUMNS, PAID, None),
+            }
+            for name, (columns, row, cells) in files.items():
+                country = (cells or {}).pop("country", None)
+                row = changed(row, columns, **({"country": country} if country else {}))
+                with (tmp_path / name).open("w", encoding="utf-8", newline="") as handle:
+                    csv.writer(handle).writerows([[*columns, *(cells or {})], [*row, *(cells or {}).values()]])
+            return take(tmp_path)
+
+        return run
+
+    def test_they_are_kept(self, optional):
+        days = {"concluded_on": "2025-01-20", "minimum_term_ends_on": "2026-01-31", "reminded_on": "2025-12-01"}
+        optional(
+            {"country": "US", "customer_type": "business", "region": "US-MN"},
+            {**days, "start_requested_on": "2025-01-21"},
+        )
+        row = Subscription.objects.select_related("account").get()
+        assert (row.account.customer_type, row.account.region) == ("business", "MN")
+        assert {name: str(getattr(row, name)) for name in days} == days
+        assert row.start_requested_on == date(2025, 1, 21)
+
+    def test_a_column_that_is_left_out_changes_nothing_and_an_empty_cell_clears(self, optional):
+        optional({"customer_type": "consumer"}, {"reminded_on": "2025-12-01"})
+        optional()
+        row = Subscription.objects.select_related("account").get()
+        assert (row.account.customer_type, row.reminded_on) == ("consumer", date(2025, 12, 1))
+        optional({"customer_type": ""}, {"reminded_on": ""})
+        row = Subscription.objects.select_related("account").get()
+        assert (row.account.customer_type, row.reminded_on) == ("unknown", None)
+
+    @pytest.mark.parametrize(
+        ("of_account", "of_subscription", "reason"),
+        [
+            ({"country": "US", "region": "ZZ"}, None, "region 'ZZ' is not a state of the United States"),
+            ({"region": "Bavaria"}, None, "region 'Bavaria' is not a region code (ISO 3166-2)"),
+            ({"customer_type": "person"}, None, "customer_type 'person' is not a valid type"),
+            (None, {"minimum_term_ends_on": "2025-01-30"}, "minimum_term_ends_on 2025-01-30 is before started_on"),
+            (None, {"concluded_on": "soon"}, "concluded_on 'soon' is not a date"),
+            (None, {"reminded_on": "0001-01-01"}, "leave the cell empty for none"),
+        ],
+    )
+    def test_a_fact_that_cannot_be_is_rejected_by_line(self, optional, of_account, of_subscription, reason):
+        _, rejects = optional(of_account, of_subscription)
+        file, line, told = rejects[0]
+        assert (file, line) == ("accounts.csv" if of_account else "subscriptions.csv", 2)
+        assert reason in told
+
+    def test_a_column_twice_refuses_the_file(self, optional, tmp_path):
+        optional({"region": ""})
+        (tmp_path / "accounts.csv").write_text(",".join([*ACCOUNT_COLUMNS, "region", "region"]))
+        with pytest.raises(CommandError, match="has the columns region more than once"):
+            take(tmp_path)
