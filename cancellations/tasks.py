@@ -7,12 +7,18 @@ from cancellations.services.conversations import open_tasks_for_failed_messages
 from cancellations.services.enforcement import enforce
 from cancellations.services.erasure import apply_retention
 from cancellations.services.mail import read_due
+from cancellations.services.proof_mails import send_waiting
 from cancellations.services.reminders import notify_staff
 
 
 @shared_task(name="cancellations.enforce")
 def enforce_due() -> None:
     enforce(now=timezone.now())
+
+
+@shared_task(name="cancellations.prove")
+def send_waiting_proof_mails() -> None:
+    send_waiting(now=timezone.now())
 
 
 @shared_task(name="cancellations.bulk")

@@ -23,6 +23,7 @@ _UNLOGGABLE = re.compile(
 )
 # A cell is read as a formula if it starts with one of these (OWASP, "CSV Injection"), after spaces and invisible marks
 _FORMULA = re.compile("[\\s\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]*[=+\\-@\t\r\n＝＋－＠]")
+_LINK = re.compile(r"://|www\.|@|^\W*(?:mailto|tel|sms|javascript|data):|[^\s.][.\u3002\uff0e\uff61][^\W\d_]{2}", re.I)
 _OPENING, _TURNING = (
     {"LRI", "RLI", "FSI"},
     {"R", "AL", "AN", "LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"},
@@ -89,6 +90,20 @@ def on_one_line(text: str) -> str:
 def escape_formula(cell: str) -> str:
     """Returns the cell of a CSV file, with an apostrophe in front if a spreadsheet would read it as a formula."""
     return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+def without_links(text: str, instead: str) -> str:
+    """Returns the text on one line with `instead` in place of each word that a mail program may turn into a link.
+
+    These are addresses of the web and of e-mail: with a scheme, with «www.» or «@», or with a dot before letters, as
+    in a domain. The dots are those that browsers take for one (UTS #46, 4).
+    """
+    return " ".join(instead if _LINK.search(word) else word for word in on_one_line(text).split(" "))
+
+
+def shorten(text: str, length: int) -> str:
+    """Returns the text with at most so many characters, the last of which is «…» if anything was cut off."""
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
 
 
 def escape_for_log(text: str) -> str:

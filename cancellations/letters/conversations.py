@@ -22,7 +22,6 @@ def send_too_large(mail: IncomingMessage, conversation: Conversation, *, now: da
     """Answers a mail that was too large, of which only the beginning is stored."""
     with use_language(conversation.language):
         context: dict[str, Value] = {
-            "mail_subject": mail.subject,
             "size": _megabytes(mail.size),
             "size_limit": _megabytes(settings.INBOUND_MOST_BYTES),
             "received": instant_words(mail.arrived_at, settings.COMPANY_TIME_ZONE),

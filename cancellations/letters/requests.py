@@ -12,6 +12,7 @@ from cancellations.letters.proof import Link, follow_code, proof_token
 from cancellations.models import (
     CancellationRequest,
     Channel,
+    Kind,
     Proof,
     Receipt,
 )
@@ -20,8 +21,10 @@ from cancellations.wording.explanation import sentences
 from messaging.models import IncomingMessage
 from messaging.outbound.rendering import Value
 from messaging.services.outbox import queue_message
+from messaging.text import shorten, without_links
 from messaging.wording import day_words, instant_words, use_language
 
+MAX_QUOTED = 200  # characters of a typed text in a letter to an address that is not proven
 PROVING = {"prove_address", "follow_link"}  # their links and codes prove the address, so the text is wiped once sent
 
 
@@ -46,11 +49,8 @@ def send_letter(
         if kind == "follow_link":
             link = Link(request.declaration, request.email_given, request.links_used)
             context |= {"code": follow_code(link, now)}
-        own_mail = request.channel == Channel.EMAIL and request.proof == Proof.LINK
-        if kind == "prove_address" and not (PROFILES[request.jurisdiction].one_page or own_mail):
-            # The address is not proven yet. Repeating what was typed could send a stranger's text to it, so we do
-            # that only where the law requires it or our mail server authenticated the sender.
-            context |= {"words": "", "cause": "", "refund_reason": "", "name": ""}
+        if kind == "prove_address":
+            context |= _typed(request)
         queue_message(
             kind=kind,
             recipient=request.email_given,
@@ -100,6 +100,34 @@ def _context(
         "expires": day_words(expires and local_date(expires, zone)),
         "link_days": str(settings.PROOF_LINK_DAYS),
     }
+
+
+def _typed(request: CancellationRequest) -> dict[str, Value]:
+    """Returns what was typed, for a letter to an address that is not proven yet: as little as possible.
+
+    Anybody can type anything, and the company's mail would carry it to somebody else. The letter quotes it only where
+    the law asks for the content at once (docs/rules.md), or if our mail server authenticated the sender of a mail. It
+    is shortened, without links, and in the receipt in full.
+    """
+    is_own_mail = request.channel == Channel.EMAIL and request.proof == Proof.LINK
+    is_law = request.channel == Channel.GUEST and (
+        PROFILES[request.jurisdiction].one_page or request.kind_declared == Kind.COOLING_OFF
+    )
+    texts: list[tuple[str, str]] = []
+    if is_law:
+        texts = [
+            (gettext("Name"), request.name_given),
+            (gettext("Account number"), request.account_number_given),
+            (gettext("Reason for leaving at once"), request.cause),
+        ]
+    elif is_own_mail:
+        texts = [(gettext("In your own words"), request.words)]
+    lines = [f"{label}: {_quote(text)}" for label, text in texts if text.strip()]
+    return {"typed": lines}
+
+
+def _quote(text: str) -> str:
+    return shorten(without_links(text, gettext("[link removed]")), MAX_QUOTED)
 
 
 def _joined(request: CancellationRequest, zone: str) -> dict[str, Value]:

@@ -108,6 +108,7 @@ SAMPLE: Mapping[str, Value] = {
     "size_limit": "25 MB",
     "status_url": f"{settings.SITE_URL}/requests/proof/…/",
     "summary": "Notice is 14 days instead of 30.",
+    "typed": ["Name: Alice Adler", "Account number: AT-104233", "Reason for leaving at once: It does not work."],
     "unread": ["support@imap.example.com/INBOX"],
     "username": "alice",
     "verify_url": f"{settings.SITE_URL}/verify/",

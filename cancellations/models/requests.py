@@ -69,7 +69,11 @@ def request_reference() -> str:
 REFERENCE_LENGTH = len("CR-7KQ4-M9XT")
 
 
-@tracked(pghistory.InsertEvent(), pghistory.UpdateEvent(), exclude=["due_at", "declaration", "links_used"])
+@tracked(
+    pghistory.InsertEvent(),
+    pghistory.UpdateEvent(),
+    exclude=["due_at", "declaration", "links_used", "link_due_at"],
+)
 class CancellationRequest(models.Model):
     """The cancellation of one subscription: the declaration, its frozen outcome, and its state.
 
@@ -134,6 +138,12 @@ class CancellationRequest(models.Model):
         db_default=0,
         editable=False,
         help_text="How often a link from a mail was used to open it; each use ends all links sent before",
+    )
+    link_due_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="When the mail with the proof link may go out, if it has to wait; empty once it went out",
     )
 
     account = models.ForeignKey(Account, models.PROTECT, null=True, blank=True, related_name="requests")
@@ -243,6 +253,11 @@ class CancellationRequest(models.Model):
             models.Index(OpClass(Upper("username_given"), PREFIX), name="request_username_given"),
             models.Index(OpClass(Upper("email_given"), PREFIX), name="request_email_given"),
             models.Index(fields=["declaration"], name="request_declaration"),
+            models.Index(
+                fields=["link_due_at"],
+                condition=Q(state=RequestState.UNVERIFIED, link_due_at__isnull=False),
+                name="request_link_due",
+            ),
             models.Index(fields=["joined_to"], condition=Q(joined_to__isnull=False), name="request_joined"),
         ]
         constraints = [

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.models import Account, User
 from accounts.queries import accounts_of
-from accounts.visitors import account_of, remember_language
+from accounts.visitors import account_of, address_of, remember_language
 from billing.rules.periods import local_date
 from cancellations.forms import draft
 from cancellations.forms.cancel import CancelForm, GuestCancelForm, SignedInCancelForm
@@ -217,7 +217,7 @@ def _submit(http: HttpRequest, form: CancelForm, carried: Draft, now: datetime) 
         email=answers["email"],
         language=active_language(),
     )
-    return submit_as_guest(declaration=declaration, **submission)
+    return submit_as_guest(declaration=declaration, network=address_of(http), **submission)
 
 
 def _signed_in_declaration(form: CancelForm, account: Account) -> Declaration:

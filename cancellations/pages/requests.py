@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts.visitors import address_of
 from billing.models import Subscription
 from billing.models.states import IllegalTransition
 from billing.rules.periods import local_date
@@ -177,9 +178,9 @@ def prove_again(http: HttpRequest, reference: str) -> HttpResponse:
         return _ask_for_proof(http, reference)
     if http.method != "POST":  # a bookmark, or the address bar
         return redirect("request_received", reference=reference)
-    if send_proof_again(request=parts[0], now=timezone.now()):
+    if send_proof_again(request=parts[0], now=timezone.now(), network=address_of(http)):
         messages.success(http, _("We sent the link to %(email)s again.") % {"email": parts[0].email_given})
-    else:
+    elif not CancellationRequest.objects.filter(pk=parts[0].pk, link_due_at__isnull=False).exists():
         messages.info(http, _("The link was sent a moment ago. Please look into your mail, and into the spam folder."))
     return redirect("request_received", reference=reference)
 

@@ -6,7 +6,7 @@ the same time, finds the row locked or done.
 
 import logging
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import OperationalError, transaction
 from django.db.models import F, Q
@@ -21,7 +21,7 @@ from cancellations.models.states import OPEN, RequestState
 from cancellations.queries.requests import due_requests
 from cancellations.services.common import move
 from cancellations.services.refunds import queue_refund, void_refund
-from messaging.models import EventType
+from messaging.models import EventType, OutgoingMessage
 
 log = logging.getLogger(__name__)
 BATCH = 50
@@ -100,8 +100,15 @@ def expire(request: CancellationRequest, now: datetime) -> EnforcementResult:
     move(request, RequestState.EXPIRED, now)
     with recorded("expire", actor="system"):
         request.save(update_fields=["state", "state_changed_at"])
-        send_letter("expired", request, now=now)
+        if not _was_told_of_expiry(request, now):
+            send_letter("expired", request, now=now)
     return EnforcementResult(request.reference, "expired", "the address was not proven in time")
+
+
+def _was_told_of_expiry(request: CancellationRequest, now: datetime) -> bool:
+    """Whether the address got such a mail within a day: forms that anybody filled in with it must not flood it."""
+    sent = OutgoingMessage.objects.filter(recipient__same_address=request.email_given, kind="expired")
+    return sent.filter(created_at__gt=now - timedelta(days=1)).exists()
 
 
 def _supersede_requests_of_ended(now: datetime) -> list[EnforcementResult]:

@@ -34,7 +34,7 @@ from messaging.wording import language_for
 log = logging.getLogger(__name__)
 RUN_SECONDS = 120
 RETRY_WITHOUT_POLICY = timedelta(minutes=5)
-MAX_AUTOMATIC_ANSWERS = 5  # a day to one address, so that nobody can flood an address by forging its name
+MAX_AUTOMATIC_ANSWERS = 5  # to too large mails, a day to one address: nobody can flood it by forging its name
 MAX_ADDRESS_LENGTH = 254  # of CancellationRequest.email_given
 
 
@@ -119,10 +119,12 @@ def _process_message(row: IncomingMessage, mail: ReadMail, now: datetime) -> Non
     is_clear = (
         recognised.is_certain and 0 < len(row.sender) <= MAX_ADDRESS_LENGTH and len(recognised.numbers) <= MAX_NUMBERS
     )
-    if is_clear and not is_subject_only and not _is_about_open_request(row) and _is_below_answer_limit(row, now):
+    if is_clear and not is_subject_only and not _is_about_open_request(row):
         _submit_requests(row, words or mail.text, recognised, now)
         if is_too_large:  # the cancellation counts, but its files were cut off
-            send_too_large(row, _open_conversation(row, Todo.TOO_LARGE, recognised, now), now=now)
+            conversation = _open_conversation(row, Todo.TOO_LARGE, recognised, now)
+            if _is_below_answer_limit(row, now):
+                send_too_large(row, conversation, now=now)
         return
     todo = Todo.TOO_LARGE if is_too_large else Todo.TAKES_BACK if recognised.takes_back else Todo.ANSWER
     if todo == Todo.ANSWER and (recognised.is_possible or recognised.is_certain) and not row.about:
@@ -179,10 +181,7 @@ def _is_about_open_request(row: IncomingMessage) -> bool:
 
 def _is_below_answer_limit(row: IncomingMessage, now: datetime) -> bool:
     recent = OutgoingMessage.objects.filter(recipient__same_address=row.sender, created_at__gt=now - timedelta(days=1))
-    return (
-        recent.exclude(in_reply_to="").filter(kind__in=["prove_address", "mail_too_large"]).count()
-        < MAX_AUTOMATIC_ANSWERS
-    )
+    return recent.filter(kind="mail_too_large").count() < MAX_AUTOMATIC_ANSWERS
 
 
 def _submit_requests(row: IncomingMessage, words: str, recognised: Recognised, now: datetime) -> None:

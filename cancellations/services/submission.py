@@ -51,6 +51,7 @@ from cancellations.services.joining import (
     proven_along,
     state_once_proven,
 )
+from cancellations.services.proof_mails import may_send_follow_link, send_proof_mail
 from cancellations.services.receipts import issue_receipt
 from cancellations.services.refunds import queue_requested_refund, refuse_while_refund_is_under_way, void_refund
 from messaging.models import Checked, EventType, IncomingMessage, OutgoingMessage
@@ -60,7 +61,6 @@ from messaging.wording import language_for
 log = logging.getLogger(__name__)
 TAKEN_BACK = gettext_noop("You took back the cancellation.")
 LINK_PAUSE = timedelta(minutes=1)
-MOST_PROOFS_AN_HOUR, MOST_PROOFS_A_DAY = 3, 10  # to one address
 MAX_MAIL_TEXT = 20_000  # characters copied into the request; the mail itself is stored in full
 
 
@@ -153,9 +153,12 @@ def _part_reference(declaration: str, part: int) -> str:
 
 
 def submit_as_guest(
-    *, declaration: Declaration, submission_key: UUID, received_at: datetime, now: datetime
+    *, declaration: Declaration, submission_key: UUID, received_at: datetime, now: datetime, network: str = ""
 ) -> CancellationRequest:
     """Submits the request of a guest. It is matched to no account until the guest proves the address.
+
+    `network` is the client's address: only so many mails with a link are sent at once for one network, but no
+    declaration is refused.
 
     Submitting the same form again returns the existing request. Every other form is a declaration of its own, also
     with the same identity: typing somebody's account number and address opens nothing of theirs.
@@ -163,7 +166,7 @@ def submit_as_guest(
     request = _new_request(declaration, Channel.GUEST, submission_key, received_at, now)
     request.state = RequestState.UNVERIFIED
     request.verification_expires_at = received_at + timedelta(days=request.policy_version.verification_days)
-    return _create(request, now, sends=may_send_proof(request.email_given, now))
+    return _create(request, now, network=network)
 
 
 def declared_by_mail(
@@ -228,16 +231,15 @@ def answer_question(*, request: CancellationRequest, survey_reason: str, survey_
 
 
 @transaction.atomic
-def send_proof_again(*, request: CancellationRequest, now: datetime) -> bool:
-    """Sends the proof link again. Returns False if one was sent within the last minute or no proof is needed."""
+def send_proof_again(*, request: CancellationRequest, now: datetime, network: str = "") -> bool:
+    """Sends the proof link again. Returns False if one was sent within the last minute, if it has to wait because of
+    the limits (`link_due_at`), or if no proof is needed.
+    """
     request = CancellationRequest.objects.select_for_update().get(pk=request.pk)
     recently_sent = OutgoingMessage.objects.filter(about=request.declaration, created_at__gt=now - LINK_PAUSE)
-    if request.state != RequestState.UNVERIFIED or recently_sent.exists():
+    if request.state != RequestState.UNVERIFIED or request.link_due_at is not None or recently_sent.exists():
         return False
-    if not may_send_proof(request.email_given, now):
-        return False
-    send_letter("prove_address", request, now=now)
-    return True
+    return send_proof_mail(request, now, network=network)
 
 
 @transaction.atomic
@@ -249,7 +251,7 @@ def send_follow_link(*, reference: str, email: str, now: datetime) -> None:
     recently_sent = OutgoingMessage.objects.filter(
         about=request.declaration, created_at__gt=now - LINK_PAUSE, kind="follow_link"
     )
-    if not recently_sent.exists():
+    if not recently_sent.exists() and may_send_follow_link(request.email_given, now):
         send_letter("follow_link", request, now=now)
 
 
@@ -450,31 +452,19 @@ def _queue_refund(request: CancellationRequest, now: datetime) -> None:
 
 
 def _create(
-    request: CancellationRequest, now: datetime, *, sends: bool = True, answers: IncomingMessage | None = None
+    request: CancellationRequest, now: datetime, *, network: str = "", answers: IncomingMessage | None = None
 ) -> CancellationRequest:
     """Saves the request and queues the mail with its link. Returns the existing request of the same form or mail."""
     try:
         with transaction.atomic(), recorded("submit", actor="customer"):
             request.save(force_insert=True)
-            if sends:
-                send_letter("prove_address", request, now=now, answers=answers)
+            send_proof_mail(request, now, network=network, answers=answers)
     except IntegrityError:
         existing = CancellationRequest.objects.filter(submission_key=request.submission_key).first()
         if existing is None:
             raise
         return existing
     return request
-
-
-def may_send_proof(email: str, now: datetime) -> bool:
-    """Whether another mail with a proof link may go to the address: so many an hour and a day, whoever asks for them.
-
-    A declaration beyond that is kept all the same: the link of any of these mails proves it.
-    """
-    sent = OutgoingMessage.objects.filter(recipient__same_address=email, kind="prove_address")
-    times = list(sent.filter(created_at__gt=now - timedelta(days=1)).values_list("created_at", flat=True))
-    in_the_last_hour = sum(sent_at > now - timedelta(hours=1) for sent_at in times)
-    return in_the_last_hour < MOST_PROOFS_AN_HOUR and len(times) < MOST_PROOFS_A_DAY
 
 
 def _new_request(

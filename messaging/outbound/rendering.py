@@ -27,6 +27,7 @@ _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 # Noncharacters, which no text may hold (messaging/text.py), mark where a value begins and ends in a rendered template,
 # and carry line ends and spaces of values through Markdown
 _BEGIN, _END, _LINE, _SPACE = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3"
+_BLOCKQUOTE = '<blockquote style="margin:16px 0;padding:0 16px;border-left:3px solid #999999">'
 _VALUE = re.compile(f"{_BEGIN}(.*?){_END}", re.DOTALL)
 _TAG = r"\{% (?:if|elif|else|endif|for|empty|endfor)[^%\n]*%\}"
 _LINE_OF_TAGS = re.compile(rf"^((?:{_TAG}[ \t]*)+)\n", re.MULTILINE)
@@ -61,7 +62,7 @@ def render(kind: str, context: Mapping[str, Value]) -> Rendered:
     body = markdown_to_html(_VALUE.sub(lambda value: _escape(value[1]), source))
     frame = {
         "subject": subject,
-        "body": mark_safe(body.replace(_LINE, "<br>\n").replace(_SPACE, "&nbsp;")),
+        "body": mark_safe(body.replace(_LINE, "<br>\n").replace(_SPACE, "&nbsp;").replace("<blockquote>", _BLOCKQUOTE)),
         "language": active_language(),
         "rtl": get_language_bidi(),
         **brand,

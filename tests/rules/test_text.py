@@ -15,6 +15,8 @@ from messaging.text import (
     on_one_line,
     remove_direction_marks,
     replace_unkeepable,
+    shorten,
+    without_links,
 )
 
 KEPT = [
@@ -95,3 +97,26 @@ def test_a_line_of_a_log_cannot_be_ended_or_turned_round():
     assert escape_for_log("/a\n2026 ERROR\x1b[31m\u202e\u2028\x85\ud800é👩‍👧") == (
         "/a\\n2026 ERROR\\x1b[31m\\u202e\\u2028\\x85\\ud800é👩‍👧"
     )
+
+
+LINKS = [
+    "https://bank.example/x", "HTTP://bank", "hxxp://x", "www.bank", "bank.example", "Bank.Example/login?x=1",
+    "(bank.example)", "mallory@bank", "mailto:x", "tel:+4912345", "javascript:alert(1)", "bank\u3002example",
+    "bank\uff0eexample", "b\u00ad.example", "\u202ebank.example", "xn--bnk-6na.example", "bänk.éxample",
+]  # fmt: skip
+NO_LINKS = ["12.02.2026", "z.B.", "3.50", "AT-104233", "Nr. 7", "End.", "…", "a:b", "Name:"]
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_a_word_that_becomes_a_link_is_left_out(link):
+    assert without_links(f"before {link}\nafter", "[…]") == "before […] after"
+
+
+@pytest.mark.parametrize("word", NO_LINKS)
+def test_another_word_stays(word):
+    assert without_links(word, "[…]") == word
+
+
+def test_a_shortened_text_says_so():
+    assert shorten("abcdef", 6) == "abcdef"
+    assert shorten("abc def", 5) == "abc…"
