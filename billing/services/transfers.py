@@ -53,6 +53,7 @@ def enter_bank_details(*, refund: Refund, name: str, account: str, by: User, now
     return refund
 
 
+@permitted("billing.settle_refund")
 def ready_for_transfer(currency: str, *, by: User) -> list[Refund]:
     """Refunds to transfer by hand in this currency whose bank details somebody other than `by` entered."""
     rows = Refund.objects.filter(state__in=(RefundState.APPROVED, RefundState.FAILED), amount_currency=currency)

@@ -9,12 +9,14 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts.models import User
+from accounts.permissions import permitted
 from cancellations.models import Attachment, CancellationRequest, Termination
 from cancellations.queries.requests import attachments_of
 from cancellations.rules.files import MAX_FILE_BYTES, MAX_FILES, media_type, tidy_name
 from cancellations.services.common import RequestRefused
 
 
+@permitted("cancellations.schedule_request")
 @transaction.atomic
 def attach_to_request(
     *, request: CancellationRequest, files: Iterable[UploadedFile], now: datetime, by: User | None = None
@@ -36,6 +38,7 @@ def attach_to_request(
     return new
 
 
+@permitted("cancellations.terminate_account")
 @transaction.atomic
 def attach_to_termination(
     *, termination: Termination, files: Iterable[UploadedFile], now: datetime, by: User

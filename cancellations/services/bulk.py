@@ -7,6 +7,7 @@ from datetime import datetime
 from django.db import OperationalError, transaction
 
 from accounts.models import User
+from accounts.permissions import permitted
 from billing.models.states import IllegalTransition
 from cancellations.models import BulkJob, BulkRow, BulkState, BulkVerb, CancellationRequest
 from cancellations.services.common import RequestRefused
@@ -23,6 +24,7 @@ PERMISSIONS = {
 }
 
 
+@permitted(PERMISSIONS, chosen_by="verb")
 @transaction.atomic
 def order(
     *, verb: BulkVerb, requests: Sequence[int], by: User, now: datetime, words: str = "", to: User | None = None
