@@ -102,7 +102,7 @@ def counts_as(request: CancellationRequest) -> SafeString | str:
 
 
 @register.simple_tag
-def end_sentence(request: CancellationRequest) -> SafeString:
+def effective_sentence(request: CancellationRequest) -> SafeString:
     """When the subscription ends, on the page that confirms the cancellation."""
     ended = request.state == RequestState.EFFECTIVE
     if request.at_once:
