@@ -9,21 +9,22 @@ from cancellations.services.erasure import apply_retention
 from cancellations.services.mail import read_due
 from cancellations.services.proof_mails import send_waiting
 from cancellations.services.reminders import notify_staff
+from messaging.due import SLICE_SECONDS
 
 
 @shared_task(name="cancellations.enforce")
 def enforce_due() -> None:
-    enforce(now=timezone.now())
+    enforce(now=timezone.now(), seconds=SLICE_SECONDS)
 
 
 @shared_task(name="cancellations.prove")
 def send_waiting_proof_mails() -> None:
-    send_waiting(now=timezone.now())
+    send_waiting(now=timezone.now(), seconds=SLICE_SECONDS)
 
 
 @shared_task(name="cancellations.bulk")
 def process_bulk_jobs() -> None:
-    process_due(now=timezone.now())
+    process_due(now=timezone.now(), seconds=SLICE_SECONDS)
 
 
 @shared_task(name="cancellations.remind")
@@ -33,19 +34,19 @@ def send_staff_notifications() -> None:
 
 @shared_task(name="cancellations.announce")
 def announce_policy() -> None:
-    announce_due(now=timezone.now())
+    announce_due(now=timezone.now(), seconds=SLICE_SECONDS)
 
 
 @shared_task(name="cancellations.retain")
 def erase_by_retention() -> None:
-    apply_retention(now=timezone.now())
+    apply_retention(now=timezone.now(), seconds=SLICE_SECONDS)
 
 
 @shared_task(name="mail.read")
 def read_mail() -> None:
-    read_due(now=timezone.now())
+    read_due(now=timezone.now(), seconds=SLICE_SECONDS)
 
 
 @shared_task(name="mail.failed")
 def open_tasks_for_failed() -> None:
-    open_tasks_for_failed_messages(now=timezone.now())
+    open_tasks_for_failed_messages(now=timezone.now(), seconds=SLICE_SECONDS)

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from functools import partial
 
 from celery import current_app
 from django.db import transaction
@@ -14,12 +15,17 @@ _silent_until = 0.0
 
 
 def wake(task: str) -> None:
-    """Sends the task to a worker once the current transaction is committed.
+    """Sends the task to a worker once the current transaction is committed, once for each transaction.
 
     If the broker is down, the failure is logged and this process does not try again for PAUSE_SECONDS, so that
     requests are not delayed.
     """
-    transaction.on_commit(lambda: _send(task), robust=True)
+    connection = transaction.get_connection()
+    open_savepoints = set(connection.savepoint_ids)
+    for savepoints, function, _ in connection.run_on_commit:
+        if getattr(function, "args", None) == (task,) and savepoints <= open_savepoints:
+            return
+    transaction.on_commit(partial(_send, task), robust=True)
 
 
 def _send(task: str) -> None:

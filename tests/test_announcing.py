@@ -11,6 +11,7 @@ from cancellations.models import Announcement, PolicyVersion
 from cancellations.services import announcing
 from cancellations.services.announcing import announce, announce_due
 from cancellations.services.common import RequestRefused
+from messaging.due import Run
 from messaging.models import OutgoingMessage
 from tests import cast
 from tests.cast import NOW, fresh
@@ -44,7 +45,7 @@ def test_each_address_is_told_once_and_closed_accounts_are_not():
 def test_a_worker_killed_in_the_middle_leaves_a_batch_that_is_due_again(monkeypatch):
     holders = [cast.account() for _ in range(7)]
     announcement = announce(version=cast.policy(), by=None, now=NOW)
-    announcing._next_batch(NOW)
+    next(announcing.ANNOUNCEMENTS.results(Run(NOW)))
     written = announcing.send_policy_letter
     calls = []
 
@@ -72,7 +73,7 @@ def test_publishing_announces_where_wanted_and_the_page_shows_how_far_it_has_com
     cast.at_desk(cast.staff("manager"), mara)
     page = reverse("admin:cancellations_policyversion_verb", args=[draft.pk, "publish"])
     mara.post(page, {"change_summary": "Seven days.", "tell_holders": "on"})
-    announcing._next_batch(NOW)
+    next(announcing.ANNOUNCEMENTS.results(Run(NOW)))
     shown = mara.get(reverse("admin:cancellations_policyversion_change", args=[draft.pk])).content.decode()
     assert "3 of 4 messages written; the workers go on" in " ".join(shown.split())
     announce_due(now=NOW)

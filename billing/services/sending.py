@@ -2,9 +2,11 @@
 
 import logging
 from datetime import date, datetime, timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F, QuerySet
 
 from accounts.history import recorded
 from accounts.models import User
@@ -15,6 +17,7 @@ from billing.models.states import RefundState
 from billing.rules.periods import local_date
 from billing.services.common import RefundRefused, locked, move, notify_customer, refuse_disputed, save_guarded
 from billing.webhooks import emit_refund_event
+from messaging.due import UNLIMITED, Run, Work
 from messaging.models import EventType
 from messaging.waking import wake
 
@@ -85,30 +88,40 @@ def fail(*, refund: Refund, by: User, ground: str, now: datetime) -> Refund:
     return refund
 
 
-def send_due(*, now: datetime) -> int:
+def send_due(*, now: datetime, seconds: float = UNLIMITED) -> int:
     """Calls the gateways for refunds that are due to be sent, and returns how many were paid or failed.
 
     Each row is leased in its own transaction before its gateway is called. If the worker dies, the lease expires
-    and the gateway is called again with the same key.
+    and the gateway is called again with the same key. If the answer cannot be recorded, the refund is set aside: what
+    the gateway did stands, and it answers the same when staff try again.
     """
-    ended = 0
-    while (refund := _claim(now)) is not None:
-        answer = _call_gateway(refund)
-        try:
-            ended += _record(refund, answer, now)
-        except RefundRefused:  # what the gateway did stands; it is called again once the lease expires
-            log.exception("Could not record the answer %s about refund %s", answer, refund.reference)
+    ended, run = 0, Run(now, seconds=seconds)
+    for refund in SENDING.results(run):
+        with SENDING.setting_aside(refund.pk, run):
+            ended += _record(refund, _call_gateway(refund), run.now)
     return ended
 
 
-def _claim(now: datetime) -> Refund | None:
-    with transaction.atomic():
-        due = Refund.objects.filter(state=RefundState.SENDING, attempt_due_at__lte=now).order_by("attempt_due_at")
-        refund = due.select_for_update(skip_locked=True).first()
-        if refund is not None:
-            refund.attempt_due_at, refund.attempts = now + LEASE, refund.attempts + 1
-            refund.save(update_fields=["attempt_due_at", "attempts"])
-        return refund
+def _refunds_to_send(now: datetime) -> QuerySet[Refund]:
+    due = Refund.objects.filter(state=RefundState.SENDING, attempt_due_at__lte=now)
+    return due.order_by("attempt_due_at", "pk")
+
+
+def _lease(keys: list[UUID], now: datetime) -> list[Refund]:
+    refunds = Refund.objects.filter(pk__in=keys)
+    refunds.update(attempt_due_at=now + LEASE, attempts=F("attempts") + 1)
+    return list(refunds)
+
+
+SENDING = Work(
+    name="refunds.send",
+    task="billing.send",
+    label="send a refund through its gateway",
+    due=_refunds_to_send,
+    process=_lease,
+    batch=1,  # a gateway may take as long as the lease
+    order=("attempt_due_at", "pk"),
+)
 
 
 def _call_gateway(refund: Refund) -> Answer:

@@ -13,6 +13,7 @@ from cancellations.letters.policies import send_policy_letter
 from cancellations.models import Announcement, PolicyVersion
 from cancellations.models.states import PolicyState
 from cancellations.services.common import RequestRefused
+from messaging.due import UNLIMITED, Run, Work
 from messaging.waking import wake
 
 log = logging.getLogger(__name__)
@@ -36,32 +37,38 @@ def announce(*, version: PolicyVersion, by: User | None, now: datetime) -> Annou
     return announcement
 
 
-def announce_due(*, now: datetime) -> int:
-    """Queues the messages of all started announcements, batch by batch, and returns how many.
+def announce_due(*, now: datetime, seconds: float = UNLIMITED) -> int:
+    """Queues the messages of started announcements, batch by batch, and returns how many.
 
-    A batch and the record of how far it reached are one transaction. Another worker at the same time skips the
-    locked row.
+    A batch and the record of how far it reached are one transaction.
     """
-    written = 0
-    while (count := _next_batch(now)) is not None:
-        written += count
-    return written
+    return sum(ANNOUNCEMENTS.results(Run(now, seconds=seconds)))
 
 
-def _next_batch(now: datetime) -> int | None:
-    with transaction.atomic():
-        rows = Announcement.objects.select_related("policy_version").select_for_update(skip_locked=True, of=("self",))
-        announcement = rows.filter(finished_at__isnull=True).order_by("started_at").first()
-        if announcement is None:
-            return None
-        batch = list(_recipients().filter(pk__gt=announcement.reached).order_by("pk")[:BATCH])
-        announcement.told += sum(_send(announcement.policy_version, account, now) for account in batch)
-        if batch:
-            announcement.reached = batch[-1].pk
-        if len(batch) < BATCH:
-            announcement.finished_at = now
-        announcement.save()
-        return len(batch)
+def _unfinished(now: datetime) -> QuerySet[Announcement]:
+    return Announcement.objects.filter(finished_at__isnull=True).order_by("started_at")
+
+
+def _announce_next(keys: list[int], now: datetime) -> list[int]:
+    announcement = Announcement.objects.select_related("policy_version").get(pk=keys[0])
+    batch = list(_recipients().filter(pk__gt=announcement.reached).order_by("pk")[:BATCH])
+    announcement.told += sum(_send(announcement.policy_version, account, now) for account in batch)
+    if batch:
+        announcement.reached = batch[-1].pk
+    if len(batch) < BATCH:
+        announcement.finished_at = now
+    announcement.save()
+    return [len(batch)]
+
+
+ANNOUNCEMENTS = Work(
+    name="policies.announce",
+    task="cancellations.announce",
+    label="announce a policy version",
+    due=_unfinished,
+    process=_announce_next,
+    batch=1,
+)
 
 
 def _send(version: PolicyVersion, account: Account, now: datetime) -> bool:

@@ -1,10 +1,10 @@
-"""One verb on many requests. Each request has a transaction of its own, so that a killed worker repeats none."""
+"""One verb on many requests, in batches. A result is written with its change, so that a killed worker repeats none."""
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from django.db import OperationalError, transaction
+from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
 
 from accounts.models import User
 from accounts.permissions import permitted
@@ -13,9 +13,9 @@ from cancellations.models import BulkJob, BulkRow, BulkState, BulkVerb, Cancella
 from cancellations.services.common import RequestRefused
 from cancellations.services.handling import PERMISSION, ask_again, assign
 from cancellations.services.review import schedule
+from messaging.due import UNLIMITED, Run, Work
 from messaging.waking import wake
 
-log = logging.getLogger(__name__)
 MAX_REQUESTS = 5000
 PERMISSIONS = {
     BulkVerb.SCHEDULE: "cancellations.schedule_request",
@@ -44,39 +44,48 @@ def order(
     return job
 
 
-def process_due(*, now: datetime) -> int:
+def process_due(*, now: datetime, seconds: float = UNLIMITED) -> int:
     """Processes the rows of unfinished jobs and returns how many. Several workers can do this at the same time."""
-    count = 0
-    for key in list(BulkJob.objects.filter(finished_at__isnull=True).order_by("pk").values_list("pk", flat=True)):
-        while _process_next(key, now):
-            count += 1
-        pending = BulkRow.objects.filter(job=key, state=BulkState.PENDING)
-        if not pending.exists():
-            BulkJob.objects.filter(pk=key, finished_at__isnull=True).update(finished_at=now)
+    run = Run(now, seconds=seconds)
+    count = sum(ROWS.results(run))
+    pending = BulkRow.objects.filter(job=OuterRef("pk"), state=BulkState.PENDING)
+    unfinished = BulkJob.objects.filter(finished_at__isnull=True)
+    unfinished.exclude(Exists(pending)).update(finished_at=run.now)
     return count
 
 
-def _process_next(job: int, now: datetime) -> bool:
-    """Processes one row of the job. Returns False if there is none, or other workers have locked the rest."""
-    with transaction.atomic():
-        rows = BulkRow.objects.select_related("job__ordered_by", "job__to", "request").order_by("pk")
-        row = rows.filter(job=job, state=BulkState.PENDING).select_for_update(skip_locked=True, of=("self",)).first()
-        if row is None:
-            return False
+def _pending_rows(now: datetime) -> QuerySet[BulkRow]:
+    return BulkRow.objects.filter(state=BulkState.PENDING).order_by("job", "pk")
+
+
+def _process_rows(keys: list[int], now: datetime) -> Iterator[int]:
+    for row in _pending_rows(now).select_related("job__ordered_by", "job__to", "request").filter(pk__in=keys):
         try:
             with transaction.atomic():
                 _run_verb(row.job, row.request, now)
         except (RequestRefused, IllegalTransition) as error:
             row.state, row.said = BulkState.REFUSED, str(error)
-        except OperationalError:
-            raise  # a database failure, not a fault of the row: it stays pending
-        except Exception as error:
-            log.exception("Row %s of bulk job %s failed", row.pk, job)
-            row.state, row.said = BulkState.REFUSED, f"It failed: {type(error).__name__}. Try this request on its own."
         else:
             row.state = BulkState.DONE
         row.save(update_fields=["state", "said"])
-    return True
+        yield 1
+
+
+def _refuse(key: int, error: str, now: datetime) -> list[int]:
+    said = f"It failed: {error.partition(':')[0]}. Try this request on its own."
+    return [BulkRow.objects.filter(pk=key, state=BulkState.PENDING).update(state=BulkState.REFUSED, said=said)]
+
+
+ROWS = Work(
+    name="bulk.process",
+    task="cancellations.bulk",
+    label="process a row of a bulk job",
+    due=_pending_rows,
+    process=_process_rows,
+    batch=10,
+    order=("job_id", "pk"),
+    set_aside=_refuse,
+)
 
 
 def _run_verb(job: BulkJob, request: CancellationRequest, now: datetime) -> None:

@@ -18,12 +18,13 @@ from cancellations.queries.requests import declared
 from cancellations.services.common import ANSWER, RequestRefused, accounts_at, assign_to, open_conversation
 from cancellations.services.submission import declared_by_mail, submit_by_mail
 from messaging.addresses import fold_address
-from messaging.models import FAILED, NOT_ARRIVED, IncomingMessage, OutgoingMessage, Sort
+from messaging.due import UNLIMITED, Run, Work
+from messaging.models import NOT_ARRIVED, IncomingMessage, OutgoingMessage, Sort
 from messaging.services import outbox
 
 PERMISSION = ANSWER
 S = ConversationState
-BATCH = 100
+BATCH = 20
 
 
 @permitted(PERMISSION)
@@ -178,42 +179,51 @@ def assign(*, conversation: Conversation, to: User | None, by: User, now: dateti
     return row
 
 
-def open_tasks_for_failed_messages(*, now: datetime) -> int:
-    """Opens a conversation for staff for each message that did not arrive, once. Returns how many.
-
-    Each message has a transaction of its own.
-    """
-    failed = OutgoingMessage.objects.filter(NOT_ARRIVED, noticed=False)
-    keys = list(failed.order_by("created_at").values_list("pk", flat=True)[:BATCH])
-    return sum(_open_task(key, now) for key in keys)
+def open_tasks_for_failed_messages(*, now: datetime, seconds: float = UNLIMITED) -> int:
+    """Opens a conversation for staff for each message that did not arrive, once. Returns how many."""
+    return sum(FAILED_MESSAGES.results(Run(now, seconds=seconds)))
 
 
-def _open_task(key: UUID, now: datetime) -> bool:
-    with transaction.atomic():
-        failed = OutgoingMessage.objects.filter(state__in=FAILED, noticed=False)
-        message = failed.select_for_update(skip_locked=True).filter(pk=key).first()
-        if message is None:
-            return False
-        message.noticed = True
-        concerned = _request_and_language(message)
-        if concerned is not None:
-            request, language = concerned
-            conversation = open_conversation(
-                thread=message.thread,
-                todo=Todo.NOT_INFORMED,
-                email=fold_address(message.recipient),
-                subject=message.subject,
-                language=message.language or language,
-                about=message.about,
-                request=request,
-                account=request.account if request else None,
-                at=now,
-                now=now,
-                actor="system",
-            )
-            message.thread = conversation.reference
-        message.save(update_fields=["noticed", "thread"])
+def _failed_messages(now: datetime) -> QuerySet[OutgoingMessage]:
+    return OutgoingMessage.objects.filter(NOT_ARRIVED, noticed=False).order_by("created_at", "pk")
+
+
+def _open_tasks(keys: list[UUID], now: datetime) -> list[bool]:
+    return [_open_task(message, now) for message in _failed_messages(now).filter(pk__in=keys)]
+
+
+def _open_task(message: OutgoingMessage, now: datetime) -> bool:
+    message.noticed = True
+    concerned = _request_and_language(message)
+    if concerned is not None:
+        request, language = concerned
+        conversation = open_conversation(
+            thread=message.thread,
+            todo=Todo.NOT_INFORMED,
+            email=fold_address(message.recipient),
+            subject=message.subject,
+            language=message.language or language,
+            about=message.about,
+            request=request,
+            account=request.account if request else None,
+            at=now,
+            now=now,
+            actor="system",
+        )
+        message.thread = conversation.reference
+    message.save(update_fields=["noticed", "thread"])
     return concerned is not None
+
+
+FAILED_MESSAGES = Work(
+    name="messages.notice_failed",
+    task="mail.failed",
+    label="open a task for a message that did not arrive",
+    due=_failed_messages,
+    process=_open_tasks,
+    batch=BATCH,
+    order=("created_at", "pk"),
+)
 
 
 def _request_and_language(message: OutgoingMessage) -> tuple[CancellationRequest | None, str] | None:

@@ -1,15 +1,14 @@
 """Taking due requests into effect, by the workers at every tick and by `manage.py enforce`.
 
-Each request has a transaction of its own. If a run is killed, the row stays due. A second run, or another worker at
-the same time, finds the row locked or done.
+Requests are processed in batches (messaging/due.py). If a run is killed, its batch stays due. A second run, or another
+worker at the same time, finds the rows locked or done.
 """
 
-import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import OperationalError, transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from accounts.history import recorded
 from billing.models.states import UNDECIDED
@@ -21,9 +20,9 @@ from cancellations.models.states import OPEN, RequestState
 from cancellations.queries.requests import due_requests
 from cancellations.services.common import move
 from cancellations.services.refunds import queue_refund, void_refund
+from messaging.due import UNLIMITED, Run, Work
 from messaging.models import EventType, OutgoingMessage
 
-log = logging.getLogger(__name__)
 BATCH = 50
 
 
@@ -36,35 +35,22 @@ class EnforcementResult:
     detail: str = ""
 
 
-def enforce(*, now: datetime) -> list[EnforcementResult]:
+def enforce(*, now: datetime, seconds: float = UNLIMITED) -> list[EnforcementResult]:
     """Processes every request that is due at `now`, in the order of due dates, and returns what it did."""
-    return [*_supersede_requests_of_ended(now), *_act_on_due(now)]
+    return list(enforcing(now=now, seconds=seconds))
 
 
-def _act_on_due(now: datetime) -> list[EnforcementResult]:
-    results: list[EnforcementResult] = []
-    tried: set[int] = set()
-    while batch := list(due_requests(now).exclude(pk__in=tried).values_list("pk", flat=True)[:BATCH]):
-        for key in batch:
-            tried.add(key)
-            if (result := _act(key, now)) is not None:
-                results.append(result)
-    return results
+def enforcing(*, now: datetime, seconds: float = UNLIMITED) -> Iterator[EnforcementResult]:
+    """Processes due requests until none is left or the seconds are over, and yields what it does."""
+    run = Run(now, seconds=seconds)
+    yield from SUPERSEDE.results(run)
+    yield from TAKE_EFFECT.results(run)
 
 
-def _act(key: int, now: datetime) -> EnforcementResult | None:
-    try:
-        with transaction.atomic():
-            rows = due_requests(now).select_related("policy_version", "account", "subscription__account", "refund")
-            request = rows.select_for_update(skip_locked=True, of=("self",)).filter(pk=key).first()
-            if request is None:
-                return None  # another worker has locked it or processed it
-            return expire(request, now) if request.state == RequestState.UNVERIFIED else take_effect(request, now)
-    except OperationalError:
-        raise  # a database failure, not a fault of the row: the row stays due
-    except Exception as error:
-        log.exception("Request %s could not be taken into effect and is set aside.", key)
-        return _set_aside(key, error)
+def _act_on_due(keys: list[int], now: datetime) -> Iterator[EnforcementResult]:
+    rows = due_requests(now).select_related("policy_version", "account", "subscription__account", "refund")
+    for request in rows.filter(pk__in=keys):
+        yield expire(request, now) if request.state == RequestState.UNVERIFIED else take_effect(request, now)
 
 
 def take_effect(request: CancellationRequest, now: datetime) -> EnforcementResult:
@@ -111,27 +97,48 @@ def _was_told_of_expiry(request: CancellationRequest, now: datetime) -> bool:
     return sent.filter(created_at__gt=now - timedelta(days=1)).exists()
 
 
-def _supersede_requests_of_ended(now: datetime) -> list[EnforcementResult]:
-    """Supersedes open requests whose subscription has ended earlier for another reason."""
+def requests_of_ended(now: datetime) -> QuerySet[CancellationRequest]:
+    """Returns open requests whose subscription has ended earlier for another reason."""
     earlier = Q(effective_on__isnull=True) | Q(effective_on__gt=F("subscription__ended_on"))
     ended = CancellationRequest.objects.filter(earlier, state__in=OPEN, subscription__ended_on__lte=now.date())
-    results = []
-    for key in list(ended.values_list("pk", flat=True)):
-        with transaction.atomic(), recorded("supersede", actor="system"):
-            request = ended.select_for_update(skip_locked=True, of=("self",)).filter(pk=key).first()
-            if request is None:
-                continue
+    return ended.filter(enforcement_error="").order_by("pk")
+
+
+def _supersede(keys: list[int], now: datetime) -> Iterator[EnforcementResult]:
+    for request in CancellationRequest.objects.filter(pk__in=keys).order_by("pk"):
+        with recorded("supersede", actor="system"):
             void_refund(request, "The subscription had ended otherwise.", now)
             move(request, RequestState.SUPERSEDED, now)
             request.save(update_fields=["state", "state_changed_at"])
             send_letter("superseded", request, now=now)
-            results.append(EnforcementResult(request.reference, "superseded", "the subscription had ended otherwise"))
-    return results
+        yield EnforcementResult(request.reference, "superseded", "the subscription had ended otherwise")
 
 
-def _set_aside(key: int, error: Exception) -> EnforcementResult:
-    with transaction.atomic(), recorded("set_aside", actor="system", why=str(error)):
+def _set_aside(key: int, error: str, now: datetime) -> list[EnforcementResult]:
+    with recorded("set_aside", actor="system", why=error):
         request = CancellationRequest.objects.select_for_update().get(pk=key)
-        request.enforcement_error = f"{type(error).__name__}: {error}"[:2000]
+        request.enforcement_error = error
         request.save(update_fields=["enforcement_error"])
-    return EnforcementResult(request.reference, "set aside", request.enforcement_error)
+    return [EnforcementResult(request.reference, "set aside", error)]
+
+
+SUPERSEDE = Work(
+    name="requests.supersede",
+    task="cancellations.enforce",
+    label="close requests whose subscription ended otherwise",
+    due=requests_of_ended,
+    process=_supersede,
+    batch=BATCH,
+    order=("pk",),
+    set_aside=_set_aside,
+)
+TAKE_EFFECT = Work(
+    name="requests.take_effect",
+    task="cancellations.enforce",
+    label="take requests into effect",
+    due=due_requests,
+    process=_act_on_due,
+    batch=BATCH,
+    order=("due_at", "pk"),
+    set_aside=_set_aside,
+)

@@ -6,9 +6,10 @@ seals and the hash of its PDF, so that the chain stays intact and the customer's
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pgtrigger
 from django.conf import settings
@@ -35,6 +36,7 @@ from cancellations.models.states import RequestState
 from cancellations.queries.personal_data import accounts_past_retention, erasure_blockers
 from cancellations.services.common import RequestRefused
 from messaging.addresses import fold_address
+from messaging.due import UNLIMITED, Run, Work
 from messaging.models import IncomingMessage, MessageState, OutgoingMessage, ReadState
 
 ERASED = "(erased)"
@@ -113,19 +115,25 @@ def erase(*, account: Account, by: User | None, ground: str, now: datetime) -> E
         )
 
 
-def apply_retention(*, now: datetime) -> Counter[str]:
-    """Erases a batch of the accounts, unproven requests and messages whose retention period is over."""
-    counts: Counter[str] = Counter()
-    for account in accounts_past_retention(now)[:BATCH]:
-        try:
-            erase(account=account, by=None, ground=RETENTION_GROUND, now=now)
-        except RequestRefused:  # something blocks it since we selected the account
-            continue
-        counts["accounts"] += 1
-    counts["requests"] = _erase_unproven_requests(now)
-    counts["messages"] = _erase_old_messages(now)
+def apply_retention(*, now: datetime, seconds: float = UNLIMITED) -> Counter[str]:
+    """Erases accounts, unproven requests and messages whose retention period is over. Returns how many of each."""
+    run = Run(now, seconds=seconds)
+    counts = Counter(
+        accounts=sum(ACCOUNTS.results(run)),
+        requests=sum(UNPROVEN.results(run)),
+        messages=sum(OLD_MESSAGES.results(run)) + sum(OLD_MAILS.results(run)),
+    )
     BegunForm.objects.filter(begun_at__lt=now - FORMS_KEPT_FOR).delete()
     return counts
+
+
+def _erase_accounts(keys: list[int], now: datetime) -> Iterator[int]:
+    for account in Account.objects.filter(pk__in=keys):
+        try:
+            erase(account=account, by=None, ground=RETENTION_GROUND, now=now)
+        except RequestRefused:  # something blocks it that is still going on
+            continue
+        yield 1
 
 
 def _erase_rows(account: Account, now: datetime) -> Counter[str]:
@@ -208,18 +216,19 @@ def _erase_mails(mails: QuerySet[IncomingMessage]) -> int:
     )  # fmt: skip
 
 
-def _erase_unproven_requests(now: datetime) -> int:
-    """Erases requests that were never proven. They belong to no account, so nobody could request their erasure."""
+def _unproven_requests(now: datetime) -> QuerySet[CancellationRequest]:
+    """Returns old requests that were never proven. They belong to no account, so nobody can request their erasure."""
     if not settings.RETENTION_UNPROVEN_DAYS:
-        return 0
+        return CancellationRequest.objects.none()
     cutoff = now - timedelta(days=settings.RETENTION_UNPROVEN_DAYS)
     settled = (RequestState.EXPIRED, RequestState.WITHDRAWN, RequestState.DECLINED)
     expired = CancellationRequest.objects.filter(account__isnull=True, state__in=settled, state_changed_at__lt=cutoff)
-    keys = list(expired.exclude(email_given__endswith="@erased.invalid").values_list("pk", flat=True)[:BATCH])
-    if not keys:
-        return 0
+    return expired.exclude(email_given__endswith="@erased.invalid").order_by("pk")
+
+
+def _erase_unproven_requests(keys: list[int], now: datetime) -> list[int]:
     rows = CancellationRequest.objects.filter(pk__in=keys)
-    with transaction.atomic(), recorded("erase", actor="system"), pgtrigger.ignore(*GUARDS):
+    with recorded("erase", actor="system"), pgtrigger.ignore(*GUARDS):
         references = list(rows.values_list("declaration", flat=True))
         _erase_receipts(Receipt.objects.filter(request__in=keys), now)
         _erase_files(Attachment.objects.filter(request__in=keys))
@@ -229,20 +238,66 @@ def _erase_unproven_requests(now: datetime) -> int:
         conversations = Conversation.objects.filter(about__in=references)
         _erase_fields(conversations, CONVERSATION_WORDS, {"email": "erased@erased.invalid"})
         fields = (*REQUEST_WORDS, "account_number_given")
-        return _erase_fields(rows, fields, {"email_given": "erased@erased.invalid"})
+        return [_erase_fields(rows, fields, {"email_given": "erased@erased.invalid"})]
 
 
-def _erase_old_messages(now: datetime) -> int:
-    """Erases the text of old messages and mails. When they were sent, and about what, stays."""
-    if not settings.RETENTION_MESSAGE_DAYS:
-        return 0
-    cutoff = now - timedelta(days=settings.RETENTION_MESSAGE_DAYS)
-    old = OutgoingMessage.objects.filter(state=MessageState.SENT, sent_at__lt=cutoff).exclude(text=ERASED)
-    keys = list(old.values_list("pk", flat=True)[: BATCH * 10])
-    count = OutgoingMessage.objects.filter(pk__in=keys).update(text=ERASED, html="")
-    old_mails = (
-        IncomingMessage.objects.exclude(state=ReadState.WAITING).filter(arrived_at__lt=cutoff).exclude(text=ERASED)
-    )
-    mails = list(old_mails.values_list("pk", flat=True)[:BATCH])
+def _message_cutoff(now: datetime) -> datetime:
+    days = settings.RETENTION_MESSAGE_DAYS
+    return now - timedelta(days=days) if days else datetime.min.replace(tzinfo=UTC)
+
+
+def _old_messages(now: datetime) -> QuerySet[OutgoingMessage]:
+    sent = OutgoingMessage.objects.filter(state=MessageState.SENT, sent_at__lt=_message_cutoff(now))
+    return sent.exclude(text=ERASED)
+
+
+def _erase_old_messages(keys: list[UUID], now: datetime) -> list[int]:
+    """Erases the text. When it was sent, and about what, stays."""
+    return [OutgoingMessage.objects.filter(pk__in=keys).update(text=ERASED, html="")]
+
+
+def _old_mails(now: datetime) -> QuerySet[IncomingMessage]:
+    settled = IncomingMessage.objects.exclude(state=ReadState.WAITING)
+    return settled.filter(arrived_at__lt=_message_cutoff(now)).exclude(text=ERASED)
+
+
+def _erase_old_mails(keys: list[UUID], now: datetime) -> list[int]:
     with pgtrigger.ignore("messaging.IncomingMessage:mail_as_it_came_stays"):
-        return count + _erase_mails(IncomingMessage.objects.filter(pk__in=mails))
+        return [_erase_mails(IncomingMessage.objects.filter(pk__in=keys))]
+
+
+TASK = "cancellations.retain"
+ACCOUNTS = Work(
+    name="accounts.erase",
+    task=TASK,
+    label="erase an account after its retention period",
+    due=accounts_past_retention,
+    process=_erase_accounts,
+    batch=1,
+    order=("pk",),
+)
+UNPROVEN = Work(
+    name="requests.erase_unproven",
+    task=TASK,
+    label="erase a request that was never proven",
+    due=_unproven_requests,
+    process=_erase_unproven_requests,
+    batch=BATCH,
+    order=("pk",),
+)
+OLD_MESSAGES = Work(
+    name="messages.erase_old",
+    task=TASK,
+    label="erase the text of an old message",
+    due=_old_messages,
+    process=_erase_old_messages,
+    batch=BATCH * 10,
+)
+OLD_MAILS = Work(
+    name="mails.erase_old",
+    task=TASK,
+    label="erase the text of an old mail",
+    due=_old_mails,
+    process=_erase_old_mails,
+    batch=BATCH,
+)

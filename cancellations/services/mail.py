@@ -7,7 +7,7 @@ aside with a task for staff, so that it does not block the mails behind it.
 import logging
 from datetime import datetime, timedelta
 from functools import partial
-from uuid import uuid5
+from uuid import UUID, uuid5
 
 from django.conf import settings
 from django.db import OperationalError, transaction
@@ -23,51 +23,43 @@ from cancellations.services.common import accounts_at, open_conversation
 from cancellations.services.submission import declared_by_mail, submit_by_mail
 from messaging.addresses import fold_address, our_message, reference_in
 from messaging.confined import TooCostly, run_confined
+from messaging.due import UNLIMITED, Run, Work
 from messaging.inbound.reading import WORDS_SECONDS, ReadMail
 from messaging.models import IncomingMessage, OutgoingMessage, ReadState, Sort
-from messaging.runs import Run
-from messaging.services.inbox import MOST_ATTEMPTS, claim_waiting, earlier_copy, read_into_row
+from messaging.services.inbox import MOST_ATTEMPTS, earlier_copy, lease, read_into_row, waiting_mails
 from messaging.services.outbox import record_bounce
 from messaging.waking import wake
 from messaging.wording import language_for
 
 log = logging.getLogger(__name__)
-RUN_SECONDS = 120
 RETRY_WITHOUT_POLICY = timedelta(minutes=5)
 MAX_AUTOMATIC_ANSWERS = 5  # to too large mails, a day to one address: nobody can flood it by forging its name
 MAX_ADDRESS_LENGTH = 254  # of CancellationRequest.email_given
 
 
-def read_due(*, now: datetime) -> int:
+def read_due(*, now: datetime, seconds: float = UNLIMITED) -> int:
     """Reads waiting mail and returns how many. Several workers can do this at the same time."""
-    count, run = 0, Run(now, seconds=RUN_SECONDS)
-    while (message := claim_waiting(now=run.now)) is not None:
-        _read(message, now)
+    count, run = 0, Run(now, seconds=seconds)
+    for message in READING.results(run):
+        with READING.setting_aside(message.pk, run):
+            _read(message, run.now)
         count += 1
-        if run.is_over:
-            wake("mail.read")
-            break
     return count
 
 
 def _read(message: IncomingMessage, now: datetime) -> None:
+    if message.attempts > MOST_ATTEMPTS:
+        raise RuntimeError(f"Reading was started {MOST_ATTEMPTS} times and never finished.")
     try:
-        if message.attempts > MOST_ATTEMPTS:
-            raise RuntimeError(f"Reading was started {MOST_ATTEMPTS} times and never finished.")
         with transaction.atomic():
             row = IncomingMessage.objects.select_for_update().get(pk=message.pk)
             if row.state == ReadState.WAITING:
                 row.state = ReadState.READ
                 _process(row, read_into_row(row), now)
                 row.save()
-    except OperationalError:
-        raise  # a database failure, not a fault of the mail: it is read later
     except NoPolicyInForce:
         unread = IncomingMessage.objects.filter(pk=message.pk, state=ReadState.WAITING)
         unread.update(due_at=now + RETRY_WITHOUT_POLICY, attempts=0, last_error="No policy version is in force yet.")
-    except Exception as error:
-        log.exception("Could not read mail %s. It is set aside.", message.pk)
-        _set_aside(message, error, now)
 
 
 def _process(row: IncomingMessage, mail: ReadMail, now: datetime) -> None:
@@ -230,27 +222,29 @@ def _open_conversation(row: IncomingMessage, todo: Todo, recognised: Recognised 
     return conversation
 
 
-def _set_aside(message: IncomingMessage, error: Exception, now: datetime) -> None:
+def _set_aside(key: UUID, error: str, now: datetime) -> tuple[()]:
     """Sets the mail aside with the parts that can be read, unless reading it seems to kill the worker."""
-    if message.attempts <= MOST_ATTEMPTS:
-        try:
-            return _save_set_aside(message, error, now, with_text=True)
-        except OperationalError:
-            raise
-        except Exception:
-            log.info("Mail %s is set aside without its text.", message.pk)
-    return _save_set_aside(message, error, now, with_text=False)
+    row = IncomingMessage.objects.select_for_update().get(pk=key)
+    if row.state == ReadState.WAITING:
+        if row.attempts <= MOST_ATTEMPTS:
+            try:
+                with transaction.atomic():
+                    return _save_set_aside(row, error, now, with_text=True)
+            except OperationalError:
+                raise
+            except Exception:
+                log.info("Mail %s is set aside without its text.", key)
+                row.refresh_from_db()
+        _save_set_aside(row, error, now, with_text=False)
+    return ()
 
 
-def _save_set_aside(message: IncomingMessage, error: Exception, now: datetime, *, with_text: bool) -> None:
-    with transaction.atomic():
-        row = IncomingMessage.objects.select_for_update().get(pk=message.pk)
-        if row.state != ReadState.WAITING:
-            return
-        if with_text:
-            read_into_row(row)
-        _leave_to_staff(row, f"{type(error).__name__}: {error}", now)
-        row.save()
+def _save_set_aside(row: IncomingMessage, error: str, now: datetime, *, with_text: bool) -> tuple[()]:
+    if with_text:
+        read_into_row(row)
+    _leave_to_staff(row, error, now)
+    row.save()
+    return ()
 
 
 def _leave_to_staff(row: IncomingMessage, error: str, now: datetime) -> None:
@@ -258,3 +252,15 @@ def _leave_to_staff(row: IncomingMessage, error: str, now: datetime) -> None:
     row.state, row.last_error = ReadState.SET_ASIDE, error.replace("\x00", "")[:2000]
     row.outcome = "It could not be read. Waits for staff."
     _open_conversation(row, Todo.NOT_UNDERSTOOD, None, now)
+
+
+READING = Work(
+    name="mails.read",
+    task="mail.read",
+    label="read a mail",
+    due=waiting_mails,
+    process=lease,
+    batch=1,
+    order=("arrived_at", "pk"),
+    set_aside=_set_aside,
+)

@@ -5,14 +5,14 @@ few of these mails go to one address, for one account number and from one networ
 any other, and its mail goes out later, once: the page behind a link proves all that waits under the address.
 """
 
-import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from ipaddress import ip_address, ip_network
 
 from django.core.cache import cache
-from django.db import OperationalError, connection, transaction
+from django.db import connection
+from django.db.models import QuerySet
 
 from cancellations.letters.requests import send_letter
 from cancellations.models import CancellationRequest, Channel
@@ -21,17 +21,14 @@ from cancellations.queries.requests import named_account
 from cancellations.services.common import contracts_of
 from cancellations.services.joining import lock_unproven, proven_along
 from messaging.addresses import are_same_address, fold_address
+from messaging.due import UNLIMITED, Run, Work
 from messaging.models import IncomingMessage, OutgoingMessage
-from messaging.runs import Run
 
-log = logging.getLogger(__name__)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 MOST_AN_HOUR, MOST_A_DAY = 3, 10  # to one address
 AT_ONCE_TO_NETWORK, NETWORK_PACE = 20, timedelta(minutes=3)  # so many at once, then one in this time
 AT_ONCE_FOR_NUMBER, NUMBER_PACE = 5, timedelta(minutes=30)
 MOST_FOLLOW_LINKS_AN_HOUR = 5  # to one address
-RUN_SECONDS = 60
-PAUSE_AFTER_ERROR = timedelta(hours=1)
 
 
 def send_proof_mail(
@@ -57,26 +54,28 @@ def may_send_follow_link(email: str, now: datetime) -> bool:
     return sent.filter(created_at__gt=now - HOUR).count() < MOST_FOLLOW_LINKS_AN_HOUR
 
 
-def send_waiting(*, now: datetime) -> int:
+def send_waiting(*, now: datetime, seconds: float = UNLIMITED) -> int:
     """Sends the mails that had to wait, one for each address at a time. Returns how many were sent."""
-    sent, run = 0, Run(now, seconds=RUN_SECONDS)
-    while (key := _next_key(now)) is not None and not run.is_over:
-        try:
-            sent += _send_or_postpone(key, now)
-        except OperationalError:
-            raise
-        except Exception:  # one bad row must not hold up those behind it
-            log.exception("The mail with the proof link of request %s is put off.", key)
-            CancellationRequest.objects.filter(pk=key).update(link_due_at=now + PAUSE_AFTER_ERROR)
-    return sent
+    return sum(WAITING.results(Run(now, seconds=seconds)))
 
 
-def _next_key(now: datetime) -> int | None:
+def _waiting(now: datetime) -> QuerySet[CancellationRequest]:
     due = CancellationRequest.objects.filter(state=RequestState.UNVERIFIED, link_due_at__lte=now)
-    return due.order_by("link_due_at", "pk").values_list("pk", flat=True).first()
+    return due.order_by("link_due_at", "pk")
 
 
-@transaction.atomic
+WAITING = Work(
+    name="proofs.send",
+    task="cancellations.prove",
+    label="send a proof link that had to wait",
+    due=_waiting,
+    process=lambda keys, now: [_send_or_postpone(key, now) for key in keys],
+    batch=1,
+    order=("link_due_at", "pk"),
+    locks=False,
+)
+
+
 def _send_or_postpone(key: int, now: datetime) -> bool:
     """Sends the mail of the request, and forgets those of the declarations that its link proves as well."""
     request, others = lock_unproven(CancellationRequest.objects.get(pk=key), now)

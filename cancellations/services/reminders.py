@@ -18,7 +18,8 @@ from billing.rules.periods import local_date
 from cancellations.models import CancellationRequest, Conversation, Reminder
 from cancellations.models.states import OPEN, ConversationState, RequestState
 from cancellations.queries.requests import overdue_requests
-from messaging.models import NOT_ARRIVED, Mailbox, OutgoingMessage
+from messaging.due import Run, Work
+from messaging.models import NOT_ARRIVED, Mailbox, OutgoingMessage, WebhookEndpoint
 from messaging.outbound.rendering import Value
 from messaging.services.outbox import queue_message
 from messaging.services.webhooks import disable, failing_endpoints, record_warning
@@ -33,7 +34,8 @@ Item = tuple[str, str, str]  # what is overdue and since when, what to do, the p
 def notify_staff(*, now: datetime) -> int:
     """Queues the notifications that are due, each once, and returns how many messages."""
     with use_language(settings.LANGUAGE_CODE):
-        return _send_digests(now) + _send_escalations(now) + _send_endpoint_warnings(now)
+        warnings = sum(ENDPOINTS.results(Run(now)))
+        return warnings + _send_digests(now) + _send_escalations(now)
 
 
 def _claim_new(kind: str, about: Sequence[str], now: datetime) -> set[str]:
@@ -137,38 +139,35 @@ def _overdue_items(now: datetime) -> list[Item]:
     return items
 
 
-def _send_endpoint_warnings(now: datetime) -> int:
-    """Warns about endpoints that have failed for a day, and disables those that have failed for five."""
-    return sum(_warn_about_endpoint(key, now) for key in list(failing_endpoints().values_list("pk", flat=True)))
+def _warn_about_endpoints(keys: list[UUID], now: datetime) -> list[int]:
+    return [_warn_about_endpoint(endpoint, now) for endpoint in failing_endpoints().filter(pk__in=keys)]
 
 
-def _warn_about_endpoint(key: UUID, now: datetime) -> int:
-    with transaction.atomic():
-        endpoint = failing_endpoints().select_for_update().filter(pk=key).first()
-        since = endpoint.failing_since if endpoint else None
-        if endpoint is None or since is None:
-            return 0
-        disabled = now >= since + DISABLE_AFTER
-        if disabled:
-            disable(endpoint=endpoint, why=f"It has accepted no webhook for {DISABLE_AFTER.days} days.")
-        elif endpoint.warned_at is not None or now < since + WARN_AFTER:
-            return 0
-        else:
-            record_warning(endpoint=endpoint, now=now)
-        last = endpoint.deliveries.exclude(last_error="").order_by("-last_tried_at").first()
-        context: dict[str, Value] = {
-            "name": endpoint.name,
-            "address": endpoint.url,
-            "disabled": disabled,
-            "disabled_on": day_words(local_date(since + DISABLE_AFTER, settings.COMPANY_TIME_ZONE)),
-            "since": instant_words(since, settings.COMPANY_TIME_ZONE),
-            "why": f"It has accepted no webhook for {DISABLE_AFTER.days} days.",
-            "error": last.last_error if last else "",
-            "page_url": settings.SITE_URL + reverse("admin:messaging_webhookendpoint_change", args=[endpoint.pk]),
-        }
-        people = _recipients([], "change_webhookendpoint")
-        for email in people:
-            queue_message(kind="staff_webhook", recipient=email, context=context, now=now)
+def _warn_about_endpoint(endpoint: WebhookEndpoint, now: datetime) -> int:
+    """Warns about an endpoint that has failed for a day, and disables it after five. Returns how many messages."""
+    since = endpoint.failing_since
+    assert since is not None
+    disabled = now >= since + DISABLE_AFTER
+    if disabled:
+        disable(endpoint=endpoint, why=f"It has accepted no webhook for {DISABLE_AFTER.days} days.")
+    elif endpoint.warned_at is not None or now < since + WARN_AFTER:
+        return 0
+    else:
+        record_warning(endpoint=endpoint, now=now)
+    last = endpoint.deliveries.exclude(last_error="").order_by("-last_tried_at").first()
+    context: dict[str, Value] = {
+        "name": endpoint.name,
+        "address": endpoint.url,
+        "disabled": disabled,
+        "disabled_on": day_words(local_date(since + DISABLE_AFTER, settings.COMPANY_TIME_ZONE)),
+        "since": instant_words(since, settings.COMPANY_TIME_ZONE),
+        "why": f"It has accepted no webhook for {DISABLE_AFTER.days} days.",
+        "error": last.last_error if last else "",
+        "page_url": settings.SITE_URL + reverse("admin:messaging_webhookendpoint_change", args=[endpoint.pk]),
+    }
+    people = _recipients([], "change_webhookendpoint")
+    for email in people:
+        queue_message(kind="staff_webhook", recipient=email, context=context, now=now)
     return len(people)
 
 
@@ -180,3 +179,14 @@ def _recipients(addresses: Sequence[str], *permissions: str) -> dict[str, User |
     has_permission = Q(groups__permissions__codename__in=permissions)
     staff = User.objects.filter(has_permission, is_staff=True, is_active=True).distinct().order_by("email")
     return {user.email: user for user in staff}
+
+
+ENDPOINTS = Work(
+    name="webhooks.warn",
+    task="cancellations.remind",
+    label="warn about a failing webhook endpoint",
+    due=lambda now: failing_endpoints().order_by("pk"),
+    process=_warn_about_endpoints,
+    batch=1,
+    order=("pk",),
+)

@@ -3,6 +3,7 @@
 from messaging.models.incoming import READ_TRANSITIONS, Checked, Door, IncomingMessage, Mailbox, ReadState, Sort
 from messaging.models.outgoing import FAILED, NOT_ARRIVED, TRANSITIONS, MessageState, OutgoingMessage
 from messaging.models.replies import VARIABLES, CannedReply, refuse_unknown_variables
+from messaging.models.set_aside import SetAside
 from messaging.models.webhooks import (
     DELIVERY_TRANSITIONS,
     DeliveryState,
@@ -31,6 +32,7 @@ __all__ = [
     "MessageState",
     "OutgoingMessage",
     "ReadState",
+    "SetAside",
     "Sort",
     "WebhookDelivery",
     "WebhookEndpoint",

@@ -3,25 +3,26 @@
 import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
-from django.db.models import F
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
+from django.db.models import F, QuerySet
 from django.utils.safestring import mark_safe
 
 from messaging.addresses import is_ours, our_message
+from messaging.due import UNLIMITED, Run
 from messaging.inbound.arrival import arrival_in
-from messaging.inbound.mailboxes import TROUBLE, Folder, Listed, Source, open_folder, source_of
+from messaging.inbound.mailboxes import Folder, Listed, Source, open_folder, source_of
 from messaging.inbound.mime import File, Unreadable
 from messaging.inbound.reading import ReadMail, read, read_file
 from messaging.models import Checked, Door, IncomingMessage, Mailbox, ReadState, Sort
-from messaging.runs import Run
 from messaging.waking import wake
 
 log = logging.getLogger(__name__)
 # Leases only keep workers from waiting for each other. Correctness rests on the unique UID and on row locks.
 LEASE = READING_LEASE = timedelta(minutes=1)
-RUN_SECONDS = 120
+FAILED_LEASE = timedelta(seconds=15)
 KEPT_OF_TOO_LARGE = 1_000_000
 CLOCKS_DIFFER = timedelta(minutes=5)
 MOST_ATTEMPTS = 10
@@ -62,56 +63,60 @@ def receive(*, raw: bytes, door: Door, now: datetime) -> IncomingMessage:
     return store(raw=raw, arrived_at=min(at, now) if at else now, door=door, now=now)
 
 
-def fetch_all(*, now: datetime) -> int:
+def fetch_all(*, now: datetime, seconds: float = UNLIMITED) -> int:
     """Fetches new mail from each mailbox in the settings, starting with the one that was read longest ago.
 
-    Returns the number of mails stored. Stops after RUN_SECONDS, so that the workers' time limit does not kill it.
+    Returns the number of mails stored.
     """
     sources = {source.name: source for source in map(source_of, settings.INBOUND_MAILBOXES)}
     last_read = dict(Mailbox.objects.filter(name__in=sources).values_list("name", "read_at"))
     long_ago = datetime.min.replace(tzinfo=UTC)
-    stored, run = 0, Run(now, seconds=RUN_SECONDS)
+    stored, run = 0, Run(now, seconds=seconds)
     for name in sorted(sources, key=lambda name: last_read.get(name) or long_ago):
-        stored += fetch(source=sources[name], now=now)
+        stored += fetch(source=sources[name], run=run)
         if run.is_over:
             wake("messaging.fetch")
             break
     return stored
 
 
-def fetch(*, source: Source, now: datetime) -> int:
+def fetch(*, source: Source, run: Run) -> int:
     """Fetches new mail from one mailbox; returns the number of mails stored. Errors are saved on the mailbox.
 
     Each mail is stored in its own transaction together with the mailbox's new position, so a killed worker leaves
-    nothing half done, and two workers at once store nothing twice.
+    nothing half done, and two workers at once store nothing twice. A mailbox that fails keeps its lease for
+    FAILED_LEASE, so that the others have their turn.
     """
     mailbox, _ = Mailbox.objects.get_or_create(name=source.name)
-    if not _lease(mailbox, now):
+    if not _lease(mailbox, run.now):
         return 0
-    stored = 0
+    stored, row = 0, Mailbox.objects.filter(pk=mailbox.pk)
     try:
         with open_folder(source) as folder:
-            for count in _read(folder, mailbox, now):
+            for count in _read(folder, mailbox, run):
                 stored += count
-    except TROUBLE as error:
+    except (OperationalError, InterfaceError):
+        raise  # the database failed, not the mailbox
+    except Exception as error:  # whatever one server answers must not hold up the other mailboxes
         log.warning("The mailbox %s cannot be read: %s", mailbox, error)
-        row = Mailbox.objects.filter(pk=mailbox.pk)
-        row.filter(failing_since__isnull=True).update(failing_since=now)
-        row.update(leased_until=None, last_error=f"{type(error).__name__}: {error}"[:2000])
+        words = f"{type(error).__name__}: {error}".replace("\x00", "")[:2000]
+        row.filter(failing_since__isnull=True).update(failing_since=run.now)
+        row.update(leased_until=run.now + FAILED_LEASE, last_error=words)
     else:
-        Mailbox.objects.filter(pk=mailbox.pk).update(leased_until=None, read_at=now, failing_since=None, last_error="")
+        row.update(leased_until=None, read_at=run.now, failing_since=None, last_error="")
     return stored
 
 
-def claim_waiting(*, now: datetime) -> IncomingMessage | None:
-    """Leases the mail that has waited longest and counts the attempt; None if no mail is due."""
-    with transaction.atomic():
-        waiting = IncomingMessage.objects.filter(state=ReadState.WAITING, due_at__lte=now)
-        message = waiting.order_by("arrived_at", "id").select_for_update(skip_locked=True).first()
-        if message is not None:
-            message.attempts, message.due_at = message.attempts + 1, now + READING_LEASE
-            message.save(update_fields=["attempts", "due_at"])
-    return message
+def waiting_mails(now: datetime) -> QuerySet[IncomingMessage]:
+    """Returns the mails that are due to be read, the one that has waited longest first."""
+    return IncomingMessage.objects.filter(state=ReadState.WAITING, due_at__lte=now).order_by("arrived_at", "pk")
+
+
+def lease(keys: list[UUID], now: datetime) -> list[IncomingMessage]:
+    """Leases mails that are due to be read, and counts the attempt."""
+    mails = IncomingMessage.objects.filter(pk__in=keys)
+    mails.update(attempts=F("attempts") + 1, due_at=now + READING_LEASE)
+    return list(mails.order_by("arrived_at", "pk"))
 
 
 def read_into_row(message: IncomingMessage) -> ReadMail:
@@ -151,22 +156,21 @@ def _lease(mailbox: Mailbox, now: datetime) -> bool:
     return free.update(leased_until=now + LEASE) == 1
 
 
-def _read(folder: Folder, mailbox: Mailbox, now: datetime) -> Iterator[int]:
+def _read(folder: Folder, mailbox: Mailbox, run: Run) -> Iterator[int]:
     """Stores new mails one by one; yields 1 for each stored, 0 for each skipped.
 
     A new UIDVALIDITY means that the server numbered the folder again: it is read from the start, and mails stored
     before are recognised as duplicates.
     """
-    run = Run(now, seconds=RUN_SECONDS)
     mailbox.refresh_from_db()
     is_new_numbering = mailbox.uid_validity != folder.uid_validity
     after = 0 if is_new_numbering else mailbox.last_uid
     oldest = None
     if is_new_numbering and settings.INBOUND_FIRST_DAYS:
-        oldest = min(now, mailbox.read_at or now) - timedelta(days=settings.INBOUND_FIRST_DAYS)
+        oldest = min(run.now, mailbox.read_at or run.now) - timedelta(days=settings.INBOUND_FIRST_DAYS)
     uids = folder.after(after)
     if is_new_numbering and not uids:
-        _save_position(mailbox, folder.uid_validity, 0, now)
+        _save_position(mailbox, folder.uid_validity, 0, run.now)
     for listed in folder.listed(uids):
         if oldest is not None and listed.arrived_at < oldest:
             row = Mailbox.objects.filter(pk=mailbox.pk)

@@ -5,18 +5,18 @@ import smtplib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
-from django.db import transaction
-from django.db.models import Count, Min
+from django.db.models import Count, Min, QuerySet
 from django.db.models.functions import Upper
 
 from messaging.addresses import our_message, reply_address
+from messaging.due import UNLIMITED, Run, Work
 from messaging.models import FAILED, NOT_ARRIVED, IncomingMessage, MessageState, OutgoingMessage
 from messaging.outbound.rendering import Rendered, Value, render
-from messaging.runs import Run
 from messaging.text import on_one_line
 from messaging.waking import wake
 from messaging.wording import active_language
@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 LEASE = timedelta(minutes=2)
 BATCH = 10
 BATCH_SECONDS = 30  # short enough that the slowest last message (four times EMAIL_TIMEOUT) ends within the lease
-RUN_SECONDS = 150
 RETRY_AFTER = tuple(
     timedelta(seconds=s) for s in (10, 30, 60, 120, 300, 600, 1200, 2400, 3600, 7200, 14400, 28800, 43200, 57600, 86400)
 )  # nearly three days (RFC 5321, 4.5.4.1)
@@ -95,21 +94,17 @@ def queue_rendered(
     return message
 
 
-def deliver_due(*, now: datetime) -> int:
+def deliver_due(*, now: datetime, seconds: float = UNLIMITED) -> int:
     """Sends due messages; returns how many were sent. Several workers can run at once.
 
-    Each row is leased in its own transaction before the mail server is called. If a worker dies in between, the
-    lease runs out and the message is sent again, under the same Message-ID. Stops after RUN_SECONDS, so that the
-    workers' time limit does not kill it; the rest stays due.
+    Each batch is leased in its own transaction before the mail server is called. If a worker dies in between, the
+    lease runs out and the message is sent again, under the same Message-ID.
     """
-    sent, run = 0, Run(now, seconds=RUN_SECONDS)
-    while claimed := _claim(run.now):
-        count, is_server_up = _deliver_batch(claimed, run)
+    sent, run = 0, Run(now, seconds=seconds)
+    for batch in DELIVERY.results(run):
+        count, is_server_up = _deliver_batch(batch, run)
         sent += count
         if not is_server_up:
-            break
-        if run.is_over:
-            wake("messaging.deliver")
             break
     return sent
 
@@ -149,16 +144,15 @@ def settle(*, messages: Iterable[OutgoingMessage], now: datetime) -> int:
     return failed.update(settled_at=now)
 
 
-def _claim(now: datetime) -> list[OutgoingMessage]:
-    """Leases a batch. Messages above the hourly limit of an address wait."""
-    while True:
-        with transaction.atomic():
-            due = OutgoingMessage.objects.filter(state=MessageState.PENDING, due_at__lte=now).order_by("due_at")
-            claimed = list(due.select_for_update(skip_locked=True)[:BATCH])
-            allowed = _within_limit(claimed, now)
-            OutgoingMessage.objects.filter(pk__in=[message.pk for message in allowed]).update(due_at=now + LEASE)
-        if allowed or not claimed:
-            return allowed
+def _due_messages(now: datetime) -> QuerySet[OutgoingMessage]:
+    return OutgoingMessage.objects.filter(state=MessageState.PENDING, due_at__lte=now).order_by("due_at")
+
+
+def _lease(keys: list[UUID], now: datetime) -> list[list[OutgoingMessage]]:
+    """Leases the batch. Messages above the hourly limit of an address wait."""
+    allowed = _within_limit(list(_due_messages(now).filter(pk__in=keys)), now)
+    OutgoingMessage.objects.filter(pk__in=[message.pk for message in allowed]).update(due_at=now + LEASE)
+    return [allowed]
 
 
 def _within_limit(claimed: list[OutgoingMessage], now: datetime) -> list[OutgoingMessage]:
@@ -200,14 +194,15 @@ def _deliver_batch(claimed: list[OutgoingMessage], run: Run) -> tuple[int, bool]
             log.warning("The mail server cannot be reached: %s", error)
             _release(claimed[number:], run.now + SERVER_PAUSE, f"{type(error).__name__}: {error}")
             return sent, False
-        moment = run.now
-        failure = _deliver(message, connection, moment)
-        sent += failure is None
-        if failure is not None:  # some errors end the connection, so the next message gets a new one
+        is_sent = False
+        with DELIVERY.setting_aside(message.pk, run):
+            is_sent = _deliver(message, connection, run.now)
+        sent += is_sent
+        if not is_sent:  # some errors end the connection, so the next message gets a new one
             _close(connection)
             connection = None
         if batch.is_over:
-            _release(claimed[number + 1 :], moment)
+            _release(claimed[number + 1 :], run.now)
             break
     if connection is not None:
         _close(connection)
@@ -226,16 +221,16 @@ def _release(messages: list[OutgoingMessage], due_at: datetime, why: str = "") -
     waiting.update(due_at=due_at, **({"last_error": why[:2000]} if why else {}))
 
 
-def _deliver(message: OutgoingMessage, connection: BaseEmailBackend, now: datetime) -> Exception | None:
+def _deliver(message: OutgoingMessage, connection: BaseEmailBackend, now: datetime) -> bool:
     try:
         _compose(message, connection).send()
     except Exception as error:  # one bad address or server error must not hold up the messages behind it
         _record_failure(message, error, now)
-        return error
+        return False
     pending = OutgoingMessage.objects.filter(pk=message.pk, state=MessageState.PENDING)
     wiped = {"text": WIPED, "html": ""} if message.holds_secret else {}
     pending.update(state=MessageState.SENT, sent_at=now, attempts=message.attempts + 1, last_error="", **wiped)
-    return None
+    return True
 
 
 def _compose(message: OutgoingMessage, connection: BaseEmailBackend) -> EmailMultiAlternatives:
@@ -259,7 +254,7 @@ def _record_failure(message: OutgoingMessage, error: Exception, now: datetime) -
     attempts = message.attempts
     log.warning("Message %s (%s) failed, attempt %d: %s", message.pk, message.kind, attempts + 1, error)
     pending = OutgoingMessage.objects.filter(pk=message.pk, state=MessageState.PENDING)
-    values = {"attempts": attempts + 1, "last_error": f"{type(error).__name__}: {error}"[:2000]}
+    values = {"attempts": attempts + 1, "last_error": f"{type(error).__name__}: {error}".replace("\x00", "")[:2000]}
     if attempts < len(RETRY_AFTER) and not _is_final(error):
         pending.update(due_at=now + RETRY_AFTER[attempts], **values)
     else:
@@ -273,3 +268,13 @@ def _is_final(error: Exception) -> bool:
     if isinstance(error, smtplib.SMTPDataError):
         return 500 <= error.smtp_code < 600
     return isinstance(error, ValueError)  # such as an address that cannot be written in a header
+
+
+DELIVERY = Work(
+    name="messages.deliver",
+    task="messaging.deliver",
+    label="send a message",
+    due=_due_messages,
+    process=_lease,
+    batch=BATCH,
+)

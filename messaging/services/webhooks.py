@@ -10,9 +10,11 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models.functions import Coalesce
 from standardwebhooks import Webhook
 from urllib3.exceptions import HTTPError
 
+from messaging.due import UNLIMITED, Run, Work
 from messaging.models import (
     DeliveryState,
     EndpointState,
@@ -22,7 +24,6 @@ from messaging.models import (
     WebhookEvent,
 )
 from messaging.outbound.targets import Refused, Response, post, refuse_unless_callable
-from messaging.runs import Run
 from messaging.sealing import InvalidToken, box
 from messaging.waking import wake
 
@@ -30,7 +31,6 @@ log = logging.getLogger(__name__)
 VERSION = "1"
 USE = "webhook secrets"
 LEASE = timedelta(minutes=1)
-RUN_SECONDS = 120
 RETRY_AFTER = tuple(timedelta(seconds=s) for s in (5, 60, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400))
 GIVEN_UP_AFTER = timedelta(days=3)
 OLD_SECRET_FOR = timedelta(hours=24)
@@ -63,14 +63,12 @@ def emit(*, type: EventType, subject: str, data: Mapping[str, Any], now: datetim
     wake("messaging.call")
 
 
-def call_due(*, now: datetime) -> int:
+def call_due(*, now: datetime, seconds: float = UNLIMITED) -> int:
     """Sends due deliveries; returns how many succeeded. Several workers can run at once."""
-    delivered, run = 0, Run(now, seconds=RUN_SECONDS)
-    while (delivery := _claim(run.now)) is not None:
-        delivered += _call(delivery, run.now)
-        if run.is_over:
-            wake("messaging.call")
-            break
+    delivered, run = 0, Run(now, seconds=seconds)
+    for delivery in CALLS.results(run):
+        with CALLS.setting_aside(delivery.pk, run):
+            delivered += _call(delivery, run)
     return delivered
 
 
@@ -192,26 +190,25 @@ def _locked(endpoint: WebhookEndpoint) -> WebhookEndpoint:
     return WebhookEndpoint.objects.select_for_update().get(pk=endpoint.pk)
 
 
-def _claim(now: datetime) -> WebhookDelivery | None:
-    """Leases the longest due delivery that has no earlier one of its subject waiting."""
+def _due_deliveries(now: datetime) -> QuerySet[WebhookDelivery]:
+    """Returns due deliveries that have no earlier one of their subject waiting."""
     earlier = WebhookDelivery.objects.filter(
         endpoint=OuterRef("endpoint"), subject=OuterRef("subject"), state=DeliveryState.PENDING, pk__lt=OuterRef("pk")
     )
     due = WebhookDelivery.objects.filter(state=DeliveryState.PENDING, due_at__lte=now).exclude(Exists(earlier))
-    with transaction.atomic():
-        rows = due.filter(endpoint__state=EndpointState.ACTIVE).select_related("endpoint", "event")
-        delivery = rows.order_by("due_at", "pk").select_for_update(skip_locked=True, of=("self",)).first()
-        if delivery is not None:
-            delivery.first_tried_at = delivery.first_tried_at or now
-            delivery.due_at = now + LEASE
-            delivery.save(update_fields=["due_at", "first_tried_at"])
-    return delivery
+    return due.filter(endpoint__state=EndpointState.ACTIVE).order_by("due_at", "pk")
 
 
-def _call(delivery: WebhookDelivery, now: datetime) -> bool:
+def _lease(keys: list[int], now: datetime) -> list[WebhookDelivery]:
+    rows = WebhookDelivery.objects.filter(pk__in=keys)
+    rows.update(first_tried_at=Coalesce("first_tried_at", now), due_at=now + LEASE)
+    return list(rows.select_related("endpoint", "event"))
+
+
+def _call(delivery: WebhookDelivery, run: Run) -> bool:
     response: Response | None = None
     try:
-        body, headers = signed_request(delivery, now)
+        body, headers = signed_request(delivery, run.now)
         response = post(delivery.endpoint.url, body, headers)
         error = "" if 200 <= response.status < 300 else _error_text(response)
     except Refused as refused:
@@ -220,12 +217,13 @@ def _call(delivery: WebhookDelivery, now: datetime) -> bool:
         error = "Its secret cannot be read because SECRET_KEY has changed. Make a new endpoint."
     except (OSError, HTTPError, ValueError) as failure:
         error = f"{type(failure).__name__}: {failure}"
+    now = run.now
     with transaction.atomic():
         row = WebhookDelivery.objects.select_for_update().get(pk=delivery.pk)
         if row.state != DeliveryState.PENDING:
             return False
         row.attempts, row.last_tried_at = row.attempts + 1, now
-        row.last_status, row.last_error = response.status if response else None, error[:500]
+        row.last_status, row.last_error = response.status if response else None, error.replace("\x00", "")[:500]
         if error:
             _record_failure(row, response, now)
         else:
@@ -258,3 +256,13 @@ def _error_text(response: Response) -> str:
 
 def _timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+CALLS = Work(
+    name="webhooks.call",
+    task="messaging.call",
+    label="send a webhook",
+    due=_due_deliveries,
+    process=_lease,
+    batch=1,  # a receiver may take as long as the lease
+)

@@ -15,6 +15,7 @@ from billing.services import sending
 from billing.services.common import RefundRefused
 from billing.services.review import approve, decline, propose, void
 from billing.services.sending import fail, send, send_due, settle
+from messaging.due import Run
 from messaging.models import OutgoingMessage
 from tests import cast
 from tests.cast import NOW, fresh
@@ -202,6 +203,11 @@ class Bank:
         return answer
 
 
+def leased(now):
+    """A refund as a worker holds it while it calls the gateway."""
+    return next(sending.SENDING.results(Run(now)))
+
+
 class TestThroughAGateway:
     @pytest.fixture
     def bank(self, monkeypatch):
@@ -236,14 +242,14 @@ class TestThroughAGateway:
 
     def test_a_worker_that_died_while_calling_leaves_it_to_the_next(self, bank):
         refund = send(refund=approved(), by=frank(), now=NOW)
-        assert sending._claim(NOW).pk == refund.pk  # and is killed
+        assert leased(NOW).pk == refund.pk  # and is killed
         bank.answers = [Answer("paid", "re_1")]
         assert send_due(now=NOW + timedelta(minutes=1)) == 0
         assert send_due(now=NOW + timedelta(minutes=6)) == 1
 
     def test_an_answer_that_comes_after_the_lease_is_not_written_twice(self, bank):
         send(refund=approved(), by=frank(), now=NOW)
-        slow = sending._claim(NOW)
+        slow = leased(NOW)
         bank.answers = [Answer("paid", "re_1")]
         send_due(now=NOW + timedelta(minutes=6))
         assert sending._record(slow, Answer("failed", detail="late"), NOW) is False
@@ -251,11 +257,11 @@ class TestThroughAGateway:
 
     def test_the_answer_of_a_call_before_it_was_sent_again_is_not_taken_for_the_new_one(self, bank):
         refund = send(refund=approved(), by=frank(), now=NOW)
-        slow = sending._claim(NOW)
+        slow = leased(NOW)
         bank.answers = [Answer("failed", detail="Card expired"), Answer("paid", "re_2")]
         send_due(now=NOW + timedelta(minutes=6))
         send(refund=refund, by=frank(), now=NOW + timedelta(minutes=7))
-        assert sending._claim(NOW + timedelta(minutes=7)).attempts == 3
+        assert leased(NOW + timedelta(minutes=7)).attempts == 3
         assert sending._record(slow, Answer("failed", detail="late"), NOW) is False
         assert send_due(now=NOW + timedelta(minutes=20)) == 1
         assert fresh(refund).state == "paid"

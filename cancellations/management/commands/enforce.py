@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from cancellations.services.enforcement import enforce
+from cancellations.services.enforcement import enforcing
 
 
 class Command(BaseCommand):
@@ -15,10 +15,11 @@ class Command(BaseCommand):
         parser.add_argument("--now", metavar="ISO", help="act as at this time, such as 2026-02-28T00:00:00+01:00")
 
     def handle(self, *args: Any, now: str | None, **options: Any) -> None:
-        results = enforce(now=_instant(now))
-        for result in results:
+        count = 0
+        for result in enforcing(now=_instant(now)):
+            count += 1
             self.stdout.write(f"{result.reference}  {result.what}  {result.detail}")
-        self.stdout.write(f"{len(results)} request{'' if len(results) == 1 else 's'} processed.")
+        self.stdout.write(f"{count} request{'' if count == 1 else 's'} processed.")
 
 
 def _instant(text: str | None) -> datetime:
