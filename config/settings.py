@@ -126,8 +126,17 @@ TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "templates"],
-        "APP_DIRS": True,
         "OPTIONS": {
+            "loaders": [
+                (
+                    "django.template.loaders.cached.Loader",
+                    [
+                        "django.template.loaders.filesystem.Loader",
+                        "config.desk.frame.Loader",
+                        "django.template.loaders.app_directories.Loader",
+                    ],
+                )
+            ],
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
@@ -378,7 +387,7 @@ UNFOLD = {
     },
     "STYLES": [lambda request: static("css/desk.css")],
     "DASHBOARD_CALLBACK": "config.desk.dashboard.dashboard",
-    "SCRIPTS": [lambda request: static("js/desk.js")],
+    "SCRIPTS": [lambda request: static("js/desk.js"), lambda request: static("js/desk-alpine.js")],
     "SIDEBAR": {
         "show_search": False,
         "show_all_applications": False,

@@ -5,6 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
+from django.template import Engine
+
+from config.desk.frame import PATCHES, Loader
 
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST = 160
@@ -52,3 +55,12 @@ def test_the_check_finds_a_long_line_and_allows_a_sentence():
 def test_a_block_tag_of_a_mail_stands_alone_on_its_line(path):
     lines = path.read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if BLOCK_TAG.search(line) and not BLOCK_TAG.fullmatch(line.strip())] == []
+
+
+@pytest.mark.parametrize("name", PATCHES)
+def test_what_we_change_in_unfold_is_still_there(name):
+    """After an upgrade of django-unfold, this says which change to revise."""
+    loader = Loader(Engine.get_default())
+    (origin,) = [origin for origin in loader.get_template_sources(name) if Path(origin.name).exists()][:1]
+    contents = loader.get_contents(origin)
+    assert all(new in contents for _, new in PATCHES[name])

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import URLPattern, path
 from django.utils import timezone
@@ -18,6 +18,8 @@ from messaging.forms import KeepableModelForm
 from messaging.models import NOT_ARRIVED, VARIABLES, CannedReply, MessageState, OutgoingMessage
 from messaging.outbound.rendering import markdown_to_html
 from messaging.services.outbox import send_again
+
+MAIL_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
 
 
 class Arrived(admin.SimpleListFilter):
@@ -46,8 +48,12 @@ class OutgoingMessageAdmin(DeskAdmin):
         return ["-created_at", "-id"]
 
     def get_urls(self) -> list[URLPattern]:
-        page = self.admin_site.admin_view(self.templates_view)
-        return [path("templates/", page, name="messaging_templates"), *super().get_urls()]
+        page, mail = (self.admin_site.admin_view(view) for view in (self.templates_view, self.template_html_view))
+        return [
+            path("templates/", page, name="messaging_templates"),
+            path("templates/<slug:kind>/<slug:language>/", mail, name="messaging_template_html"),
+            *super().get_urls(),
+        ]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[OutgoingMessage], search_term: str
@@ -86,6 +92,17 @@ class OutgoingMessageAdmin(DeskAdmin):
             "mail": sample(chosen, language),
         }
         return render(request, "desk/templates.html", context)
+
+    def template_html_view(self, request: HttpRequest, kind: str, language: str) -> HttpResponse:
+        """The HTML part of a mail, for the frame on the page of previews. A page of its own, because it has styles."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if language not in LANGUAGES or kind not in kinds(language):
+            raise Http404
+        response = HttpResponse(sample(kind, language).html)
+        response.headers["Content-Security-Policy"] = MAIL_POLICY
+        response.headers["X-Frame-Options"] = "SAMEORIGIN"
+        return response
 
     @display(description="written", ordering="created_at")
     def written(self, message: OutgoingMessage) -> str:

@@ -2,18 +2,19 @@
 
 from collections.abc import Callable
 
-from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+from csp.constants import NONCE, NONE, SELF
 from csp.middleware import CSPMiddleware
 from django.http import HttpRequest, HttpResponse
 
-# The staff interface is django-unfold, whose scripts (Alpine.js) evaluate attributes of its pages.
+# The staff interface is django-unfold: its colours are a style sheet in the page.
 STAFF_POLICY = {
     "default-src": [NONE],
-    "script-src": [SELF, UNSAFE_EVAL, UNSAFE_INLINE],
-    "style-src": [SELF, UNSAFE_INLINE],
+    "script-src": [SELF],
+    "style-src": [SELF, NONCE],
     "img-src": [SELF, "data:"],
     "font-src": [SELF],
     "connect-src": [SELF],
+    "frame-src": [SELF],
     "form-action": [SELF],
     "base-uri": [NONE],
     "frame-ancestors": [NONE],
@@ -24,10 +25,10 @@ PERMISSIONS = ", ".join(
         *(
             f"{feature}=()"
             for feature in (
-                "accelerometer", "autoplay", "bluetooth", "browsing-topics", "camera", "display-capture",
+                "accelerometer", "autoplay", "browsing-topics", "camera", "display-capture",
                 "encrypted-media", "fullscreen", "gamepad", "geolocation", "gyroscope", "hid", "idle-detection",
                 "local-fonts", "magnetometer", "microphone", "midi", "payment", "picture-in-picture",
-                "screen-wake-lock", "serial", "usb", "web-share", "xr-spatial-tracking",
+                "screen-wake-lock", "serial", "usb", "xr-spatial-tracking",
             )
         ),
         "publickey-credentials-create=(self)",

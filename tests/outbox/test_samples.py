@@ -11,6 +11,7 @@ from tests import cast
 
 EACH = [(kind, language) for language in LANGUAGES for kind in kinds(language)]
 LOOPS = re.compile(r"{% for (\w+) in")
+FRAME = "/admin/messaging/outgoingmessage/templates/{}/{}/"
 
 
 def named(kind, language):
@@ -114,7 +115,20 @@ class TestAtTheDesk:
             assert page.status_code == 200
         odd = desk.get("/admin/messaging/outgoingmessage/templates/", {"kind": "../../x", "language": "xx"})
         assert odd.status_code == 200
-        assert re.search(r'sandbox title="The mail as HTML" srcdoc="\s*&lt;!doctype html', odd.content.decode())
+        assert '<iframe class="desk-frame" sandbox' in " ".join(odd.content.decode().split())
+
+    @pytest.mark.parametrize(("kind", "language"), EACH)
+    def test_its_html_stands_in_a_frame_that_may_do_nothing(self, kind, language):
+        frame = cast.at_desk(cast.staff("support")).get(FRAME.format(kind, language))
+        assert frame.content.decode().lstrip().startswith("<!doctype html")
+        assert frame["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
+        assert "frame-ancestors 'self'" in frame["Content-Security-Policy"]
+
+    def test_a_frame_of_no_mail_is_not_found(self):
+        desk = cast.at_desk(cast.staff("support"))
+        assert desk.get(FRAME.format("nothing", "en")).status_code == 404
+        assert desk.get(FRAME.format("received", "xx")).status_code == 404
 
     def test_nobody_else_does(self, client):
         assert client.get("/admin/messaging/outgoingmessage/templates/").status_code == 302
+        assert client.get(FRAME.format("received", "en")).status_code == 302
