@@ -197,6 +197,8 @@ for _url in INBOUND_MAILBOXES:
 INBOUND_FIRST_DAYS = env.int("INBOUND_FIRST_DAYS", default=30)  # older mail is skipped at first; 0: read all
 INBOUND_MOST_BYTES = env.int("INBOUND_MOST_BYTES", default=26_214_400)
 MAIL_SERVERS = env.list("MAIL_SERVERS", default=[parseaddr(SUPPORT_EMAIL)[1].rpartition("@")[2]])
+# Servers that write Authentication-Results below their Received header, for each mail (docs/mail.md)
+AUTHENTICATION_RESULTS_BY = env.list("AUTHENTICATION_RESULTS_BY", default=[])
 # The reply address of mails; its token identifies what a reply answers, such as support+{token}@example.com
 _user, _, _domain = SUPPORT_EMAIL.partition("@")
 REPLY_ADDRESS = env.str("REPLY_ADDRESS", default=f"{_user}+{{token}}@{_domain}" if LOCAL_RUN else "")

@@ -39,4 +39,5 @@ def record_report(sender: Any, event: AnymailTrackingEvent, esp_name: str, **kwa
             recipient=event.recipient or "",
             words=event.mta_response or event.description or event.event_type,
             now=timezone.now(),
+            is_from_provider=True,
         )

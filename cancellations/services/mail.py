@@ -27,7 +27,7 @@ from messaging.due import UNLIMITED, Run, Work
 from messaging.inbound.reading import WORDS_SECONDS, ReadMail
 from messaging.models import IncomingMessage, OutgoingMessage, ReadState, Sort
 from messaging.services.inbox import MOST_ATTEMPTS, earlier_copy, lease, read_into_row, waiting_mails
-from messaging.services.outbox import record_bounce
+from messaging.services.outbox import record_bounce, wrote_lately
 from messaging.waking import wake
 from messaging.wording import language_for
 
@@ -82,7 +82,17 @@ def _process_bounce(row: IncomingMessage, mail: ReadMail, now: datetime) -> None
     if report is None or not report.failed:
         row.outcome = "A delivery report that changes nothing, such as a delay."
         return
-    message = record_bounce(message_id=report.message_id, recipient=report.recipient, words=report.words, now=now)
+    message = record_bounce(
+        message_id=report.message_id,
+        recipient=report.recipient,
+        reference=next(filter(None, map(reference_in, (*report.reply_to, *mail.recipients))), ""),
+        words=report.words,
+        now=now,
+    )
+    if message is None and not report.message_id and wrote_lately(report.recipient, now=now):
+        _open_conversation(row, Todo.NOT_UNDERSTOOD, None, now)
+        row.outcome = "A delivery report that does not say which message it is about. Waits for staff."
+        return
     if message is None:
         row.outcome = "A delivery report about a message that is not ours."
         return

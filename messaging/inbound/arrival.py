@@ -7,6 +7,12 @@ from email.utils import parsedate_to_datetime
 MOST_BYTES = 100_000  # in which the header has to begin
 MOST_LENGTH = 2_000
 RECEIVED = re.compile(rb"^received:(.*(?:\r?\n[ \t].*)*)", re.IGNORECASE | re.MULTILINE)
+# Mail servers add their headers above these, which the sender writes (RFC 5322, 3.6; RFC 2045; RFC 6376)
+WRITTEN_BY_SENDER = (
+    "from", "sender", "reply-to", "to", "cc", "subject", "date", "message-id", "in-reply-to", "references",
+    "mime-version", "content-type", "dkim-signature",
+)  # fmt: skip
+SENDERS = re.compile(rf"^(?:{'|'.join(WRITTEN_BY_SENDER)})[ \t]*:".encode(), re.IGNORECASE | re.MULTILINE)
 HEADERS_END = re.compile(rb"\r?\n\r?\n")
 
 
@@ -14,7 +20,7 @@ def arrival_in(raw: bytes, *, own_servers: list[str]) -> datetime | None:
     """Returns the time in the newest Received header; None if our own server did not write it or it is unreadable."""
     end = HEADERS_END.search(raw, 0, MOST_BYTES)
     match = RECEIVED.search(raw, 0, end.start() if end else MOST_BYTES)
-    if match is None:
+    if match is None or SENDERS.search(raw, 0, match.start()):  # below a header of the sender it is the sender's
         return None
     newest = match[1][:MOST_LENGTH].decode("ascii", "replace")
     if not traced_by(newest, own_servers=own_servers):

@@ -1,38 +1,83 @@
-"""Whether our own mail server could confirm the sender: Authentication-Results headers (RFC 8601)."""
+"""Whether our own mail server could confirm the sender: Authentication-Results headers (RFC 8601).
+
+A header that names our server proves nothing: anybody can write one into a mail (RFC 8601, 5 and 7.1). Only a header
+that our server added above everything that the sender could write counts.
+"""
 
 import logging
+from collections.abc import Collection
 
 import authres
 
-from messaging.inbound.arrival import is_own, traced_by
+from messaging.inbound.arrival import WRITTEN_BY_SENDER, is_own, traced_by
 from messaging.inbound.mime import Mail
 
 log = logging.getLogger(__name__)
+RESULTS, TRACE = "authentication-results", "received"
 
 
-def verdict(mail: Mail, *, own_servers: list[str]) -> tuple[str, str]:
-    """Returns (passed, failed or unknown; the header's text).
+def verdict(mail: Mail, *, own_servers: list[str], results_by: Collection[str] = ()) -> tuple[str, str]:
+    """Returns (passed, failed or unknown; the text of the headers that count).
 
-    Only the newest header of our own server counts, and only if it stands above the Received header of any other
-    server: everything below came with the mail and can be forged.
+    Mail servers add headers at the top. The topmost Received header is our server's, so what stands above it is ours,
+    too. Many servers write their results just below their Received header, where a forged one would stand if they
+    wrote none. So that counts only if `results_by` names the server exactly: its operator says that it writes a
+    result for each mail, which then stands above a forged one.
     """
-    for name, value in mail.ordered("Authentication-Results", "Received"):
-        if name == "received":
-            if not traced_by(value, own_servers=own_servers):
-                break
-            continue
-        try:
-            header = authres.AuthenticationResultsHeader.parse_value(" ".join(value.split()))
-        except Exception as error:  # the header may be hostile: whatever the parser raises, skip it
-            log.info("An Authentication-Results header cannot be read: %s", error)
-            continue
-        if is_own(str(header.authserv_id or ""), own_servers):
-            return _result(header, mail.sender.rpartition("@")[2].lower()), " ".join(value.split())[:500]
-    return "unknown", ""
+    headers = _first_of(mail, own_servers, results_by) if results_by else _above_trace(mail, own_servers)
+    if not headers:
+        return "unknown", ""
+    checks = [check for header, _ in headers for check in header.results]
+    return _result(checks, mail.sender.rpartition("@")[2].lower()), "; ".join(text for _, text in headers)[:500]
 
 
-def _result(header: authres.AuthenticationResultsHeader, domain: str) -> str:
-    checks = [(check.method, str(check.result).lower(), check) for check in header.results]
+Header = tuple[authres.AuthenticationResultsHeader, str]
+
+
+def _above_trace(mail: Mail, own_servers: list[str]) -> list[Header]:
+    """Returns the results of our servers above the topmost Received header; none if that is not ours."""
+    headers: list[Header] = []
+    for name, value in mail.ordered(RESULTS, TRACE, *WRITTEN_BY_SENDER):
+        if name == TRACE:
+            return headers if traced_by(value, own_servers=own_servers) else []
+        if name != RESULTS:
+            return []
+        if (header := _parsed(value)) and is_own(_server(header), own_servers):
+            headers.append((header, _on_one_line(value)))
+    return []
+
+
+def _first_of(mail: Mail, own_servers: list[str], results_by: Collection[str]) -> list[Header]:
+    """Returns the first result of the named servers among the trace headers of our servers, at the top of the mail."""
+    names = {name.lower() for name in results_by}
+    for name, value in mail.ordered(RESULTS, TRACE, *WRITTEN_BY_SENDER):
+        if name == TRACE and traced_by(value, own_servers=own_servers):
+            continue
+        if name != RESULTS:
+            return []
+        if (header := _parsed(value)) and _server(header) in names:
+            return [(header, _on_one_line(value))]
+    return []
+
+
+def _parsed(value: str) -> authres.AuthenticationResultsHeader | None:
+    try:
+        return authres.AuthenticationResultsHeader.parse_value(_on_one_line(value))
+    except Exception as error:  # the header may be hostile: whatever the parser raises, skip it
+        log.info("An Authentication-Results header cannot be read: %s", error)
+        return None
+
+
+def _server(header: authres.AuthenticationResultsHeader) -> str:
+    return str(header.authserv_id or "").lower().rstrip(".")
+
+
+def _on_one_line(value: str) -> str:
+    return " ".join(value.split())
+
+
+def _result(results: list[authres.core.AuthenticationResult], domain: str) -> str:
+    checks = [(check.method, str(check.result).lower(), check) for check in results]
     dmarc = [result for method, result, _ in checks if method == "dmarc"]
     if dmarc and dmarc[0] != "none":
         return "passed" if dmarc[0] == "pass" else "failed"

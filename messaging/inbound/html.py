@@ -4,7 +4,8 @@ Parsers that follow the HTML standard take time by the square of the nesting, so
 """
 
 import re
-from html import unescape
+from html import escape, unescape
+from urllib.parse import quote, urlsplit
 
 import nh3
 from inscriptis import get_text
@@ -27,6 +28,8 @@ NEVER_NESTED = {
 INLINE = {"a", "b", "code", "del", "em", "font", "i", "s", "small", "span", "strong", "sub", "sup", "u"}
 NOT_SHOWN = (("<!--", "-->"), ("<style", "</style>"), ("<script", "</script>"))
 TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]{0,30})[^<>]*>?")
+LINK = re.compile(r'<a href="([^"]*)"[^>]*>(.*?)</a>', re.DOTALL)  # as nh3 writes it
+MOST_TARGET = 300  # characters
 ANY_TAG = re.compile(r"<[^<>]*>?")
 
 
@@ -52,6 +55,30 @@ def safe_html(visible: str) -> str:
         url_schemes={"http", "https", "mailto"},
         link_rel="noopener noreferrer nofollow",
     )
+
+
+def show_targets(safe: str) -> str:
+    """Returns sanitised HTML in which each link whose text is not its address is followed by where it leads."""
+    return LINK.sub(lambda match: match[0] + _target_shown(unescape(match[1]), match[2]), safe)
+
+
+def _target_shown(target: str, content: str) -> str:
+    shown_text = "".join(unescape(ANY_TAG.sub("", content)).split())
+    if shown_text == target:
+        return ""
+    address = quote(target, safe="%/:?#[]@!$&'()*+,;=~")  # also invisible characters and direction marks are seen
+    host = _host(target)
+    place = f"<strong>{escape(host)}</strong>: " if host else ""
+    return f" <span>(leads to {place}{escape(address[:MOST_TARGET])}{'…' if len(address) > MOST_TARGET else ''})</span>"
+
+
+def _host(target: str) -> str:
+    """Returns the host as browsers look it up, so that letters of other alphabets are seen; empty if there is none."""
+    try:
+        host = urlsplit(target).hostname or ""
+        return host.encode("idna").decode()
+    except ValueError:  # UnicodeError is one
+        return "an address that cannot be read"
 
 
 def text_of(safe: str) -> str:

@@ -52,11 +52,11 @@ class ReadMail:
     cost: str = ""
 
 
-def read(raw: bytes, *, whole: bool, own_servers: tuple[str, ...]) -> ReadMail:
+def read(raw: bytes, *, whole: bool, own_servers: tuple[str, ...], results_by: tuple[str, ...] = ()) -> ReadMail:
     """Reads a mail, or as much of it as a second allows. Raises Unreadable."""
     costs = []
     for step, seconds in STEPS:
-        function = partial(read_here, whole=whole, own_servers=own_servers, step=step)
+        function = partial(read_here, whole=whole, own_servers=own_servers, results_by=results_by, step=step)
         try:
             mail = run_confined(function, raw, seconds=seconds)
         except (TooCostly, Unreadable) as error:
@@ -78,13 +78,15 @@ def read_file(raw: bytes, number: int, *, whole: bool) -> File | None:
 # In the other process
 
 
-def read_here(raw: bytes, *, whole: bool, own_servers: tuple[str, ...], step: str) -> ReadMail:
+def read_here(
+    raw: bytes, *, whole: bool, own_servers: tuple[str, ...], results_by: tuple[str, ...], step: str
+) -> ReadMail:
     if step == "whole":
         mail = parse(raw, whole=whole)
     else:
         mail = parse(_headers(raw) if step == "headers" else raw, whole=whole, is_rough=True, most=MOST_ROUGH)
     words, is_forward = own_words(mail.text)
-    checked, header = verdict(mail, own_servers=list(own_servers))
+    checked, header = verdict(mail, own_servers=list(own_servers), results_by=results_by)
     return ReadMail(
         message_id=mail.message_id,
         in_reply_to=mail.in_reply_to,

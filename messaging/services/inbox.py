@@ -13,6 +13,7 @@ from django.utils.safestring import mark_safe
 from messaging.addresses import is_ours, our_message
 from messaging.due import UNLIMITED, Run
 from messaging.inbound.arrival import arrival_in
+from messaging.inbound.html import show_targets
 from messaging.inbound.mailboxes import Folder, Listed, Source, open_folder, source_of
 from messaging.inbound.mime import File, Unreadable
 from messaging.inbound.reading import ReadMail, read, read_file
@@ -121,7 +122,12 @@ def lease(keys: list[UUID], now: datetime) -> list[IncomingMessage]:
 
 def read_into_row(message: IncomingMessage) -> ReadMail:
     """Reads the raw mail and fills the row's fields without saving it. Raises mime.Unreadable."""
-    mail = read(bytes(message.raw), whole=message.is_whole, own_servers=tuple(settings.MAIL_SERVERS))
+    mail = read(
+        bytes(message.raw),
+        whole=message.is_whole,
+        own_servers=tuple(settings.MAIL_SERVERS),
+        results_by=tuple(settings.AUTHENTICATION_RESULTS_BY),
+    )
     message.message_id, message.digest = mail.message_id, mail.digest
     message.in_reply_to, message.references = mail.in_reply_to, list(mail.references)
     message.sender, message.sender_name = mail.sender, mail.sender_name
@@ -222,8 +228,8 @@ def _save_position(mailbox: Mailbox, uid_validity: int, uid: int, now: datetime)
 
 
 def html_of(message: IncomingMessage) -> str:
-    """Returns the mail's sanitised HTML; empty if it has none."""
-    return mark_safe(message.html)
+    """Returns the mail's sanitised HTML, which shows where each link leads; empty if it has none."""
+    return mark_safe(show_targets(message.html))
 
 
 def file_of(message: IncomingMessage, number: int) -> File | None:

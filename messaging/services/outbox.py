@@ -10,7 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
-from django.db.models import Count, Min, QuerySet
+from django.db.models import Count, Min, Q, QuerySet
 from django.db.models.functions import Upper
 
 from messaging.addresses import our_message, reply_address
@@ -117,10 +117,14 @@ def send_again(*, message: OutgoingMessage, now: datetime) -> bool:
     return queued == 1
 
 
-def record_bounce(*, message_id: str, recipient: str, words: str, now: datetime) -> OutgoingMessage | None:
-    """Records that a mail server returned a message. Returns the message; None if it is not one of ours.
+def record_bounce(
+    *, message_id: str, recipient: str, words: str, now: datetime, reference: str = "", is_from_provider: bool = False
+) -> OutgoingMessage | None:
+    """Records that a mail server returned a message. Returns the message; None if it is unclear, or not one of ours.
 
-    Without a Message-ID, it is the newest message sent to that recipient within a week.
+    Anybody can send a report that names a customer's address. So it has to hold what only the recipient of the
+    message can have: its Message-ID, or the reply address with the signed `reference`. Then it is the newest message
+    about that to the recipient within a week. A report of our own mail provider needs no more than the recipient.
     """
     sent = OutgoingMessage.objects.filter(state=MessageState.SENT)
     if (key := our_message(message_id)) is not None:
@@ -129,12 +133,20 @@ def record_bounce(*, message_id: str, recipient: str, words: str, now: datetime)
         return None
     else:
         lately = sent.filter(recipient__same_address=recipient, sent_at__gt=now - REPORTED_WITHIN)
+        if not is_from_provider:
+            lately = lately.filter(Q(about=reference) | Q(thread=reference)) if reference else lately.none()
         message = lately.order_by("-sent_at").first()
     if message is not None:
         sent.filter(pk=message.pk).update(
             state=MessageState.BOUNCED, last_error=f"It came back: {words}"[:2000], noticed=False, settled_at=None
         )
     return message
+
+
+def wrote_lately(recipient: str, *, now: datetime) -> bool:
+    """Whether a message went to the address within a week."""
+    sent = OutgoingMessage.objects.filter(recipient__same_address=recipient, sent_at__gt=now - REPORTED_WITHIN)
+    return bool(recipient) and sent.exists()
 
 
 def settle(*, messages: Iterable[OutgoingMessage], now: datetime) -> int:

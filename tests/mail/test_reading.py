@@ -7,7 +7,9 @@ import pytest
 
 from cancellations.models import CancellationRequest, Conversation, PolicyVersion
 from cancellations.services.proof_mails import send_waiting
+from messaging.addresses import reply_address
 from messaging.models import IncomingMessage, OutgoingMessage
+from messaging.services.inbox import html_of
 from tests import cast
 from tests.cast import NOW, fresh
 from tests.mail import corpus
@@ -181,6 +183,16 @@ def prove(client, request, **given):
     return client.post(f"/requests/proof/{proof_token(request)}/", given)
 
 
+def report_with(headers, recipient=ADDRESS):
+    """A delivery report that returns only these headers of the message."""
+    status = f"Reporting-MTA: dns; x\n\nFinal-Recipient: rfc822; {recipient}\nAction: failed\nStatus: 5.1.1\n"
+    returned = [f"Content-Type: text/rfc822-headers\n\n{headers}"] if headers else []
+    return corpus.parts(
+        corpus.plain("It did not arrive."), f"Content-Type: message/delivery-status\n\n{status}",
+        *returned, kind="report", parameters="; report-type=delivery-status",
+    )  # fmt: skip
+
+
 class TestTheProof:
     @pytest.mark.parametrize("checked", [corpus.FAILED, "", "Authentication-Results: mx.evil.example; dmarc=pass"])
     def test_asks_for_more_where_our_server_did_not_find_the_sender_genuine(self, alice, came, client, checked):
@@ -195,6 +207,38 @@ class TestTheProof:
         assert fresh(request).state == "unverified"
         prove(client, request, identifier="at 104233")
         assert fresh(request).subscription == alice
+
+    FORGED = "Authentication-Results: mx.atntcrm.com; dmarc=pass header.from=customer.example"
+    OUR_TRACE = "Received: from mx.atntcrm.com by mail.atntcrm.com with LMTP; Thu, 12 Feb 2026 13:07:31 +0000"
+
+    @pytest.mark.parametrize("trace", [(), (OUR_TRACE,), ("Received: from a by b.atntcrm.com; x",)])
+    def test_a_header_that_our_server_did_not_write_is_not_believed(self, alice, came, trace):
+        """It stands where many servers write theirs, just below their trace; the sender also forged our trace."""
+        came(mail("Cancel my subscription.", checked="", headers=(self.FORGED, *trace, self.FORGED)))
+        assert the_request().proof == "number"
+
+    def test_a_header_below_the_trace_is_believed_if_that_server_writes_one_for_each_mail(self, alice, came, settings):
+        settings.AUTHENTICATION_RESULTS_BY = ["mx.atntcrm.com"]
+        genuine = self.FORGED.replace("pass", "fail")
+        came(mail("Cancel my subscription.", checked="", headers=(genuine, self.FORGED)))
+        assert the_request().proof == "number"
+        came(mail("Cancel my subscription now.", checked="", headers=(self.FORGED, genuine)))
+        assert CancellationRequest.objects.latest("pk").proof == "link"
+        other = self.FORGED.replace("mx.atntcrm", "evil.mx.atntcrm")
+        came(mail("Cancel my subscription, please.", checked="", headers=(other,)))
+        assert CancellationRequest.objects.latest("pk").proof == "number"
+
+    def test_without_a_trace_of_our_server_nothing_is_known(self, alice, came):
+        raw = mail("Cancel my subscription.").replace(b"Received: ", b"X-Received: ")
+        came(raw)
+        assert the_request().proof == "number"
+
+    def test_below_what_the_sender_wrote_nothing_is_believed(self, alice, came, settings):
+        raw = mail("Cancel my subscription.")
+        came(b"Subject: x\r\n" + raw)
+        settings.AUTHENTICATION_RESULTS_BY = ["mx.atntcrm.com"]
+        came(b"DKIM-Signature: x\r\n" + raw.replace(b"subscription", b"plan"))
+        assert set(CancellationRequest.objects.values_list("proof", flat=True)) == {"number"}
 
     def test_a_header_that_came_with_the_mail_is_not_believed(self, alice, came):
         forged = ("Authentication-Results: mx.atntcrm.com; dmarc=pass header.from=customer.example",)
@@ -259,6 +303,36 @@ class TestMachines:
         cast.deliver_all()
         came(mail(**bounce("<00000000-0000-4000-8000-000000000000@atntcrm.com>", ADDRESS)))
         assert not OutgoingMessage.objects.filter(state="bounced").exists()
+
+    @pytest.mark.parametrize("returned", ["", "From: support@atntcrm.com\nReply-To: support+{forged}@atntcrm.com\n"])
+    def test_a_report_without_our_message_id_is_left_to_a_person(self, alice, came, settings, returned):
+        """Anybody can send one that names a customer's address."""
+        settings.REPLY_ADDRESS = "support+{token}@atntcrm.com"
+        cast.scheduled(alice)
+        cast.deliver_all()
+        row = came(mail(**report_with(returned.format(forged="cr12345678-abcdefghijklmnop"))))
+        assert not OutgoingMessage.objects.filter(state="bounced").exists()
+        assert "does not say which message" in row.outcome
+        assert (the_task().todo, the_task().reference) == ("not_understood", row.thread)
+
+    def test_a_report_with_the_signed_address_of_the_message_is_about_it(self, alice, came, settings):
+        settings.REPLY_ADDRESS = "support+{token}@atntcrm.com"
+        request = cast.scheduled(alice)
+        cast.deliver_all()
+        OutgoingMessage.objects.filter(kind="received").update(about="CR-SOME-THNG")
+        came(mail(**report_with(f"Reply-To: atntcrm <{reply_address(request.declaration)}>\n")))
+        assert OutgoingMessage.objects.get(state="bounced").kind == "scheduled"
+
+    def test_a_report_sent_to_the_signed_address_is_about_it(self, alice, came, settings):
+        settings.REPLY_ADDRESS = "support+{token}@atntcrm.com"
+        request = cast.scheduled(alice)
+        cast.deliver_all()
+        came(mail(**report_with(""), to=reply_address(request.declaration)))
+        assert OutgoingMessage.objects.filter(state="bounced").count() == 1
+
+    def test_a_report_about_mail_that_we_did_not_send_is_no_task(self, alice, came):
+        came(mail(**report_with("", recipient="nobody@elsewhere.example")))
+        assert not Conversation.objects.exists()
 
     def test_a_person_who_sends_a_report_to_look_at_gets_a_person(self, alice, came):
         cast.scheduled(alice)
@@ -437,6 +511,28 @@ class TestTrouble:
         for wrong in ("pixel.png", "onclick", "javascript:alert", "@import", "onload", 'evil.example"><input'):
             assert wrong not in told
         assert 'rel="noopener noreferrer nofollow"' in told
+
+    @pytest.mark.parametrize(
+        ("link", "shown"),
+        [
+            ('<a href="https://evil.example/x?a=1&amp;b=2">https://bank.example</a>',
+             "(leads to <strong>evil.example</strong>: https://evil.example/x?a=1&amp;b=2)"),
+            ('<a href="https://bank.example@evil.example/">our bank</a>', "<strong>evil.example</strong>"),
+            ('<a href="https://аpple.example/">https://apple.example/</a>', "<strong>xn--pple-43d.example</strong>"),
+            ('<a href="mailto:mallory@evil.example">Alice</a>', "(leads to mailto:mallory@evil.example)"),
+            ('<a href="https://evil.example/&lt;b&gt;\u202ex">y</a>', "%3Cb%3Ex)"),
+            ('<a href="https://evil.example/"><b>https://</b>bank.example</a>', "<strong>evil.example</strong>"),
+        ],
+    )  # fmt: skip
+    def test_a_link_shows_where_it_leads(self, alice, came, client, link, shown):
+        row = came(mail(f"<p>{link}</p>", content_type="text/html; charset=utf-8"))
+        page = cast.at_desk(cast.staff("support"), client).get(f"/admin/messaging/incomingmessage/{row.pk}/change/")
+        assert shown in page.content.decode()
+        assert "leads to" not in row.text
+
+    def test_a_link_whose_text_is_its_address_stays(self, alice, came):
+        row = came(mail('<a href="https://a.example/">https://a.example/</a>', content_type="text/html"))
+        assert "leads to" not in html_of(row)
 
     def test_files_are_handed_out_to_be_saved(self, alice, came, client):
         row = came(
