@@ -20,6 +20,7 @@ from billing.rules.periods import local_date
 from billing.rules.proration import minor_unit_digits
 from billing.services.common import RefundRefused, locked
 from billing.services.sending import fail, send, settle
+from messaging.text import remove_direction_marks
 
 MAX_TRANSFERS = 1000
 MAX_REFERENCE = 20  # characters of Refund.reference
@@ -39,7 +40,7 @@ class Result:
 @transaction.atomic
 def enter_bank_details(*, refund: Refund, name: str, account: str, by: User, now: datetime) -> Refund:
     """Stores the bank details of a refund. Somebody else has to order the transfer. Raises RefundRefused."""
-    if not name.strip():
+    if not remove_direction_marks(name).strip():
         raise RefundRefused("Enter the name of the account holder, as the bank has it.")
     try:
         plain = plain_account(account)

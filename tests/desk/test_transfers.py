@@ -56,6 +56,11 @@ class TestAccount:
         with pytest.raises(RefundRefused):
             enter_bank_details(refund=cast.refund_requested(), name="Zoë", account=typed, by=fiona, now=NOW)
 
+    @pytest.mark.parametrize("name", ["", "  ", "\u2069\u202e"])
+    def test_a_holder_has_a_name(self, name, fiona):
+        with pytest.raises(RefundRefused, match="name of the account holder"):
+            enter_bank_details(refund=cast.refund_requested(), name=name, account=IBAN, by=fiona, now=NOW)
+
     def test_other_accounts_are_taken(self):
         assert plain_account("0123 4567") == "01234567"
 
