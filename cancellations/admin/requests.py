@@ -32,9 +32,9 @@ from cancellations.admin.request_verbs import (
     VERBS,
 )
 from cancellations.admin.timeline import request_timeline
-from cancellations.models import CancellationRequest
+from cancellations.models import CancellationRequest, Kind
 from cancellations.models.states import RequestState
-from cancellations.queries.outcomes import difference_since
+from cancellations.queries.outcomes import difference_since, is_sent_in_time
 from cancellations.queries.requests import declared, failed_letters, named_account
 from cancellations.rules.date_line import points
 from cancellations.services.common import RequestRefused
@@ -129,6 +129,7 @@ class CancellationRequestAdmin(BulkActions, FilesAdmin, VerbAdmin):
             "row": row,
             "named_account": None if row.account_id else named_account(row),
             "difference": difference_since(row) if row.is_open else None,
+            "sent_in_time": row.is_open and row.kind != Kind.COOLING_OFF and is_sent_in_time(row),
             "payments": payments_with_returned(row.subscription)[:6] if row.subscription else [],
             "others": self._others(row),
             "timeline": request_timeline(row),

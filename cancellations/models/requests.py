@@ -14,7 +14,7 @@ from djmoney.models.fields import MoneyField
 
 from accounts.history import tracked
 from accounts.models import PREFIX, Account, User
-from billing.models import AMOUNT, Refund, Subscription
+from billing.models import AMOUNT, Refund, RefundBasis, Subscription
 from billing.rules.references import new_reference
 from cancellations.models.policy import PolicyVersion
 from cancellations.models.states import OPEN, TRANSITIONS, RequestState
@@ -97,6 +97,16 @@ class CancellationRequest(models.Model):
     state_changed_at = models.DateTimeField()
     channel = models.CharField(max_length=12, choices=Channel.choices)
     received_at = models.DateTimeField()
+    sent_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When the sender of a mail says that it was sent, if that is before its receipt",
+    )
+    sending_counts = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Support decided that the day of sending counts for the cooling-off days",
+    )
 
     account_number_given = models.CharField("account number as typed", max_length=40, blank=True)
     username_given = models.CharField("username as typed", max_length=150, blank=True)
@@ -151,11 +161,27 @@ class CancellationRequest(models.Model):
     time_zone = models.CharField(max_length=64, blank=True)
     next_billing_on = models.DateField("next billing date", null=True, blank=True)
     deadline_on = models.DateField("notice deadline", null=True, blank=True)
+    deadline_counts_for = models.DateField(
+        null=True, blank=True, help_text="The date that the deadline is for, if it is not the next billing date"
+    )
     on_time = models.BooleanField(null=True, blank=True)
     effective_on = models.DateField("effective date", null=True, blank=True)
     effective_at = models.DateTimeField(null=True, blank=True)
     explanation = models.JSONField(default=list, blank=True)
+    law_end_on = models.DateField("latest end by law", null=True, blank=True)
+    law_source = models.CharField(max_length=80, blank=True, default="", db_default="")
     refund_quoted = MoneyField(**AMOUNT, default_currency=None, null=True, blank=True)
+    refund_basis = models.CharField(
+        max_length=6,
+        choices=RefundBasis.choices,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Of the refund quoted",
+    )
+    refund_days = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Calendar days from the end within which the law wants the money paid back"
+    )
 
     kind = models.CharField(max_length=12, choices=Kind.choices, default=Kind.ORDINARY, help_text="What it counts as")
     kind_ground = models.TextField(blank=True, help_text="Why it counts as another kind than declared")
@@ -307,6 +333,7 @@ class CancellationRequest(models.Model):
                     "submission_key",
                     "channel",
                     "received_at",
+                    "sent_at",
                     "account_number_given",
                     "username_given",
                     "email_given",
@@ -357,6 +384,12 @@ class CancellationRequest(models.Model):
     @property
     def came_late(self) -> bool:
         """Whether the request ends later because it was late. False if notice was waived or a later end requested."""
-        if self.on_time is not False or self.notice_waived_by_id is not None or self.next_billing_on is None:
+        deadline_for = self.deadline_for
+        if self.on_time is not False or self.notice_waived_by_id is not None or deadline_for is None:
             return False
-        return self.counted_end is None or self.counted_end <= self.next_billing_on
+        return self.counted_end is None or self.counted_end <= deadline_for
+
+    @property
+    def deadline_for(self) -> date | None:
+        """The date that the notice deadline is for: the next billing date, or a later one because of a minimum term."""
+        return self.deadline_counts_for or self.next_billing_on

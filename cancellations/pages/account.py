@@ -52,15 +52,16 @@ def cancel_by(http: HttpRequest) -> HttpResponse:
     own = Subscription.objects.filter(account__in=accounts_of(http.user)).select_related("account")
     subscription: Subscription = get_object_or_404(own, reference=http.GET.get("subscription", ""))
     now = timezone.now()
-    assessment = outcome(subscription, received_at=now, policy=policy_in_force(now)).assessment
+    current_outcome = outcome(subscription, received_at=now, policy=policy_in_force(now))
+    assessment = current_outcome.assessment
     today = local_date(now, subscription.account.time_zone)
-    if has_ended(subscription, on=today) or assessment.deadline_on < today:
+    if has_ended(subscription, on=today) or current_outcome.at_once or assessment.deadline_on < today:
         raise Http404
     event = calendar_event(
         name=f"{subscription.reference}-cancel-by",
         day=assessment.deadline_on,
         summary=gettext("Last day to cancel %(plan)s for %(day)s")
-        % {"plan": subscription.plan_name, "day": day_words(assessment.next_billing_on)},
+        % {"plan": subscription.plan_name, "day": day_words(assessment.deadline_for)},
         description="\n".join(sentences(assessment.steps[1:3])),
         url=settings.SITE_URL + reverse("cancel"),
         remind_days=2,
@@ -121,5 +122,5 @@ def _card(subscription: Subscription, policy: PolicyVersion, now: datetime) -> d
         "outcome": current_outcome,
         "days_left": days_left,
         "today": today,
-        "points": points_of(current_outcome.assessment, today=today),
+        "points": () if current_outcome.at_once else points_of(current_outcome.assessment, today=today),
     }

@@ -168,7 +168,7 @@ def _check(http: HttpRequest, started: Draft, now: datetime, moved: bool = False
             now=now,
         )
         assessment = expected.outcome.assessment
-        late = not assessment.on_time and (requested_end is None or requested_end <= assessment.next_billing_on)
+        late = not assessment.on_time and (requested_end is None or requested_end <= assessment.deadline_for)
         today = local_date(now, subscription.account.time_zone)
         points = () if expected.outcome.at_once or expected.keeps_end else points_of(assessment, today=today)
         cards.append(

@@ -59,6 +59,7 @@ LABELS: Mapping[str, Any] = {
     "requested_end": _("Requested end date"), "refund_wanted": _("Refund asked for"),
     "refund_reason": _("Reason for a refund"),
     "kind": _("Counts as"), "kind_ground": _("Why it counts as this kind"), "next_billing_on": _("Next billing date"),
+    "law_end_on": _("Latest end by law"), "law_source": _("Law"),
     "deadline_on": _("Last day to cancel"), "on_time": _("In time"), "effective_on": _("Ends on"),
     "effective_at": _("Ends at"), "decision_words": _("Message with the decision"),
     "decline_ground": _("Reason for declining"), "verified_at": _("Proven at"), "explanation": _("Explanation"),
@@ -149,8 +150,8 @@ def _request(request: CancellationRequest) -> Row:
         request,
         "reference state channel received_at name_given account_number_given username_given email_given jurisdiction "
         "language kind_declared reason words survey_reason survey_words cause requested_end refund_wanted "
-        "refund_reason kind kind_ground time_zone next_billing_on deadline_on on_time effective_on effective_at "
-        "decision_words decline_ground verified_at",
+        "refund_reason kind kind_ground time_zone next_billing_on deadline_on on_time law_end_on law_source "
+        "effective_on effective_at sent_at decision_words decline_ground verified_at",
     )
     history = [{"at": entry.at, "what": entry.verb, "by": entry.actor} for entry in timeline_for_customer(request)]
     return {

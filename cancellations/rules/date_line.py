@@ -65,7 +65,7 @@ def _places(days: list[date]) -> list[float]:
 
 def points_of(assessment: NoticeAssessment, *, today: date) -> tuple[Point, ...]:
     """Returns the points of an assessment. The deadline is left out unless it belongs to the end shown."""
-    concerns_end = assessment.on_time and assessment.effective_on == assessment.next_billing_on
+    concerns_end = assessment.on_time and assessment.effective_on == assessment.deadline_for
     return points(
         today=today,
         deadline_on=assessment.deadline_on if concerns_end else None,

@@ -21,11 +21,16 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
         "The policy asks for %(days)s days of notice, so the last day to cancel for %(next_billing_on)s is "
         "%(deadline_on)s.",
     ),
+    "deadline_by_law": ("By the law (%(source)s), the last day to cancel for %(next_billing_on)s is %(deadline_on)s.",),
     "in_time": ("Your request is in time for that date.",),
     "late": ("Your request came after that day, so it is late.",),
     "wish": ("You requested %(requested_end)s or later as your end date.",),
     "ends_then": ("Your subscription ends on that billing date, %(effective_on)s.",),
     "ends_later": ("The first billing date that fits is %(effective_on)s: your subscription ends on that day.",),
+    "minimum_term": (
+        "Your contract has a minimum term that ends on %(minimum_term_ends_on)s, so the first billing date on which "
+        "it can end is %(possible_on)s.",
+    ),
     "trial": (
         "Your trial runs until %(trial_ends_on)s, and the policy asks for %(days)s day of notice before it ends.",
         "Your trial runs until %(trial_ends_on)s, and the policy asks for %(days)s days of notice before it ends.",
@@ -43,6 +48,35 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
     "cooling_off_over": (
         "The cooling-off days ended on %(last)s, so your request counts as an ordinary cancellation.",
     ),
+    "cooling_off_sent": (
+        "Your message says that it was sent on %(sent_on)s, within these days, and it arrived later. Our support team "
+        "decides which day counts.",
+    ),
+    "sending_counts": (
+        "Your message was sent on %(sent_on)s. We decided that this day counts, although the message arrived later.",
+    ),
+    "by_policy": ("By the policy, your subscription ends on %(policy_on)s.",),
+    "by_law": ("By the law (%(source)s), it ends on %(law_on)s at the latest.",),
+    "by_law_at_once": (
+        "By the law (%(source)s), a renewed contract ends at once if no reminder of the renewal was sent in time, and "
+        "we have no record of one.",
+    ),
+    "assumed_consumer": (
+        "We do not know whether you are a consumer or a business, so we assumed that you are a consumer.",
+    ),
+    "assumed_conclusion": (
+        "We do not know on which day the contract was concluded, so we assumed the day of its start, %(started_on)s.",
+    ),
+    "assumed_first_term": (
+        "We have no record of a minimum term, so we assumed that the first billing period is one, until "
+        "%(effective_on)s.",
+    ),
+    "law_counts": ("The earlier of the two dates counts: your subscription ends on %(effective_on)s.",),
+    "law_counts_at_once": ("The earlier of the two counts: your subscription ends at once.",),
+    "policy_counts": (
+        "The earlier of the two dates counts, which is the policy’s: your subscription ends on %(effective_on)s.",
+    ),
+    "both_count": ("Both are the same date: by the policy, your subscription ends on %(effective_on)s.",),
     "cause_accepted": ("You gave a reason for leaving at once, and we accepted it.",),
     "cause_at_once": ("No notice is needed then: your subscription ends at once, on %(received_on)s.",),
     "waived": ("Our support team waived the notice, so your subscription ends on %(effective_on)s instead.",),
@@ -51,10 +85,13 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the explanation of an end date: the key of its sentence, and its figures."""
+    """One step of the explanation of an end date: the key of its sentence, and its figures.
+
+    Figures are dates, counts and, under the name `source`, the article of a law.
+    """
 
     key: str
-    figures: Mapping[str, date | int]
+    figures: Mapping[str, date | int | str]
 
     def frozen(self) -> list[object]:
         """Returns the step for a JSON field, with dates in ISO 8601."""
@@ -73,5 +110,5 @@ class Step:
         return forms[-1 if days != 1 else 0] % values
 
 
-def step(key: str, **figures: date | int) -> Step:
+def step(key: str, **figures: date | int | str) -> Step:
     return Step(key, figures)

@@ -14,7 +14,9 @@ from cancellations.rules.explanation import Step, step
 class NoticeAssessment:
     """What a request received on a day means; all dates are in the account's time zone.
 
-    `steps` explain the dates, in the order of the reasoning; `explanation` has them as English sentences.
+    `deadline_on` is the last day on which a request counts for `deadline_for`: the next billing date, or a later one
+    because of a minimum term (`first_possible_on`). `steps` explain the dates, in the order of the reasoning;
+    `explanation` has them as English sentences.
     """
 
     next_billing_on: date
@@ -22,6 +24,11 @@ class NoticeAssessment:
     on_time: bool
     effective_on: date
     steps: tuple[Step, ...]
+    first_possible_on: date | None = None
+
+    @property
+    def deadline_for(self) -> date:
+        return self.first_possible_on or self.next_billing_on
 
     @property
     def explanation(self) -> tuple[str, ...]:
@@ -57,6 +64,39 @@ def assess(
     return NoticeAssessment(upcoming, deadline, on_time, effective, steps)
 
 
+def assess_in_minimum_term(
+    *,
+    received_on: date,
+    anchor: date,
+    interval: Interval,
+    notice_days: int,
+    minimum_term_ends_on: date,
+    requested_end: date | None = None,
+) -> NoticeAssessment:
+    """Returns the assessment of a contract that cannot end on the next billing date, because of its minimum term.
+
+    `minimum_term_ends_on` is the first day after the term; the contract ends on the first billing date from then on.
+    """
+    require_days(notice_days)
+    possible = next_billing_date(anchor, interval, shifted(minimum_term_ends_on, -1))
+    deadline = shifted(possible, -max(notice_days, 1))
+    on_time = received_on <= deadline
+    ordinary = assess(
+        received_on=received_on,
+        anchor=anchor,
+        interval=interval,
+        notice_days=notice_days,
+        requested_end=max(possible, requested_end or date.min),
+    )
+    steps = (
+        step("received", received_on=received_on),
+        step("minimum_term", minimum_term_ends_on=minimum_term_ends_on, possible_on=possible),
+        *_deadline_steps(possible, deadline, notice_days, on_time),
+        *_effective_steps(possible, ordinary.effective_on, on_time, requested_end),
+    )
+    return NoticeAssessment(ordinary.next_billing_on, deadline, on_time, ordinary.effective_on, steps, possible)
+
+
 def assess_trial(
     *, received_on: date, trial_ends_on: date, trial_notice_days: int, requested_end: date | None = None
 ) -> NoticeAssessment | None:
@@ -70,14 +110,47 @@ def assess_trial(
     if trial_ends_on <= received_on or received_on > deadline or ends_later:
         return None
     steps = (
-        step("received", received_on=received_on),
-        step("trial", trial_ends_on=trial_ends_on, days=trial_notice_days)
-        if trial_notice_days
-        else step("trial_without_notice", trial_ends_on=trial_ends_on),
+        *_trial_steps(received_on, trial_ends_on, trial_notice_days),
         step("trial_in_time", trial_ends_on=trial_ends_on),
         step("nothing_charged"),
     )
     return NoticeAssessment(trial_ends_on, deadline, True, trial_ends_on, steps)
+
+
+def assess_late_in_trial(
+    *,
+    received_on: date,
+    anchor: date,
+    interval: Interval,
+    notice_days: int,
+    trial_ends_on: date,
+    trial_notice_days: int,
+    not_before: date,
+) -> NoticeAssessment:
+    """Returns the assessment of a request in a trial whose own notice is missed: it ends after the trial."""
+    ordinary = assess(
+        received_on=received_on,
+        anchor=anchor,
+        interval=interval,
+        notice_days=notice_days,
+        requested_end=max(shifted(trial_ends_on, 1), not_before),
+    )
+    steps = (
+        *_trial_steps(received_on, trial_ends_on, trial_notice_days),
+        step("late"),
+        step("ends_later", effective_on=ordinary.effective_on),
+    )
+    deadline = shifted(trial_ends_on, -max(trial_notice_days, 1))
+    return NoticeAssessment(trial_ends_on, deadline, False, ordinary.effective_on, steps)
+
+
+def _trial_steps(received_on: date, trial_ends_on: date, trial_notice_days: int) -> tuple[Step, Step]:
+    trial = (
+        step("trial", trial_ends_on=trial_ends_on, days=trial_notice_days)
+        if trial_notice_days
+        else step("trial_without_notice", trial_ends_on=trial_ends_on)
+    )
+    return step("received", received_on=received_on), trial
 
 
 def assess_for_cause(ordinary: NoticeAssessment, *, received_on: date) -> NoticeAssessment:

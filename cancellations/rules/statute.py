@@ -6,7 +6,7 @@ This is no legal advice.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from dateutil.relativedelta import relativedelta
@@ -19,11 +19,13 @@ class StatutoryEnd:
     """The latest end by law: the first day without service.
 
     `refund_days` are the calendar days within which the unused part has to be paid back; None where the law sets none.
+    `assumed` names the parameters of `latest_end` that were not known and that the date rests on.
     """
 
     effective_on: date
     source: str
     refund_days: int | None = None
+    assumed: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,12 @@ def latest_end(
             if rule.applies(country.upper(), received_on=received_on, concluded_on=concluded_on or started_on):
                 effective_on = rule.end(contract)
                 if effective_on is not None:
-                    return StatutoryEnd(effective_on, rule.source, rule.refund_days)
+                    is_conclusion_assumed = concluded_on is None and rule.contracts_from is not None
+                    is_term_assumed = (
+                        minimum_term_ends_on is None and received_on < effective_on == contract.term_ends_on
+                    )
+                    assumed = ("concluded_on",) * is_conclusion_assumed + ("minimum_term_ends_on",) * is_term_assumed
+                    return StatutoryEnd(effective_on, rule.source, rule.refund_days, assumed)
     except OverflowError as error:
         raise ValueError(f"The calendar ends before the latest end of a request received on {received_on}.") from error
     return None

@@ -131,7 +131,8 @@ def unmatch(request: CancellationRequest) -> None:
     """Clears the subscription and everything that follows from it. The caller saves the request."""
     request.subscription = request.on_time = request.refund_quoted = None
     request.next_billing_on = request.deadline_on = request.effective_on = request.effective_at = None
-    request.time_zone, request.explanation = "", []
+    request.deadline_counts_for = request.law_end_on = request.refund_days = None
+    request.time_zone, request.explanation, request.law_source, request.refund_basis = "", [], "", ""
 
 
 def match(request: CancellationRequest, subscription: Subscription) -> None:
@@ -145,10 +146,14 @@ def match(request: CancellationRequest, subscription: Subscription) -> None:
     request.time_zone = subscription.account.time_zone
     request.next_billing_on = outcome.assessment.next_billing_on
     request.deadline_on = outcome.assessment.deadline_on
+    request.deadline_counts_for = outcome.assessment.first_possible_on
     request.on_time = outcome.assessment.on_time
+    request.law_end_on = outcome.end.law_on
+    request.law_source = outcome.end.law.source if outcome.end.law else ""
     request.explanation = [step.frozen() for step in outcome.assessment.steps]
     request.effective_on, request.effective_at = outcome.effective_on, outcome.effective_at
-    request.refund_quoted = outcome.refund
+    request.refund_quoted, request.refund_basis = outcome.refund, outcome.refund_basis
+    request.refund_days = outcome.refund_days
 
 
 def is_violation(error: IntegrityError, constraint: str) -> bool:

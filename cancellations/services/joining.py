@@ -176,6 +176,8 @@ def _end_by(
             requested_end=requested_end,
             kind=kind_before_outcome(request),
             ground_accepted=request.ground_accepted,
+            sent_at=declaration.sent_at,
+            sending_counts=request.sending_counts,
         )
     except ValueError:  # beyond the calendar
         return FAR_FUTURE
@@ -247,10 +249,10 @@ def _move_end(lead: CancellationRequest, now: datetime) -> None:
 
 
 def state_once_proven(request: CancellationRequest) -> RequestState:
-    """Returns the state after proof: a cooling-off cancellation needs no review, one for cause always does."""
+    """Returns the state after proof: what ends at once by law needs no review, one for cause always does."""
     if request.subscription is None:
         return RequestState.IN_REVIEW
-    if request.kind == Kind.COOLING_OFF:
+    if request.at_once:
         return RequestState.SCHEDULED
     is_ordinary = request.kind_declared == Kind.ORDINARY
     mode = request.policy_version.review_mode

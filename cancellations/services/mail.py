@@ -122,7 +122,7 @@ def _process_message(row: IncomingMessage, mail: ReadMail, now: datetime) -> Non
         recognised.is_certain and 0 < len(row.sender) <= MAX_ADDRESS_LENGTH and len(recognised.numbers) <= MAX_NUMBERS
     )
     if is_clear and not is_subject_only and not _is_about_open_request(row):
-        _submit_requests(row, words or mail.text, recognised, now)
+        _submit_requests(row, words or mail.text, recognised, mail.sent_at, now)
         if is_too_large:  # the cancellation counts, but its files were cut off
             conversation = _open_conversation(row, Todo.TOO_LARGE, recognised, now)
             if _is_below_answer_limit(row, now):
@@ -186,7 +186,9 @@ def _is_below_answer_limit(row: IncomingMessage, now: datetime) -> bool:
     return recent.filter(kind="mail_too_large").count() < MAX_AUTOMATIC_ANSWERS
 
 
-def _submit_requests(row: IncomingMessage, words: str, recognised: Recognised, now: datetime) -> None:
+def _submit_requests(
+    row: IncomingMessage, words: str, recognised: Recognised, sent_at: datetime | None, now: datetime
+) -> None:
     """Submits a request for each account number or subscription number in the mail, or one for the sender."""
     holder = accounts_at(row.sender).first()
     references = []
@@ -202,6 +204,7 @@ def _submit_requests(row: IncomingMessage, words: str, recognised: Recognised, n
             kind=Kind(recognised.kind),
             requested_end=recognised.requested_end,
             language=recognised.language or (holder.language if holder else settings.LANGUAGE_CODE),
+            sent_at=sent_at,
         )
         request = submit_by_mail(declaration=declaration, submission_key=key, mail=row, now=now)
         references.append(request.declaration)

@@ -8,11 +8,9 @@ from django.utils.translation import gettext as _
 from billing.models import Refund
 from billing.models.states import UNDECIDED, VOIDABLE, RefundState
 from billing.queries import prepaid_beyond, was_ever_paid
-from billing.rules.periods import local_date
 from billing.services.review import redate, request_refund, void
 from cancellations.models import CancellationRequest, Kind
 from cancellations.queries.outcomes import computed_basis
-from cancellations.rules.jurisdictions import COOLING_OFF
 from cancellations.services.common import RequestRefused, review_terms
 from messaging.wording import day_words
 
@@ -50,20 +48,20 @@ def queue_refund(request: CancellationRequest, now: datetime) -> None:
 
 
 def _computation_terms(request: CancellationRequest) -> dict[str, Any]:
+    assert request.subscription is not None
     kind = Kind(request.kind)
     return {
-        "computed_basis": computed_basis(kind),
+        "computed_basis": request.refund_basis or computed_basis(kind, request.subscription),
         "whole_contract": kind == Kind.COOLING_OFF,
         "pay_by_on": _statutory_pay_by(request),
     }
 
 
 def _statutory_pay_by(request: CancellationRequest) -> date | None:
-    """Returns the last day to pay back a cooling-off cancellation where the law sets one, else None."""
-    assert request.account is not None
-    if request.kind != Kind.COOLING_OFF or request.account.country not in COOLING_OFF.countries:
+    """Returns the last day to pay the money back where the law sets one, else None."""
+    if request.refund_days is None or request.effective_on is None:
         return None
-    return local_date(request.counted_receipt.received_at, request.time_zone) + timedelta(days=COOLING_OFF.refund_days)
+    return request.effective_on + timedelta(days=request.refund_days)
 
 
 def queue_requested_refund(request: CancellationRequest, now: datetime) -> None:

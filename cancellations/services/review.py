@@ -14,9 +14,10 @@ from cancellations.letters.requests import send_letter
 from cancellations.letters.webhooks import emit_request_event
 from cancellations.models import CancellationRequest, DeclineGround, Kind
 from cancellations.models.states import OPEN, RequestState
+from cancellations.queries.outcomes import contract_of, is_sent_in_time
 from cancellations.queries.requests import has_ended
+from cancellations.rules.end_date import Terms, assess_by_policy
 from cancellations.rules.explanation import step
-from cancellations.rules.notice import assess
 from cancellations.services.common import RequestRefused, is_violation, locked, match, move, only_choice, unmatch
 from cancellations.services.refunds import move_refund, queue_requested_refund
 from messaging.models import EventType
@@ -131,6 +132,7 @@ def change_kind(
             "This request is scheduled and the customer knows the end date. It cannot become an ordinary cancellation."
         )
     request.kind, request.kind_ground = kind, ground.strip()
+    request.sending_counts = kind == Kind.COOLING_OFF and is_sent_in_time(request)
     request.ground_accepted = kind == Kind.FOR_CAUSE and request.state == RequestState.SCHEDULED
     request.decided_by = by if request.state == RequestState.SCHEDULED else None
     request.notice_waived_by, request.notice_waived_ground = None, ""
@@ -195,16 +197,14 @@ def _emit_new_end(request: CancellationRequest, now: datetime) -> None:
 
 
 def _end_without_notice(request: CancellationRequest, subscription: Subscription) -> date:
-    assessment = assess(
-        received_on=local_date(request.counted_receipt.received_at, request.time_zone),
-        anchor=subscription.billing_anchor,
-        interval=subscription.interval,
-        notice_days=0,
-        requested_end=request.counted_end,
+    received_on = local_date(request.counted_receipt.received_at, request.time_zone)
+    assessment = assess_by_policy(
+        contract_of(subscription), Terms(notice_days=0), received_on=received_on, requested_end=request.counted_end
     )
     if request.effective_on is not None and assessment.effective_on >= request.effective_on:
         raise RequestRefused(
-            "Waiving the notice would change nothing: the customer requested this end date or a later one."
+            "Waiving the notice would change nothing: the customer requested this end date or a later one, or the law "
+            "gives it."
         )
     return assessment.effective_on
 

@@ -66,7 +66,8 @@ MAX_MAIL_TEXT = 20_000  # characters copied into the request; the mail itself is
 
 @dataclass(frozen=True)
 class Declaration:
-    """What the customer declares, as typed. `requested_end` is a date in the account's zone.
+    """What the customer declares, as typed. `requested_end` is a date in the account's zone. `sent_at` is when a mail
+    was sent, as its sender says.
 
     `reason` (for leaving) belongs to an ordinary cancellation, `cause` (the ground for ending at once) to one
     for cause; a cooling-off cancellation needs neither.
@@ -85,6 +86,7 @@ class Declaration:
     name: str = ""
     language: str = "en"
     jurisdiction: str = DEFAULT
+    sent_at: datetime | None = None
 
 
 def submit_for(
@@ -180,8 +182,12 @@ def declared_by_mail(
     kind: Kind,
     requested_end: date | None,
     language: str,
+    sent_at: datetime | None = None,
 ) -> Declaration:
-    """Returns the declaration in a mail. `words` is the mail's own text; `holder` is the account at its address."""
+    """Returns the declaration in a mail. `words` is the mail's own text; `holder` is the account at its address.
+
+    A time of sending after the arrival is left out.
+    """
     sent_text = f"{mail.subject}\n\n{words}".strip()[:MAX_MAIL_TEXT]
     return Declaration(
         account_number=account_number,
@@ -194,6 +200,7 @@ def declared_by_mail(
         requested_end=requested_end if kind == Kind.ORDINARY else None,
         language=language_for(language),
         jurisdiction=profile_for(holder.country if holder else "", settings.JURISDICTION).code,
+        sent_at=sent_at if sent_at is not None and sent_at < mail.arrived_at else None,
     )
 
 
@@ -409,7 +416,7 @@ def _emit_webhooks(requests: Sequence[CancellationRequest], now: datetime) -> No
 def _copy(request: CancellationRequest, part: int) -> CancellationRequest:
     """Returns an unsaved request of the same declaration, for another subscription."""
     copied_fields = [
-        "submission_key", "channel", "received_at", "account_number_given", "username_given", "email_given",
+        "submission_key", "channel", "received_at", "sent_at", "account_number_given", "username_given", "email_given",
         "name_given", "jurisdiction", "language", "proof",
         "kind_declared", "kind", "reason", "words", "cause", "requested_end", "refund_wanted", "refund_reason",
         "policy_version", "verification_expires_at", "verified_at", "account", "state_changed_at",
@@ -474,6 +481,7 @@ def _new_request(
         submission_key=key,
         channel=channel,
         received_at=received_at,
+        sent_at=declaration.sent_at,
         state_changed_at=now,
         policy_version=policy_in_force(received_at),
         account_number_given=declaration.account_number,

@@ -6,6 +6,7 @@ from django import template
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 
+from billing.models import RefundBasis
 from billing.templatetags.money import money
 from cancellations.models import Kind
 from cancellations.templatetags.standing import filled
@@ -24,7 +25,7 @@ def date_remark(card: dict[str, Any], kind: str) -> dict[str, str]:
         words = gettext("The cooling-off days are over, so this counts as an ordinary cancellation")
         return {"words": words, "tone": "wait"}
     if card["late"]:
-        days = {"billing": outcome.assessment.next_billing_on, "deadline": outcome.assessment.deadline_on}
+        days = {"billing": outcome.assessment.deadline_for, "deadline": outcome.assessment.deadline_on}
         words = gettext("Too late for %(billing)s: the last day for that was %(deadline)s")
         return {"words": filled(words, **{name: day_words(day) for name, day in days.items()}), "tone": "wait"}
     return {}
@@ -35,7 +36,7 @@ def money_remark(card: dict[str, Any], kind: str, refund_reason: str) -> SafeStr
     """What becomes of the money that was paid for the time after the end."""
     outcome = card["outcome"]
     if outcome.refund and outcome.refund.amount:
-        if outcome.at_once:
+        if outcome.refund_basis == RefundBasis.FULL:
             words = gettext("You paid %(sum)s. We review this automatically; you do not need to ask.")
         else:
             words = gettext(

@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from billing.models import Refund
+from billing.models import Refund, RefundBasis
 from billing.models.states import RefundState
 from billing.rules.periods import local_date
 from billing.templatetags.money import money
@@ -171,7 +171,7 @@ def refund_next(request: CancellationRequest) -> dict[str, str]:
         return {}
     if not (quoted and quoted.amount):
         what = gettext("We decide on your refund.")
-    elif request.at_once:
+    elif request.refund_basis == RefundBasis.FULL:
         what = gettext("We decide on your refund; you paid %(sum)s.")
     else:
         what = gettext("We decide on your refund; you have prepaid %(sum)s beyond the end.")

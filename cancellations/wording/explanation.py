@@ -48,10 +48,10 @@ def _sentence(step: Step | list[object]) -> str:
     assert isinstance(figures, Mapping)
     templates = SENTENCES[str(key)]
     template = ngettext(templates[0], templates[1], figures["days"]) if len(templates) > 1 else gettext(templates[0])
-    return template % {name: _words(value) for name, value in figures.items()}
+    return template % {name: _words(name, value) for name, value in figures.items()}
 
 
-def _words(value: object) -> object:
-    if isinstance(value, int):
+def _words(name: str, value: object) -> object:
+    if isinstance(value, int) or name == "source":
         return value
     return day_words(value if isinstance(value, date) else date.fromisoformat(str(value)))

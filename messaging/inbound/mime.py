@@ -8,12 +8,13 @@ import binascii
 import io
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.errors import HeaderParseError
 from email.header import decode_header
 from email.message import Message
 from email.parser import BytesParser
 from email.policy import Compat32
-from email.utils import getaddresses
+from email.utils import getaddresses, parsedate_to_datetime
 from hashlib import sha256
 
 from tnefparse import TNEF
@@ -299,6 +300,16 @@ def _header_text(raw: object) -> str:
             for chunk, charset in chunks
         )
     return _tidy(value).strip()
+
+
+def sent_at(date_header: str) -> datetime | None:
+    """Returns the instant that a Date header names (RFC 5322, 3.6.1), in UTC; None if it names none."""
+    try:
+        moment = parsedate_to_datetime(date_header)
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return moment if moment.year >= 1970 else None
 
 
 def _addresses(message: Message, name: str) -> list[tuple[str, str]]:

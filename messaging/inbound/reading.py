@@ -5,12 +5,13 @@ so, and a person looks at it.
 """
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
 from messaging.confined import TooCostly, run_confined
 from messaging.inbound.authentication import verdict
-from messaging.inbound.mime import File, Unreadable, parse
+from messaging.inbound.mime import File, Unreadable, parse, sent_at
 from messaging.inbound.quoting import own_words
 from messaging.inbound.sorting import Report, report_of, sort_of
 
@@ -29,7 +30,10 @@ class FileEntry(NamedTuple):
 
 @dataclass(frozen=True)
 class ReadMail:
-    """What a mail says. `safe_html` is sanitised; `words` are the sender's own, without quotations and signature."""
+    """What a mail says. `safe_html` is sanitised; `words` are the sender's own, without quotations and signature.
+
+    `sent_at` is when it was sent, as the sender says; None if it does not say so in a way that can be read.
+    """
 
     message_id: str
     in_reply_to: str
@@ -49,6 +53,7 @@ class ReadMail:
     report: Report | None
     checked: str
     results_header: str
+    sent_at: datetime | None = None
     cost: str = ""
 
 
@@ -106,6 +111,7 @@ def read_here(
         report=report_of(mail),
         checked=checked,
         results_header=header,
+        sent_at=sent_at(mail.header("Date")),
     )
 
 

@@ -307,7 +307,7 @@ class TestCoolingOff:
         assert "Withdraw from contract here" not in client.get("/subscriptions/").content.decode()
         assert client.get("/cancel/?kind=cooling_off").url == "/subscriptions/"
 
-    @pytest.mark.parametrize(("country", "law"), [("AT", True), ("GB", False)])
+    @pytest.mark.parametrize(("country", "law"), [("AT", True), ("GB", True), ("US", False)])
     def test_the_money_is_due_within_fourteen_days_by_law(self, country, law):
         start = date(2026, 2, 10)
         of = cast.subscription(cast.account(country=country), started_on=start, billing_anchor=start)

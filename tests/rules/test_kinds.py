@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from billing.rules.periods import Interval
 from cancellations.models import Kind
 from cancellations.queries.outcomes import outcome
-from cancellations.rules.cooling_off import assess_cooling_off
+from cancellations.rules.cooling_off import assess_cooling_off, cooling_off_term
 from cancellations.rules.notice import assess, assess_for_cause
 from tests import cast
 
@@ -30,8 +30,9 @@ START = date(2026, 2, 1)
 )
 def test_the_cooling_off_days_run_from_the_start_and_the_last_counts(received, days, within):
     found = assess_cooling_off(
-        received_on=received, started_on=START, cooling_off_days=days, country="", anchor=START, interval=MONTH
-    )
+        received_on=received, term=cooling_off_term(started_on=START, policy_days=days, country=""), anchor=START,
+        interval=MONTH,
+    )  # fmt: skip
     assert (found is not None) == within
     if found is not None:
         assert (found.effective_on, found.on_time) == (received, True)
@@ -42,8 +43,9 @@ def test_the_cooling_off_days_run_from_the_start_and_the_last_counts(received, d
 def test_cooling_off_is_open_just_where_the_rule_says(offset, days):
     received = START + timedelta(days=offset)
     found = assess_cooling_off(
-        received_on=received, started_on=START, cooling_off_days=days, country="", anchor=START, interval=MONTH
-    )
+        received_on=received, term=cooling_off_term(started_on=START, policy_days=days, country=""), anchor=START,
+        interval=MONTH,
+    )  # fmt: skip
     assert (found is not None) == (days > 0 and received <= START + timedelta(days=days))
 
 
