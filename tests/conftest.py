@@ -4,8 +4,13 @@ from datetime import datetime
 
 import pytest
 from django.test import TransactionTestCase
+from hypothesis import settings as hypothesis_settings
 
 from tests import databases
+
+# A busy machine is no fault of the code: speed is measured in bench/, never by a test's clock.
+hypothesis_settings.register_profile("portal", deadline=None)
+hypothesis_settings.load_profile("portal")
 
 
 @pytest.fixture(scope="session")
