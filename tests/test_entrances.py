@@ -1,5 +1,6 @@
 """Text with characters that cannot be kept, at every entrance: nobody gets an error page, nothing is stored."""
 
+import json
 from datetime import timedelta
 from importlib import import_module
 
@@ -11,7 +12,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from cancellations.models import CancellationRequest, PolicyVersion
+from cancellations.services.mail import read_due
 from messaging.forms import KeepableTextMixin
+from messaging.models import Door, ReadState
+from messaging.services.inbox import store
+from messaging.text import is_keepable
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -191,3 +196,33 @@ def test_direction_marks_of_a_copied_number_do_not_hide_the_account(client, poli
     assert form.cleaned_data["username"] == holder.username
     assert form.cleaned_data["email"] == holder.email
     assert form.cleaned_data["words"] == "\u202e kept"
+
+
+EVERYWHERE = ["a\x0bb", "a\x00b", "a\ud800b", "a\ufffeb", "a\u202eb", "a\x1b[31mb"]
+
+
+@pytest.mark.parametrize("text", EVERYWHERE)
+def test_the_api_answers_each_field_of_each_action_with_a_refusal(policy, text):
+    request = cast.in_review()
+    desk = cast.at_desk(cast.staff("manager"))
+    for action, fields in {
+        "decline": {"ground": "duplicate", "words": text},
+        "waive-notice": {"ground": text},
+        "change-kind": {"kind": "for_cause", "ground": text},
+        "note": {"text": text},
+    }.items():
+        for data in (fields, {text: text}, dict.fromkeys(fields, text), {key: [text] for key in fields}):
+            address = f"/api/v1/requests/{request.reference}/{action}"
+            response = desk.post(address, json.dumps(data), content_type="application/json")
+            assert response.status_code < 500, (action, data)
+
+
+@pytest.mark.parametrize("text", EVERYWHERE)
+def test_a_mail_is_stored_and_read_whatever_it_holds(policy, text):
+    holder = cast.subscription().account
+    raw = f"From: {text} <{holder.email}>\r\nSubject: {text}\r\nMessage-ID: <{text}@c>\r\n\r\nPlease cancel. {text}"
+    kept = store(raw=raw.encode("utf-8", "surrogatepass"), arrived_at=cast.NOW, door=Door.COMMAND, now=cast.NOW)
+    read_due(now=cast.NOW)
+    mail = cast.fresh(kept)
+    assert mail.state == ReadState.READ
+    assert is_keepable(mail.subject + mail.sender_name + mail.text)

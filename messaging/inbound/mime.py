@@ -21,6 +21,7 @@ from tnefparse import TNEF
 
 from messaging.inbound.html import MOST_AS_TEXT, rough_text_of, safe_html, text_of, visible_html
 from messaging.inbound.large_runs import LargeRuns
+from messaging.text import replace_unkeepable
 
 MOST_PARTS = 200
 MOST_DEPTH = 20
@@ -274,9 +275,9 @@ def _decoded(content: bytes, charset: str) -> str:
 
 
 def _tidy(text: str) -> str:
-    """Removes invisible characters, characters that hide text, and those that the database rejects."""
+    """Removes invisible characters and characters that hide text. What cannot be kept becomes U+FFFD."""
     plain = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
-    return UNSEEN.sub("", plain).encode("utf-8", "replace").decode()
+    return replace_unkeepable(UNSEEN.sub("", plain))
 
 
 def _header(message: Message, name: str) -> str:

@@ -135,6 +135,9 @@ def test_an_end_made_by_the_crm_follows_the_crm(export):
         ({"status": "zombie"}, "active or closed"),
         ({"name": "x" * 201}, "201 characters; the limit is 200"),
         ({"name": "a\x00b"}, "U+0000"),
+        ({"username": "a\x0bb"}, "U+000B"),
+        ({"name": "a\ufffeb"}, "U+FFFE"),
+        ({"name": "a\x1b[31mb"}, "U+001B"),
     ],
 )
 def test_a_bad_account_is_rejected_with_its_line_and_reason(export, cells, reason):
