@@ -49,6 +49,8 @@ def quote(
             continue
         if payment.period_end <= ended_on and not whole_contract:
             continue
+        if payment.period_end <= subscription.started_on <= ended_on:
+            continue  # of an earlier contract under the same number
         unused = unused_amount(payment.amount, payment.period, ended_on)
         returned = Money(payment.returned, payment.amount.currency)  # type: ignore[attr-defined]  # annotated
         returnable = max(payment.refundable - returned, Money(0, payment.amount.currency))

@@ -29,6 +29,7 @@ from billing.crm_import.rows import (
     RowRejected,
     account_values,
     payment_values,
+    reject_before_start,
     subscription_values,
     text,
 )
@@ -215,10 +216,23 @@ def _keep_account(row: Account | None, values: dict[str, Any]) -> None:
 def _keep_subscription(row: Subscription | None, values: dict[str, Any]) -> None:
     if row is not None and row.account_id != values["account_id"]:
         raise RowRejected("the subscription belongs to another account; it cannot be moved")
-    if row is not None and row.ended_by == EndedBy.PORTAL:
+    if row is not None and _keeps_our_end(row, values):
         values |= {"ended_on": row.ended_on, "ended_by": row.ended_by}
     else:
+        reject_before_start("ended_on", values["ended_on"], values["started_on"])
         values["ended_by"] = EndedBy.CRM if values["ended_on"] else EndedBy.NOT_ENDED
+
+
+def _keeps_our_end(row: Subscription, values: dict[str, Any]) -> bool:
+    """Whether the portal's end stays.
+
+    A later start after it is a new contract under the same number. The start of a contract that was cancelled before
+    it began may move; that contract stays cancelled.
+    """
+    if row.ended_by != EndedBy.PORTAL or row.ended_on is None:
+        return False
+    is_new_contract = row.started_on <= row.ended_on <= values["started_on"] and values["started_on"] > row.started_on
+    return not is_new_contract
 
 
 def _keep_payment(row: Payment | None, values: dict[str, Any]) -> None:

@@ -84,20 +84,18 @@ def _region(row: Row, country: str) -> str:
 
 
 def subscription_values(row: Row) -> dict[str, Any]:
-    """The values without `account_id`, which the caller looks up. `ended_on` comes from the company's system."""
+    """The values without `account_id`, which the caller looks up.
+
+    `ended_on` comes from the company's system. Whether it may be before the start depends on the portal's own end.
+    """
     started_on, ended_on = day(row, "started_on"), _optional_day(row, "ended_on")
     trial_ends_on = _optional_day(row, "trial_ends_on")
     facts = {name: _optional_day(row, name) for name in OPTIONAL_SUBSCRIPTION_COLUMNS if name in row}
-    minimum_term = facts.get("minimum_term_ends_on")
     for name, value in (
-        ("ended_on", ended_on),
         ("trial_ends_on", trial_ends_on),
-        ("minimum_term_ends_on", minimum_term),
+        ("minimum_term_ends_on", facts.get("minimum_term_ends_on")),
     ):
-        if value is not None and value < started_on:
-            raise RowRejected(
-                f"{name} {value} is before started_on {started_on}; correct one of the two, or leave {name} empty"
-            )
+        reject_before_start(name, value, started_on)
     return facts | {
         "reference": text(row, "subscription_ref", 40),
         "plan_code": text(row, "plan_code", 60),
@@ -113,6 +111,14 @@ def subscription_values(row: Row) -> dict[str, Any]:
         "trial_ends_on": trial_ends_on,
         "ended_on": ended_on,
     }
+
+
+def reject_before_start(column: str, day: date | None, started_on: date) -> None:
+    """Raises RowRejected for a day before the start."""
+    if day is not None and day < started_on:
+        raise RowRejected(
+            f"{column} {day} is before started_on {started_on}; correct one of the two, or leave {column} empty"
+        )
 
 
 def payment_values(row: Row) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from accounts.models import Account
 from billing.crm_import.rows import ACCOUNT_COLUMNS, PAYMENT_COLUMNS, SUBSCRIPTION_COLUMNS
 from billing.models import Payment, Subscription
+from billing.queries import quote
 from billing.services.subscriptions import end_subscription
 from config.local import demo
 from tests import cast
@@ -114,6 +115,30 @@ def test_an_end_made_by_the_portal_is_kept(export):
     export(subscriptions=[sold(plan_name="Team 3", ended_on="2030-01-01")])
     row = Subscription.objects.get()
     assert (row.plan_name, row.ended_on, row.ended_by) == ("Team 3", date(2026, 2, 28), "portal")
+
+
+def test_a_later_start_after_our_end_is_a_new_contract(export):
+    export()
+    end_subscription(subscription=Subscription.objects.get(), ended_on=date(2026, 2, 28))
+    export(subscriptions=[sold(started_on="2026-05-01", billing_anchor="2026-05-01")])
+    row = Subscription.objects.get()
+    assert (row.started_on, row.ended_on, row.ended_by) == (date(2026, 5, 1), None, "")
+    old = Payment.objects.get()
+    paid_again = cast.payment(row, date(2026, 5, 1), date(2026, 6, 1))
+    lines = quote(row, ended_on=date(2026, 5, 3), basis="full", whole_contract=True)
+    assert [line.payment for line in lines] == [paid_again]
+    assert [line.payment for line in quote(row, ended_on=date(2026, 2, 10))] == [paid_again, old]
+
+
+def test_our_end_before_the_start_may_come_back(export):
+    future = {"started_on": "2026-03-01", "billing_anchor": "2026-03-01"}
+    export(subscriptions=[sold(**future)], payments=[])
+    end_subscription(subscription=Subscription.objects.get(), ended_on=date(2026, 2, 12))
+    moved = {"started_on": "2026-03-10"}  # it stays cancelled
+    for cells in ({}, {"ended_on": "2026-02-12"}, moved):
+        _, rejects = export(subscriptions=[sold(**(future | cells))], payments=[])
+        assert rejects == []
+        assert Subscription.objects.get().ended_on == date(2026, 2, 12)
 
 
 def test_an_end_made_by_the_crm_follows_the_crm(export):
