@@ -8,7 +8,7 @@ import pytest
 from django.conf import settings
 
 BASE = settings.BASE_DIR
-DOCUMENTS = [*BASE.glob("*.md"), *(BASE / "docs").rglob("*.md")]
+DOCUMENTS = [*BASE.glob("*.md"), *BASE.glob(".github/*.md"), *(BASE / "docs").rglob("*.md")]
 CODE = r"(?:accounts|billing|cancellations|config|messaging|templates|tests|docs)/[\w/.-]*\w/?"
 
 
@@ -68,3 +68,15 @@ def test_the_architecture_lists_each_package_of_the_import_contracts():
             packages = [part.strip() for layer in contract["layers"] for part in layer.split("|")]
             missing += [f"{app}.{package}" for package in packages if f"`{package}`" not in section]
     assert missing == []
+
+
+def test_what_the_page_on_security_calls_met_names_code_and_tests_that_exist():
+    """And no number of the standard is both met and open."""
+    page = (BASE / "docs" / "security.md").read_text()
+    met, _, rest = page.partition("## Met")[2].partition("## Open")
+    for row in re.findall(r"^\| (V.+)$", met, flags=re.MULTILINE):
+        paths = re.findall(r"`((?:\w+/)+[\w.]+)`", row)
+        assert all((BASE / path).is_file() for path in paths), row
+    numbers = [set(re.findall(r"^\| (V[\d.]+)", part, flags=re.MULTILINE)) for part in (met, rest)]
+    assert len(numbers[0]) > 15
+    assert not numbers[0] & numbers[1]

@@ -17,7 +17,7 @@ def attachment_response(attachment: Attachment) -> HttpResponse:
     response = HttpResponse(bytes(attachment.content), content_type=attachment.media_type)
     response.headers["Content-Disposition"] = content_disposition_header(True, attachment.name) or "attachment"
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'; frame-ancestors 'none'"
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
     response.headers["Cache-Control"] = "private, no-store"
     return response

@@ -248,7 +248,10 @@ def test_support_adds_files_that_came_another_way(sam):
     address = reverse("admin:cancellations_cancellationrequest_file", args=[request.pk, kept.pk])
     assert address in page
     got = sam.get(address)
-    assert (got.content, got["Content-Security-Policy"]) == (b"By post.", "sandbox; default-src 'none'")
+    assert (got.content, got["Content-Security-Policy"]) == (
+        b"By post.",
+        "sandbox; default-src 'none'; frame-ancestors 'none'",
+    )
 
 
 def test_finance_sees_the_case_beside_the_sum():

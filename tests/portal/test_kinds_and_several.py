@@ -406,7 +406,7 @@ class TestFiles:
         assert got.content == PDF
         assert got["Content-Disposition"] == 'attachment; filename="beleg.pdf"'
         assert (got["X-Content-Type-Options"], got["Content-Type"]) == ("nosniff", "application/pdf")
-        assert got["Content-Security-Policy"] == "sandbox; default-src 'none'"
+        assert got["Content-Security-Policy"] == "sandbox; default-src 'none'; frame-ancestors 'none'"
 
     @pytest.mark.parametrize(
         ("name", "content", "sentence"),
