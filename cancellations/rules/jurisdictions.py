@@ -32,6 +32,7 @@ class Profile:
     confirm_label: str
     sources: tuple[Source, ...]
     summary: tuple[str, ...]
+    regions: frozenset[str] = frozenset()  # of the countries, if the profile is for these alone
     labels_in: str = ""
     one_page: bool = False  # the form declares at once, and nothing else is on its page
     identity: tuple[str, ...] = ("account_number", "username", "email")  # what a guest enters
@@ -99,8 +100,9 @@ PROFILES: Mapping[str, Profile] = {
         ),
         Profile(
             code="US-CA",
-            name="United States (by the law of California)",
+            name="California",
             countries=frozenset({"US"}),
+            regions=frozenset({"CA"}),
             entry_label="Cancel subscription",
             confirm_label="Click to cancel",
             reason="optional",
@@ -113,6 +115,25 @@ PROFILES: Mapping[str, Profile] = {
                 Source(
                     "California Business and Professions Code, § 17602",
                     "https://leginfo.legislature.ca.gov/faces/codes_displaySection.xhtml?lawCode=BPC&sectionNum=17602",
+                ),
+            ),
+        ),
+        Profile(
+            code="US",
+            name="United States, except California",
+            countries=frozenset({"US"}),
+            entry_label="Cancel subscription",
+            confirm_label="Click to cancel",
+            reason="optional",
+            summary=(
+                "Online, at any time, without obstacles. The reason is optional.",
+                "There is no offer to stay, because some states restrict it and we have not read the law of each "
+                "state.",
+            ),
+            sources=(
+                Source(
+                    "Restore Online Shoppers’ Confidence Act, 15 U.S.C. § 8403",
+                    "https://www.law.cornell.edu/uscode/text/15/8403",
                 ),
             ),
         ),
@@ -175,14 +196,17 @@ COOLING_OFF = CoolingOffRight(
 )
 
 
-def profile_for(country: str, default: str = DEFAULT) -> Profile:
+def profile_for(country: str, default: str = DEFAULT, *, region: str = "") -> Profile:
     """Returns the profile of a country (ISO 3166-1 alpha-2), or `default` (a code) if the country is not known.
 
-    Raises KeyError if `default` names no profile.
+    A profile of the region (ISO 3166-2 without the country) comes first. Raises KeyError if `default` names no profile.
     """
     if not country:
         return PROFILES[default]
-    return next((profile for profile in PROFILES.values() if country.upper() in profile.countries), PROFILES[DEFAULT])
+    of_country = [profile for profile in PROFILES.values() if country.upper() in profile.countries]
+    of_region = [profile for profile in of_country if region.upper() in profile.regions]
+    of_all = [profile for profile in of_country if not profile.regions]
+    return next(iter(of_region + of_all), PROFILES[DEFAULT])
 
 
 def countries_with_profile() -> frozenset[str]:

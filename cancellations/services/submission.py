@@ -199,7 +199,9 @@ def declared_by_mail(
         cause=sent_text if kind == Kind.FOR_CAUSE else "",
         requested_end=requested_end if kind == Kind.ORDINARY else None,
         language=language_for(language),
-        jurisdiction=profile_for(holder.country if holder else "", settings.JURISDICTION).code,
+        jurisdiction=profile_for(
+            holder.country if holder else "", settings.JURISDICTION, region=holder.region if holder else ""
+        ).code,
         sent_at=sent_at if sent_at is not None and sent_at < mail.arrived_at else None,
     )
 

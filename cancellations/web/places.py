@@ -33,7 +33,7 @@ def profile_of(http: HttpRequest, posted: str = "") -> Profile:
 
 
 def profile_of_account(account: Account) -> Profile:
-    return profile_for(account.country, settings.JURISDICTION)
+    return profile_for(account.country, settings.JURISDICTION, region=account.region)
 
 
 def remember_country(http: HttpRequest, response: HttpResponseBase) -> None:

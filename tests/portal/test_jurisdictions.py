@@ -40,10 +40,25 @@ def _fields(page) -> list[str]:
 class TestTheTable:
     @pytest.mark.parametrize(
         ("country", "profile"),
-        [("DE", "DE"), ("de", "DE"), ("FR", "FR"), ("US", "US-CA"), ("GB", "UK"), ("AT", "default"), ("JP", "default")],
+        [("DE", "DE"), ("de", "DE"), ("FR", "FR"), ("US", "US"), ("GB", "UK"), ("AT", "default"), ("JP", "default")],
     )
     def test_the_country_of_the_account_chooses(self, country, profile):
         assert profile_for(country, "FR").code == profile
+
+    @pytest.mark.parametrize(
+        ("region", "profile"), [("CA", "US-CA"), ("ca", "US-CA"), ("MN", "US"), ("NY", "US"), ("", "US")]
+    )
+    def test_in_the_united_states_offers_are_off_unless_the_law_of_the_state_was_read(self, region, profile):
+        found = profile_for("US", region=region)
+        assert (found.code, found.offers) == (profile, profile == "US-CA")
+        _, client = _of("US")
+        account = cast.Account.objects.get()
+        account.region = region.upper()
+        account.save()
+        assert client.get("/cancel/").context["profile"].code == profile
+
+    def test_a_region_of_another_country_is_no_state(self):
+        assert profile_for("IT", region="CA").code == DEFAULT
 
     def test_without_a_country_the_sites_default_holds(self):
         assert profile_for("").code == DEFAULT
@@ -56,6 +71,7 @@ class TestTheTable:
             "DE": ("Verträge hier kündigen", "jetzt kündigen"),
             "FR": ("Résilier votre contrat", "Notifier la résiliation"),
             "US-CA": ("Cancel subscription", "Click to cancel"),
+            "US": ("Cancel subscription", "Click to cancel"),
             "UK": ("Cancel a subscription", "Cancel my subscription"),
         }
         assert (COOLING_OFF.entry_label, COOLING_OFF.confirm_label) == (
