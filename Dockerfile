@@ -16,4 +16,4 @@ RUN SECRET_KEY=$(head -c 40 /dev/urandom | base64) SITE_URL=https://portal.inval
     python manage.py collectstatic --noinput --verbosity 0
 USER portal
 EXPOSE 8000
-CMD ["gunicorn", "config.wsgi", "--config", "python:config.gunicorn", "--bind", "0.0.0.0:8000", "--workers", "2", "--timeout", "300", "--no-control-socket", "--worker-tmp-dir", "/dev/shm", "--access-logfile", "-"]
+CMD ["gunicorn", "config.wsgi", "--config", "python:config.gunicorn", "--bind", "0.0.0.0:8000", "--workers", "2", "--no-control-socket", "--worker-tmp-dir", "/dev/shm", "--access-logfile", "-"]

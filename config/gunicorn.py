@@ -6,6 +6,7 @@ from typing import Any
 from gunicorn.glogging import Logger
 
 from config.logs import LineFormatter
+from config.server import BufferingWorker
 
 
 class SafeLogger(Logger):
@@ -16,3 +17,5 @@ class SafeLogger(Logger):
 
 
 logger_class = SafeLogger
+worker_class = BufferingWorker
+threads = 4  # each with a connection to the database

@@ -107,14 +107,12 @@ def _commands() -> dict[str, list[str]]:
         f"127.0.0.1:{port}",
         "--workers",
         "2",
-        "--timeout",
-        "300",
         "--no-control-socket",
         "--worker-tmp-dir",
         "/dev/shm",
     ]
     if not Path("/dev/shm").is_dir():
-        options = options[:9]
+        options = options[:7]
     celery = [python, "-m", "celery", "-A", "config"]
     quiet = ["--loglevel", "WARNING"]
     worker = ["worker", "--concurrency", "2", "--without-gossip", "--without-mingle", *quiet]
