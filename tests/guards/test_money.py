@@ -1,5 +1,6 @@
 """Four eyes and the cap, against services, forged SQL and real parallel transactions."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from decimal import Decimal
@@ -8,7 +9,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from moneyed import Money
 
-from billing.models import Refund, RefundLine
+from billing.models import Refund, RefundLine, Subscription
 from billing.models.states import IllegalTransition
 from billing.services.common import RefundRefused
 from billing.services.review import approve, decline, propose
@@ -107,12 +108,22 @@ def test_another_amount_needs_a_sum_that_fits_and_a_ground(amount, ground):
 
 def test_a_goodwill_sum_is_laid_over_the_newest_payments_first():
     refund = cast.refund_requested()
+    Subscription.objects.filter(pk=refund.subscription.pk).update(started_on=date(2026, 3, 1))
     cast.payment(refund.subscription, date(2026, 3, 1), date(2026, 4, 1))
-    told = {"refund": refund, "basis": "custom", "by": cast.staff("finance"), "now": NOW, "ground": "Goodwill"}
-    with pytest.raises(RefundRefused, match="60"):
-        propose(amount=Decimal("60.01"), **told)
-    lines = propose(amount=Decimal("45"), **told).lines.order_by("-payment__period_start")
+    refund = cast.fresh(refund)
+    goodwill = {"refund": refund, "basis": "custom", "by": cast.staff("finance"), "now": NOW, "ground": "Goodwill"}
+    with pytest.raises(RefundRefused, match=re.escape("return €60.00 at most, not €60.01")):
+        propose(amount=Decimal("60.01"), **goodwill)
+    lines = propose(amount=Decimal("45"), **goodwill).lines.order_by("-payment__period_start")
     assert [(line.amount, line.unused_days) for line in lines] == [(30, 20), (15, 0)]
+
+
+def test_a_goodwill_sum_returns_no_payment_of_an_earlier_contract():
+    refund = cast.refund_requested()  # its contract started on 1 April
+    cast.payment(refund.subscription, date(2026, 3, 1), date(2026, 4, 1))
+    goodwill = {"refund": refund, "basis": "custom", "by": cast.staff("finance"), "now": NOW, "ground": "Goodwill"}
+    with pytest.raises(RefundRefused, match=re.escape("return €30.00 at most, not €45.00")):
+        propose(amount=Decimal("45"), **goodwill)
 
 
 def test_nothing_unused_is_refused_with_advice():

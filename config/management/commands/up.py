@@ -4,8 +4,10 @@ import socket
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from django.conf import settings
@@ -21,16 +23,37 @@ from config.local.processes import Process, Supervisor
 class Command(BaseCommand):
     help = "Runs the whole portal on this machine until Ctrl-C: servers, web, worker and beat."
     requires_system_checks: list[str] = []
+    interrupted = False
+    ends_at_statements = False
 
     def handle(self, *args: Any, **options: Any) -> None:
         _require_free_port(settings.PORT)
-        for name in (signal.SIGTERM, signal.SIGHUP):  # end as after Ctrl-C, so that no server is left
-            signal.signal(name, signal.default_int_handler)
+        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # all end alike, so that no server is left
+            signal.signal(name, self._interrupt)
         with suppress(KeyboardInterrupt), ExitStack() as stack:
             self._start_servers(stack)
-            self._prepare()
-            self._run()
+            self.ends_at_statements = True
+            with connection.execute_wrapper(self._end_at_statement):
+                self._prepare()
+            self.ends_at_statements = False
+            if not self.interrupted:
+                self._run()
         self.stdout.write("Stopped.")
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        """Ends the running step. Work in the database ends at its next statement.
+
+        Python prints and drops what a signal raises inside a finalizer or the callback of a weak reference,
+        and to import the migrations runs thousands of those.
+        """
+        self.interrupted = True
+        if not self.ends_at_statements:
+            raise KeyboardInterrupt
+
+    def _end_at_statement(self, execute: Callable[..., Any], *statement: Any) -> Any:
+        if self.interrupted:
+            raise KeyboardInterrupt
+        return execute(*statement)
 
     def _start_servers(self, stack: ExitStack) -> None:
         if not embedded.wanted():
