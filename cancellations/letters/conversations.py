@@ -43,7 +43,7 @@ def send_written(
 ) -> None:
     """Queues a text that staff wrote: an answer to a mail, or a question about a request."""
     with use_language(conversation.language):
-        quoted = own_words(answers.text)[0].split("\n")[:QUOTED_LINES] if answers else []
+        quoted = own_words(answers.text)[0].strip().split("\n")[:QUOTED_LINES] if answers else []
         context: dict[str, Value] = {
             "words": words,
             "mail_subject": REPLIED.sub("", answers.subject if answers else conversation.subject),

@@ -103,7 +103,7 @@ def _process_bounce(row: IncomingMessage, mail: ReadMail, now: datetime) -> None
 
 def _process_message(row: IncomingMessage, mail: ReadMail, now: datetime) -> None:
     _set_references(row, mail)
-    words = mail.words
+    words = mail.words if mail.words.strip() else ""
     try:
         recognised = _recognised(row, mail)
     except TooCostly as error:

@@ -188,7 +188,7 @@ def declared_by_mail(
 
     A time of sending after the arrival is left out.
     """
-    sent_text = f"{mail.subject}\n\n{words}".strip()[:MAX_MAIL_TEXT]
+    sent_text = "\n\n".join(filter(None, (mail.subject, words)))[:MAX_MAIL_TEXT]
     return Declaration(
         account_number=account_number,
         username=username,

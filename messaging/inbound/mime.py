@@ -120,10 +120,10 @@ def parse(raw: bytes, *, whole: bool = True, is_rough: bool = False, most: int =
     if not message.keys():
         raise Unreadable("It has no headers.")
     html = "\n".join(content.html)
-    text = "\n".join(part.strip("\n") for part in content.plain if part.strip())
+    text = "\n".join(part.removesuffix("\n") for part in content.plain if part.strip())  # a line end ends a part
     safe, is_cut = ("", False) if is_rough else _safe(html)
     if not text.strip() and html:
-        text = _tidy(rough_text_of(html) if is_rough else text_of(safe))
+        text = _tidy(rough_text_of(html) if is_rough else text_of(safe)).strip()  # HTML shows no space at its ends
         is_cut = is_cut or len(safe) > MOST_AS_TEXT
     if is_cut:
         content.remark("Its HTML is long: only the beginning is shown.")
@@ -145,7 +145,7 @@ def parse(raw: bytes, *, whole: bool = True, is_rough: bool = False, most: int =
             for _, address in _addresses(message, header)[:50]
         ),
         subject=" ".join(_header(message, "Subject").split())[:250],
-        text=text[:MOST_TEXT].strip(),
+        text=text[:MOST_TEXT] if text.strip() else "",
         html=html[:MOST_HTML_COMPARED],
         safe_html=safe,
         files=tuple(content.files),

@@ -28,27 +28,42 @@ RULE = re.compile(r"^\s*[_-]{20,}\s*$")
 def own_words(text: str) -> tuple[str, bool]:
     """Returns (the sender's text without quoted mail and signature, whether a mail is forwarded below it).
 
+    The text stays as it was written, with its white space. One empty line stands for what is left out between.
     Works line by line, in linear time: the regular expressions over the whole text that libraries use could be kept
     busy for hours by a hostile mail.
     """
     lines = [line[:2000] for line in text.split("\n")]
     own_lines: list[str] = []
-    is_forward, skipped_to = False, 0
+    is_forward, was_quoted, skipped_to = False, False, 0
     for number, line in enumerate(lines):
         if number < skipped_to:
             continue
         if _quote_starts(lines, number):
             if marked := _first_marked(lines, number):  # the sender may have written below or between the quotations
                 skipped_to = marked
+                _drop_empty_end(own_lines)
                 continue
             heading = "\n".join(lines[number : number + 2])
             is_forward = bool(QUOTE_STARTS.match(line) and FORWARD_STARTS.search(heading))
+            _drop_empty_end(own_lines)
             break
-        if line.rstrip() == "--" or (line == "-- "):
+        if line.rstrip() == "--":
+            _drop_empty_end(own_lines)
             break
-        if not line.lstrip().startswith(">"):
-            own_lines.append(line.rstrip())
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(own_lines)).strip(), is_forward
+        is_quoted = line.lstrip().startswith(">")
+        if is_quoted:
+            _drop_empty_end(own_lines)
+        elif line.strip() or not was_quoted:
+            own_lines += ["", line] if was_quoted and own_lines else [line]
+        was_quoted = is_quoted or (was_quoted and not line.strip())
+    if was_quoted:
+        _drop_empty_end(own_lines)
+    return "\n".join(own_lines), is_forward
+
+
+def _drop_empty_end(lines: list[str]) -> None:
+    while lines and not lines[-1].strip():
+        lines.pop()
 
 
 def _first_marked(lines: list[str], number: int) -> int:

@@ -165,6 +165,21 @@ class TestACancellation:
         assert (cause.kind, cause.requested_end) == ("for_cause", None)
         assert "fristlos" in cause.cause
 
+    @pytest.mark.parametrize(
+        ("body", "words"),
+        [
+            ("  Please cancel\tmy subscription.  \n\n\n\n   Alice \n \n", None),
+            ("Please cancel my subscription.\n\n\n-- \nAlice\nSales", "Please cancel my subscription."),
+            (
+                "Please cancel my subscription.\n\n> When?\n> Now?\n\n  At once. \n\n> Bye\n\n",
+                "Please cancel my subscription.\n\n  At once. ",
+            ),
+        ],
+    )
+    def test_keeps_the_words_as_they_were_written(self, alice, came, body, words):
+        came(mail(body))
+        assert the_request().words == (body.removesuffix("\n") if words is None else words)
+
     def test_again_with_other_words_is_a_declaration_of_its_own(self, alice, came):
         first = came(mail("Please cancel my subscription.", message_id="<1@c>"))
         second = came(mail("As I said: cancel my subscription!", message_id="<2@c>"), at=NOW + timedelta(hours=1))
