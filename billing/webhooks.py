@@ -6,7 +6,7 @@ from typing import Any
 from moneyed import Money
 
 from billing.models import Refund
-from billing.rules.proration import minor_unit_digits
+from messaging.currencies import minor_unit_digits
 from messaging.models import EventType
 from messaging.services.webhooks import emit
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,8 @@ from babel.numbers import format_currency
 from django.conf import settings
 from django.utils import translation
 from moneyed import Money
+
+from messaging.currencies import minor_unit_digits
 
 
 def language_for(tag: str) -> str:
@@ -49,7 +52,12 @@ def instant_words(instant: datetime, zone: str) -> str:
 
 def money_words(money: Money | None) -> str:
     """Returns the amount with its currency and the currency's number of decimals; empty for None."""
-    return format_currency(money.amount, money.currency.code, locale=_locale()) if money is not None else ""
+    if money is None:
+        return ""
+    locale, digits = _locale(), minor_unit_digits(money.currency)
+    pattern = copy(locale.currency_formats["standard"])
+    pattern.frac_prec = (digits, digits)
+    return format_currency(money.amount, money.currency.code, pattern, locale, currency_digits=False)
 
 
 def country_names(codes: Iterable[str]) -> dict[str, str]:

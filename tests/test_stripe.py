@@ -16,7 +16,7 @@ from moneyed import Money
 
 from billing.gateways import gateway_name
 from billing.gateways.answers import Part
-from billing.gateways.stripe_refunds import StripeGateway
+from billing.gateways.stripe_refunds import StripeGateway, stripe_units
 from billing.services.review import approve, propose
 from billing.services.sending import send, send_due
 from tests import cast
@@ -45,6 +45,15 @@ def base(tmp_path_factory):
     yield address
     server.terminate()
     server.wait(10)
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "units"),
+    [("10.50", "EUR", 1050), ("500", "JPY", 500), ("10.50", "RSD", 1050), ("1.230", "KWD", 1230), ("5", "ISK", 500),
+     ("5", "UGX", 500), ("1234.00", "MGA", 1234)],
+)  # fmt: skip
+def test_amounts_are_written_in_stripes_smallest_unit(amount, currency, units):
+    assert stripe_units(Money(amount, currency)) == units
 
 
 def post(base, path, **fields):

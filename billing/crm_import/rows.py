@@ -15,7 +15,7 @@ from django.core.validators import validate_email
 from holidays import list_supported_countries
 from moneyed import CURRENCIES, Money, get_currency
 
-from billing.rules.proration import minor_unit_digits
+from messaging.currencies import minor_unit_digits
 from messaging.text import find_unkeepable, unify_line_ends
 
 ACCOUNT_COLUMNS = (

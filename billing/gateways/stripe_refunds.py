@@ -7,12 +7,15 @@ from uuid import UUID
 
 import stripe
 from django.conf import settings
+from moneyed import Money
 
 from billing.gateways.answers import Answer, Part
-from billing.rules.proration import minor_unit_digits
+from messaging.currencies import minor_unit_digits
 
 log = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 20
+# Decimals of Stripe's amounts where they differ from ISO 4217 (https://docs.stripe.com/currencies#special-cases)
+OTHER_DIGITS = {"ISK": 2, "MGA": 0, "UGX": 2}
 
 
 class StripeGateway:
@@ -60,9 +63,15 @@ class StripeGateway:
         return active[0] if active else self._create(part, key, f"{key}:{part.payment}:{len(ours)}")
 
     def _create(self, part: Part, key: UUID, idempotency_key: str) -> Any:
-        units = int(part.amount.amount.scaleb(minor_unit_digits(part.amount.currency)))
+        units = stripe_units(part.amount)
         params: Any = {**_charge(part), "amount": units, "metadata": {"refund": str(key), "payment": part.payment}}
         return self._client.v1.refunds.create(params, {"idempotency_key": idempotency_key})
+
+
+def stripe_units(amount: Money) -> int:
+    """The amount as Stripe writes it: a whole number of the smallest unit."""
+    digits = OTHER_DIGITS.get(amount.currency.code, minor_unit_digits(amount.currency))
+    return int(amount.amount.scaleb(digits))
 
 
 def _metadata(refund: Any) -> dict[str, str]:

@@ -4,15 +4,10 @@ from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
-from babel.numbers import get_currency_precision
-from moneyed import Currency, Money
+from moneyed import Money
 
 from billing.rules.periods import Period
-
-
-def minor_unit_digits(currency: Currency) -> int:
-    """Decimals of the currency (0 for JPY, 2 for EUR, 3 for BHD), from the currency data (ISO 4217, by way of CLDR)."""
-    return get_currency_precision(currency.code)
+from messaging.currencies import minor_unit_digits
 
 
 def unused_days(period: Period, ended_on: date) -> int:

@@ -16,10 +16,10 @@ from billing.models import Payment, Refund, RefundBasis, RefundLine, Subscriptio
 from billing.models.states import UNDECIDED, VOIDABLE, RefundState
 from billing.queries import QuotedLine, approvals_needed, is_charged_back, quote, quoted_total
 from billing.rules.periods import local_date
-from billing.rules.proration import minor_unit_digits
 from billing.rules.working_days import add_working_days
 from billing.services.common import RefundRefused, locked, move, notify_customer, refuse_disputed, save_guarded
 from billing.webhooks import emit_refund_event
+from messaging.currencies import minor_unit_digits
 from messaging.models import EventType
 from messaging.wording import money_words
 

@@ -17,9 +17,9 @@ from billing.gateways import MANUAL, gateway_name
 from billing.models import Refund, TransferBatch, TransferItem, transfer_reference
 from billing.models.states import IllegalTransition, RefundState
 from billing.rules.periods import local_date
-from billing.rules.proration import minor_unit_digits
 from billing.services.common import RefundRefused, locked
 from billing.services.sending import fail, send, settle
+from messaging.currencies import minor_unit_digits
 from messaging.text import remove_direction_marks
 
 MAX_TRANSFERS = 1000

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from moneyed import Money
 
 from billing.rules.periods import Period
-from billing.rules.proration import minor_unit_digits, unused_amount
+from billing.rules.proration import unused_amount
+from messaging.currencies import minor_unit_digits
 
 
 @pytest.mark.parametrize(
@@ -19,6 +20,9 @@ from billing.rules.proration import minor_unit_digits, unused_amount
         (Money("1000", "JPY"), date(2026, 1, 31), date(2026, 2, 28), date(2026, 2, 10), "643"),
         (Money("10.000", "BHD"), date(2026, 3, 1), date(2026, 4, 1), date(2026, 3, 8), "7.742"),
         (Money("0.01", "EUR"), date(2026, 4, 1), date(2026, 5, 1), date(2026, 4, 16), "0.01"),
+        (Money("100.01", "RSD"), date(2026, 4, 1), date(2026, 5, 1), date(2026, 4, 16), "50.01"),
+        (Money("99.99", "ALL"), date(2026, 4, 1), date(2026, 5, 1), date(2026, 4, 11), "66.66"),
+        (Money("10.000", "IQD"), date(2026, 3, 1), date(2026, 4, 1), date(2026, 3, 8), "7.742"),
     ],
 )
 def test_the_unused_share_by_actual_days(paid, start, end, ended_on, refund):
@@ -38,7 +42,7 @@ def test_a_negative_payment_is_refused():
 
 @given(
     units=st.integers(0, 10**12),
-    currency=st.sampled_from(["EUR", "JPY", "BHD", "INR", "CLF"]),
+    currency=st.sampled_from(["EUR", "JPY", "BHD", "INR", "CLF", "RSD", "IQD"]),
     length=st.integers(1, 800),
     used=st.integers(-5, 805),
 )
