@@ -1,5 +1,6 @@
 """Users, the company's accounts (contract holders), and the records of what staff do."""
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pghistory
@@ -39,6 +40,16 @@ _WHO = ["email", "name", "is_staff", "is_active", "is_superuser"]
 _STAFF = pgtrigger.Q(new__is_staff=True)
 _ROWS = [f"ROW({', '.join(f'{row}.{name}' for name in _WHO)})" for row in ("OLD", "NEW")]
 _IS_OR_WAS_STAFF = pgtrigger.Condition(f"((OLD.is_staff OR NEW.is_staff) AND {_ROWS[0]} IS DISTINCT FROM {_ROWS[1]})")
+# The version never goes down, so that saving a row that was read before revives no session.
+_END_SESSIONS = """
+    NEW.session_version := GREATEST(NEW.session_version, OLD.session_version);
+    IF NEW.session_version = OLD.session_version
+       AND ROW(OLD.email, OLD.is_staff, OLD.is_active, OLD.is_superuser)
+           IS DISTINCT FROM ROW(NEW.email, NEW.is_staff, NEW.is_active, NEW.is_superuser) THEN
+        NEW.session_version := OLD.session_version + 1;
+    END IF;
+    RETURN NEW;
+"""
 
 
 @tracked(
@@ -56,6 +67,12 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_staff = models.BooleanField("staff", default=False, help_text="Can sign in to the staff interface")
     is_active = models.BooleanField("active", default=True)
     date_joined = models.DateTimeField(auto_now_add=True)
+    language = models.CharField(
+        max_length=12, default="en", db_default="en", help_text="BCP 47; mails about signing in to staff are in it"
+    )
+    session_version = models.IntegerField(
+        default=0, db_default=0, editable=False, help_text="A higher number ends all sessions begun before"
+    )
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -64,9 +81,24 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         constraints = [models.UniqueConstraint(Lower("email"), name="user_email_whatever_the_case")]
+        triggers = [
+            pgtrigger.Trigger(
+                name="sessions_end_with_access", when=pgtrigger.Before, operation=pgtrigger.Update, func=_END_SESSIONS
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name or self.email
+
+    def get_session_auth_hash(self) -> str:
+        return self._with_version(super().get_session_auth_hash())
+
+    def get_session_auth_fallback_hash(self) -> Iterator[str]:
+        yield from map(self._with_version, super().get_session_auth_fallback_hash())
+
+    def _with_version(self, digest: str) -> str:
+        """Version 0 is Django's own digest, so that sessions of an earlier release go on."""
+        return f"{digest}-{self.session_version}" if self.session_version else digest
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.email = fold_address(self.email)  # one spelling, so that look-ups can compare exactly

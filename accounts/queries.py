@@ -1,4 +1,4 @@
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from accounts.models import Account, User
 
@@ -23,3 +23,9 @@ def find_account(*, account_number: str, username: str) -> Account | None:
     """The account with this number and, unless it is empty, this username; ignores case and outer spaces."""
     accounts = Account.objects.filter(account_number__iexact=account_number.strip())
     return (accounts.filter(username__iexact=username.strip()) if username.strip() else accounts).first()
+
+
+def staff_with(*permissions: str) -> QuerySet[User]:
+    """The active staff whose role has one of the permissions (codenames), by address."""
+    has_permission = Q(groups__permissions__codename__in=permissions)
+    return User.objects.filter(has_permission, is_staff=True, is_active=True).distinct().order_by("email")

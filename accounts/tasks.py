@@ -1,9 +1,9 @@
 from celery import shared_task
-from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
 from accounts.audit import seal_audit
 from accounts.desk.presence import delete_old_presences
+from accounts.services.sessions import clear_expired_sessions
 
 
 @shared_task(name="accounts.seal_audit")
@@ -13,5 +13,6 @@ def seal() -> None:
 
 @shared_task(name="accounts.tidy")
 def tidy() -> None:
-    delete_old_presences(now=timezone.now())
-    SessionStore.clear_expired()
+    now = timezone.now()
+    delete_old_presences(now=now)
+    clear_expired_sessions(now=now)

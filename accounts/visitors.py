@@ -1,5 +1,7 @@
 """The visitor of a page: their account and their language."""
 
+from ipaddress import ip_address
+
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import translation
@@ -40,8 +42,18 @@ def remember_language(response: HttpResponseBase, language: str) -> None:
 
 
 def address_of(request: HttpRequest) -> str:
-    """The client's network address. Behind so many proxies of ours, the one that the outermost of them saw."""
-    addresses = [address.strip() for address in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
-    if 0 < settings.BEHIND_PROXY <= len(addresses) and addresses[-settings.BEHIND_PROXY]:
-        return addresses[-settings.BEHIND_PROXY][:64]
-    return str(request.META.get("REMOTE_ADDR", ""))[:64]
+    """The client's network address, empty if it is not known. Behind proxies, the one that the outermost of ours saw.
+
+    A port and an IPv6 zone, which some proxies add, are left out.
+    """
+    written = str(request.META.get("REMOTE_ADDR", ""))
+    addresses = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    if 0 < settings.BEHIND_PROXY <= len(addresses):
+        written = addresses[-settings.BEHIND_PROXY].strip() or written
+    for candidate in (written.strip("[]"), written.rpartition(":")[0].strip("[]")):
+        try:
+            address = ip_address(candidate.partition("%")[0])
+        except ValueError:
+            continue
+        return str(getattr(address, "ipv4_mapped", None) or address)
+    return ""

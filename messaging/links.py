@@ -2,14 +2,14 @@
 
 import re
 
-PROVING_LINK = re.compile(r"/requests/proof/[^\s>\"'/?#]+")
+PROVING_LINK = re.compile(r"(?<=/requests/proof/)[^\s>\"'/?#]+|(?<=/admin/password/)[^\s>\"'?#]+(?=/)")
 _QUERY = re.compile(r"(?<=[?&])([^=&\s\"']{1,40}=)[^&\s\"'#]+")
 
 
 def hide_secrets(text: str) -> str:
-    """Returns the text without the secret parts of addresses: the token of a proving link, the values of queries."""
+    """Returns the text without the secret parts of addresses: the token of a link, the values of queries."""
     return _QUERY.sub(r"\1…", hide_proving_links(text))
 
 
 def hide_proving_links(text: str) -> str:
-    return PROVING_LINK.sub("/requests/proof/…", text)
+    return PROVING_LINK.sub("…", text)

@@ -16,7 +16,7 @@ from django.utils import timezone
 from unfold.decorators import display
 
 from accounts.desk import Verb, VerbAdmin, VerbForm
-from accounts.desk.proof import ask_for_proof, is_proven_recently, restored_input
+from accounts.desk.proof import is_proven_recently, requires_recent_proof, restored_input
 from accounts.models import User
 from cancellations.services import endpoints
 from cancellations.services.common import RequestRefused
@@ -91,6 +91,7 @@ class WebhookEndpointAdmin(VerbAdmin):
         Verb(
             "change", "Change", CHANGE, tuple(S), ChangeForm, _change,
             "Waiting deliveries go to the new address. A newly chosen event is sent from now on.", "changed.",
+            sensitive=True,
         ),
         Verb(
             "rotate", "Change the secret", CHANGE, tuple(S), VerbForm, _rotate,
@@ -115,6 +116,7 @@ class WebhookEndpointAdmin(VerbAdmin):
         return bool(request.user.has_perm(endpoints.ADD))  # type: ignore[union-attr]
 
     @csrf_protect_m
+    @requires_recent_proof
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -122,8 +124,6 @@ class WebhookEndpointAdmin(VerbAdmin):
             raise PermissionDenied
         assert isinstance(request.user, User)
         now = timezone.now()
-        if not is_proven_recently(request, now):
-            return ask_for_proof(request)
         form = EndpointForm(request.POST if request.method == "POST" else None, initial=restored_input(request))
         if form.is_valid():
             try:

@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 from accounts.audit import record_action
 from accounts.models import User
 from accounts.permissions import permitted
+from accounts.services.notices import notify_webhook_staff
 from cancellations.services.common import RequestRefused
 from messaging.models import WebhookDelivery, WebhookEndpoint
 from messaging.services import webhooks
@@ -23,6 +24,7 @@ def add(*, name: str, url: str, event_types: Sequence[str], by: User, now: datet
         with transaction.atomic():
             endpoint = webhooks.add_endpoint(name=name, url=url, event_types=event_types, now=now)
             record_action(verb="webhook_add", by=by, now=now, about=endpoint.name, why=_summary(url, event_types))
+            notify_webhook_staff(change="webhook_added", endpoint=endpoint.name, now=now, by=by)
     except webhooks.EndpointRefused as error:
         raise RequestRefused(str(error)) from error
     except IntegrityError as error:
@@ -42,6 +44,7 @@ def change(
             record_action(
                 verb="webhook_change", by=by, now=now, about=about, why=f"{name}: {_summary(url, event_types)}"
             )
+            notify_webhook_staff(change="webhook_changed", endpoint=name, now=now, by=by)
     except webhooks.EndpointRefused as error:
         raise RequestRefused(str(error)) from error
     except IntegrityError as error:
@@ -57,6 +60,7 @@ def rotate(*, endpoint: WebhookEndpoint, by: User, now: datetime) -> None:
     except webhooks.EndpointRefused as error:
         raise RequestRefused(str(error)) from error
     record_action(verb="webhook_rotate", by=by, now=now, about=endpoint.name)
+    notify_webhook_staff(change="webhook_secret", endpoint=endpoint.name, now=now, by=by)
 
 
 @permitted(CHANGE)

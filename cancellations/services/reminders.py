@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from accounts.audit import head
 from accounts.models import User
+from accounts.queries import staff_with
 from billing.models import Refund
 from billing.models.states import UNDECIDED, RefundState
 from billing.rules.periods import local_date
@@ -176,9 +177,7 @@ def _recipients(addresses: Sequence[str], *permissions: str) -> dict[str, User |
     if addresses:
         users = {user.email: user for user in User.objects.filter(email__in=[address.lower() for address in addresses])}
         return {address: users.get(address.lower()) for address in addresses}
-    has_permission = Q(groups__permissions__codename__in=permissions)
-    staff = User.objects.filter(has_permission, is_staff=True, is_active=True).distinct().order_by("email")
-    return {user.email: user for user in staff}
+    return {user.email: user for user in staff_with(*permissions)}
 
 
 ENDPOINTS = Work(

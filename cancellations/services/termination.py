@@ -9,7 +9,7 @@ from moneyed import Money
 from accounts.history import recorded
 from accounts.models import Account, User
 from accounts.permissions import permitted
-from accounts.services import restore_sign_in, revoke_sign_in
+from accounts.services.customers import restore_sign_in, revoke_sign_in
 from billing.models import Refund, RefundBasis, Subscription
 from billing.models.states import VOIDABLE, IllegalTransition
 from billing.queries import quote, quoted_total, was_ever_paid

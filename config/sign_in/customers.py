@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.services import customer_who_may_sign_in
+from accounts.services.customers import customer_who_may_sign_in
 from accounts.visitors import address_of
 from messaging.forms import KeepableTextMixin
 from messaging.outbound.rendering import Rendered
@@ -23,7 +23,7 @@ class PortalAdapter(DefaultAccountAdapter):
         return False  # accounts come from the company's own system
 
     def get_client_ip(self, request: HttpRequest) -> str:
-        return address_of(request)
+        return address_of(request) or "0.0.0.0"  # noqa: S104 - no address to listen at, but none known
 
     def get_login_stages(self) -> list[str]:
         """Removes the second-factor stages: a passkey is an alternative to the code, never a second step after it."""

@@ -17,12 +17,18 @@ from django.utils import timezone
 
 from accounts.audit import record_action
 from accounts.models import StaffAction, User
+from accounts.services.notices import notify_person
+from accounts.services.sessions import end_sessions
 from messaging.sealing import box
 
 MAX_FAILURES, FAILURE_WINDOW = 5, timedelta(minutes=15)
 
 
 Kinds = Authenticator.Type
+WHY = {
+    "app_added": "authenticator app", "app_replaced": "authenticator app", "app_removed": "totp",
+    "passkey_added": "passkey", "passkey_removed": "webauthn", "codes_renewed": "",
+}  # fmt: skip
 
 
 class EncryptedFactors(DefaultMFAAdapter):
@@ -67,6 +73,17 @@ def verify_code(user: User, code: str) -> str:
             except InvalidToken:  # encrypted with a key that no longer exists: skip it
                 continue
     return ""
+
+
+def record_change(*, of: User, verb: str, change: str, detail: str = "") -> None:
+    """Records a change of the person's own factors, tells them by mail, and ends all their sessions.
+
+    `keep_session` lets the session that made the change go on.
+    """
+    now = timezone.now()
+    record_action(verb=verb, by=of, now=now, about=of.email, why=WHY[change])
+    end_sessions(of=of)
+    notify_person(of=of, change=change, now=now, by=of, detail=detail)
 
 
 def too_many_failures(email: str, now: datetime) -> bool:

@@ -23,7 +23,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import User
-from accounts.services import customer_who_may_sign_in
+from accounts.services.customers import customer_who_may_sign_in
 from messaging.services.outbox import queue_message
 
 MAX_PASSKEYS = 10

@@ -1,12 +1,15 @@
-"""Sessions of staff: after the first step, signed in, and signed out when idle."""
+"""Sessions: begun by a sign-in; of staff also after the first step, and ended when idle or after some hours."""
 
+import math
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import login, logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
+from django.utils.crypto import constant_time_compare
 
 from accounts.audit import record_action
 from accounts.desk.proof import PROVEN_AT
@@ -14,11 +17,10 @@ from accounts.models import User
 from config.sign_in.factors import has_factor
 
 PENDING, SEEN, SECRET, SIGNED_OUT = "staff_pending", "staff_seen_at", "staff_totp_secret", "staff_signed_out"
-
-
+SIGNED_IN_AT = "signed_in_at"  # seconds since 1970
+IDLE, HOURS = "idle", "hours"  # why a session was ended
+SEEN_EVERY = 30  # seconds
 PENDING_FOR = timedelta(minutes=10)
-
-
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
@@ -28,17 +30,27 @@ BACKEND = "django.contrib.auth.backends.ModelBackend"
 def begin(request: HttpRequest, user: User, next_url: str) -> HttpResponse:
     """Records that the first step is done, and redirects to the second factor or to its set-up."""
     request.session.cycle_key()
-    request.session[PENDING] = {"user": user.pk, "at": timezone.now().timestamp(), "next": next_url}
+    request.session[PENDING] = {
+        "user": user.pk,
+        "at": timezone.now().timestamp(),
+        "next": next_url,
+        "digest": user.get_session_auth_hash(),
+    }
     return redirect("admin:second" if has_factor(user) else "admin:set_up")
 
 
 def pending(request: HttpRequest) -> tuple[User, str] | None:
-    """The user who has done the first step and the page to go to; None after PENDING_FOR."""
+    """The user who has done the first step and the page to go to.
+
+    None after PENDING_FOR, and after a change of the user's password or access.
+    """
     state = request.session.get(PENDING) or {}
     if timezone.now().timestamp() - (state.get("at") or 0) > PENDING_FOR.total_seconds():
         return None
     user = User.objects.filter(pk=state.get("user") or 0, is_staff=True, is_active=True).first()
-    return (user, state.get("next") or "") if user else None
+    if user is None or not constant_time_compare(state.get("digest") or "", user.get_session_auth_hash()):
+        return None
+    return user, state.get("next") or ""
 
 
 def complete(request: HttpRequest, user: User, method: str) -> None:
@@ -47,20 +59,34 @@ def complete(request: HttpRequest, user: User, method: str) -> None:
     login(request, user, backend=BACKEND)
     request.session.pop(PENDING, None)
     request.session[PROVEN_AT] = request.session[SEEN] = now.timestamp()
-    request.session.set_expiry(settings.STAFF_SESSION_HOURS * 3600)
+    _keep_for(request, settings.STAFF_SESSION_HOURS * 3600)
     record_action(verb="sign_in", by=user, now=now, about=user.email, why=method)
 
 
-def sign_out_when_idle(request: HttpRequest) -> None:
-    """Ends a session that was idle for STAFF_IDLE_MINUTES. The middleware calls it for each request of staff."""
-    now = timezone.now().timestamp()
-    seen_at = request.session.get(SEEN)
+def record_sign_in(sender: object, request: HttpRequest, **kwargs: Any) -> None:
+    """Records when the session was begun. Called by Django's signal for each sign-in, of customers and staff."""
+    request.session[SIGNED_IN_AT] = timezone.now().timestamp()
+
+
+def end_staff_session_when_due(request: HttpRequest) -> None:
+    """Ends a session of staff after STAFF_IDLE_MINUTES without activity, and STAFF_SESSION_HOURS after its sign-in.
+
+    The middleware calls it for each request of staff. The presence script of an open page is no activity.
+    """
+    seen_at, now = request.session.get(SEEN), timezone.now().timestamp()
     if seen_at is None or not request.user.is_authenticated:
         return
-    if now - seen_at > settings.STAFF_IDLE_MINUTES * 60:
+    begun_at = request.session.get(SIGNED_IN_AT) or request.session.get(PROVEN_AT) or 0
+    seconds_left = begun_at + settings.STAFF_SESSION_HOURS * 3600 - now
+    if reason := HOURS if seconds_left <= 0 else IDLE if now - seen_at > settings.STAFF_IDLE_MINUTES * 60 else "":
         logout(request)
-        request.session[SIGNED_OUT] = True
-    elif now - seen_at > 30 and not request.path.endswith(
-        "/looking/"
-    ):  # the presence script of an open page is no activity
+        request.session[SIGNED_OUT] = reason
+    elif now - seen_at > SEEN_EVERY and not request.path.endswith("/looking/"):
         request.session[SEEN] = now
+        request.session.setdefault(SIGNED_IN_AT, begun_at)
+        _keep_for(request, seconds_left)
+
+
+def _keep_for(request: HttpRequest, seconds: float) -> None:
+    """Keeps the row of the session a little longer than the session, so that the page can say why it has ended."""
+    request.session.set_expiry(math.ceil(seconds) + settings.STAFF_IDLE_MINUTES * 60)

@@ -22,6 +22,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 
 from accounts.desk.proof import PROVEN_AT
 from accounts.models import User
+from accounts.services.sessions import renew_session_key
 from config.sign_in.factors import LOCKED, Kinds, has_factor, record_failure, too_many_failures, verify_code
 from config.sign_in.sessions import SIGNED_OUT, begin, complete, pending
 from messaging.forms import KeepableTextMixin
@@ -98,11 +99,12 @@ def sign_in(request: HttpRequest) -> HttpResponse:
                 return begin(request, user, next_url)
             record_failure(email, "password")
             form.add_error(None, "The address or the password is wrong. Passwords are case-sensitive.")
-    was_idle = request.session.pop(SIGNED_OUT, False)
     context = {
         "form": form,
         "next": next_url,
-        "idle": settings.STAFF_IDLE_MINUTES if was_idle else 0,
+        "signed_out": request.session.pop(SIGNED_OUT, ""),
+        "idle_minutes": settings.STAFF_IDLE_MINUTES,
+        "session_hours": settings.STAFF_SESSION_HOURS,
         "title": "Sign in",
     }
     context["oidc"] = settings.OIDC_NAME if settings.OIDC_CLIENT_ID else ""
@@ -149,6 +151,7 @@ def _ask_for_factor(request: HttpRequest, user: User, next_url: str, title: str,
 
 def _accept(request: HttpRequest, user: User, next_url: str, method: str) -> HttpResponse:
     if request.user.is_authenticated and request.user.pk == user.pk:
+        renew_session_key(request)
         request.session[PROVEN_AT] = timezone.now().timestamp()
     else:
         complete(request, user, method)

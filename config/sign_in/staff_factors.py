@@ -1,11 +1,15 @@
 """The pages where staff set up, renew and remove their second factors."""
 
+import functools
 import json
+from collections.abc import Callable
+from contextlib import suppress
 
 from allauth.mfa.adapter import get_adapter as mfa
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret, validate_totp_code
+from allauth.mfa.utils import decrypt, encrypt
 from allauth.mfa.webauthn.internal import auth as webauthn
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -13,34 +17,52 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.safestring import mark_safe
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 
-from accounts.audit import record_action
-from accounts.desk.proof import is_proven
+from accounts.desk.proof import is_proven, requires_recent_proof
 from accounts.models import User
-from config.sign_in.factors import Kinds, has_factor
+from accounts.services.sessions import end_other_sessions, end_session, keep_session, sessions_of
+from config.sign_in.factors import Kinds, has_factor, record_change
 from config.sign_in.sessions import SECRET, complete, pending
 from config.sign_in.staff import MALFORMED, CodeForm, next_page, sign_in_page
+from messaging.sealing import InvalidToken
 from messaging.text import on_one_line
 
+METHODS = {"app_added": "authenticator app", "passkey_added": "passkey"}
 
-@never_cache
-@csrf_protect
-def set_up(request: HttpRequest) -> HttpResponse:
-    """Sets up an authenticator app, as the first second factor or another one."""
-    user, next_url = _user_setting_up(request)
-    secret = request.session.setdefault(SECRET, generate_totp_secret())
+
+def for_who_may_set_up(view: Callable[[HttpRequest, User, str], HttpResponse]) -> Callable[..., HttpResponse]:
+    """Gives the view the user and the next page: after the first step without a factor yet, or with a recent proof."""
+
+    @functools.wraps(view)
+    @never_cache
+    @csrf_protect
+    def checked(request: HttpRequest) -> HttpResponse:
+        if isinstance(request.user, User) and request.user.is_staff and is_proven(request):
+            return proven(request, request.user, reverse("admin:security"))
+        state = pending(request)
+        if state is None or has_factor(state[0]):
+            raise PermissionDenied
+        return view(request, *state)
+
+    proven = requires_recent_proof(view)
+    return checked
+
+
+@for_who_may_set_up
+def set_up(request: HttpRequest, user: User, next_url: str) -> HttpResponse:
+    """Sets up an authenticator app, as the first second factor or another one. It replaces the one before."""
+    secret = _secret_being_set_up(request)
     form = CodeForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         if validate_totp_code(secret, "".join(form.cleaned_data["code"].split())):
-            with transaction.atomic():
-                Authenticator.objects.filter(user=user, type=Kinds.TOTP).delete()
-                TOTP.activate(user, secret)
             del request.session[SECRET]
-            return _finish_set_up(request, user, next_url, "authenticator app")
+            with transaction.atomic():
+                replaced, _ = Authenticator.objects.filter(user=user, type=Kinds.TOTP).delete()
+                TOTP.activate(user, secret)
+                return _finish_set_up(request, user, next_url, "app_replaced" if replaced else "app_added")
         form.add_error(
             "code", "This code is wrong. Check the clock of your device, then enter the code that it shows now."
         )
@@ -50,38 +72,43 @@ def set_up(request: HttpRequest) -> HttpResponse:
     return sign_in_page(request, "set_up", 422 if form.is_bound else 200, title="Set up your second step", **context)
 
 
-@never_cache
-@csrf_protect
-def set_up_passkey(request: HttpRequest) -> HttpResponse:
-    user, next_url = _user_setting_up(request)
+@for_who_may_set_up
+@transaction.atomic
+def set_up_passkey(request: HttpRequest, user: User, next_url: str) -> HttpResponse:
+    """Adds a passkey as a second factor."""
     if request.method == "POST":
+        name = on_one_line(request.POST.get("name", ""))[:100] or "Passkey"
         try:
             credential = json.loads(request.POST.get("credential", ""))
             webauthn.complete_registration(credential)
-            webauthn.WebAuthn.add(user, on_one_line(request.POST.get("name", ""))[:100] or "Passkey", credential)
+            webauthn.WebAuthn.add(user, name, credential)
         except MALFORMED:
             messages.error(request, "That did not work. Nothing was changed; please try again.")
             return redirect("admin:set_up_passkey")
-        return _finish_set_up(request, user, next_url, "passkey")
+        return _finish_set_up(request, user, next_url, "passkey_added", name)
     options = webauthn.begin_registration(user, False)
     return sign_in_page(request, "set_up_passkey", title="Add a passkey", options=options)
 
 
-def _user_setting_up(request: HttpRequest) -> tuple[User, str]:
-    """The user and the next page: after the first step without a factor yet, or signed in with one."""
-    state = pending(request)
-    if isinstance(request.user, User) and request.user.is_staff and is_proven(request):
-        return request.user, reverse("admin:security")
-    if state is None or has_factor(state[0]):
-        raise PermissionDenied
-    return state
+def _secret_being_set_up(request: HttpRequest) -> str:
+    """The secret of the app that is being set up. It waits in the session, encrypted like those in use."""
+    with suppress(KeyError, InvalidToken):  # none yet, or SECRET_KEY has changed
+        return str(decrypt(request.session[SECRET]))
+    secret = generate_totp_secret()
+    request.session[SECRET] = encrypt(secret)
+    return str(secret)
 
 
-def _finish_set_up(request: HttpRequest, user: User, next_url: str, method: str) -> HttpResponse:
-    record_action(verb="second_factor_added", by=user, now=timezone.now(), about=user.email, why=method)
+def _finish_set_up(request: HttpRequest, user: User, next_url: str, change: str, name: str = "") -> HttpResponse:
+    is_first = not request.user.is_authenticated
+    record_change(of=user, verb="second_factor_added", change=change, detail=name)
+    if is_first:
+        complete(request, user, METHODS[change])
+    else:
+        keep_session(request)
+    if Authenticator.objects.filter(user=user, type=Kinds.RECOVERY_CODES).exists():
+        return redirect(next_page(request, next_url))
     RecoveryCodes.activate(user)
-    if not request.user.is_authenticated:
-        complete(request, user, method)
     request.session["show_codes"] = True
     request.session["after_codes"] = next_url
     return redirect("admin:recovery_codes")
@@ -89,13 +116,16 @@ def _finish_set_up(request: HttpRequest, user: User, next_url: str, method: str)
 
 @never_cache
 @csrf_protect
+@requires_recent_proof
 def recovery_codes(request: HttpRequest) -> HttpResponse:
-    """Shows the recovery codes once after a factor was set up. POST replaces them by new ones."""
+    """Shows the recovery codes once after they were made. POST replaces them by new ones."""
     assert isinstance(request.user, User)
     if request.method == "POST":
-        Authenticator.objects.filter(user=request.user, type=Kinds.RECOVERY_CODES).delete()
-        RecoveryCodes.activate(request.user)
-        record_action(verb="recovery_codes_renewed", by=request.user, now=timezone.now(), about=request.user.email)
+        with transaction.atomic():
+            Authenticator.objects.filter(user=request.user, type=Kinds.RECOVERY_CODES).delete()
+            RecoveryCodes.activate(request.user)
+            record_change(of=request.user, verb="recovery_codes_renewed", change="codes_renewed")
+        keep_session(request)
         request.session["show_codes"] = True
         return redirect("admin:recovery_codes")
     if not request.session.pop("show_codes", False):
@@ -106,26 +136,48 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
 
 
 def security(request: HttpRequest) -> HttpResponse:
+    """One's own second factors, recovery codes, password and sessions."""
     assert isinstance(request.user, User)
     factors = Authenticator.objects.filter(user=request.user).exclude(type=Kinds.RECOVERY_CODES).order_by("created_at")
     codes = Authenticator.objects.filter(user=request.user, type=Kinds.RECOVERY_CODES).first()
     remaining = len(RecoveryCodes(codes).get_unused_codes()) if codes else 0
-    return sign_in_page(request, "security", title="Signing in", factors=factors, codes_left=remaining)
+    sessions = sessions_of(request.user, current=request.session.session_key)
+    context = {"factors": factors, "codes_left": remaining, "sessions": sessions}
+    return sign_in_page(request, "security", title="Signing in", **context)
 
 
 @csrf_protect
+@requires_recent_proof
 def remove_factor(request: HttpRequest, key: int) -> HttpResponse:
     """Removes one of the user's own factors, but never the last one."""
     assert isinstance(request.user, User)
     factors = Authenticator.objects.filter(user=request.user, type__in=(Kinds.TOTP, Kinds.WEBAUTHN))
     factor = factors.filter(pk=key).first()
-    if request.method != "POST" or factor is None:
+    if factor is None:
         raise Http404
+    if request.method != "POST":  # back from the page that asked for the second factor
+        return redirect("admin:security")
     if factors.count() == 1:
         messages.error(request, "This is your only second factor. Add another one first.")
-    else:
+        return redirect("admin:security")
+    change, name = ("app_removed", "") if factor.type == Kinds.TOTP else ("passkey_removed", factor.wrap().name)
+    with transaction.atomic():
         factor.delete()
-        now = timezone.now()
-        record_action(verb="second_factor_removed", by=request.user, now=now, about=request.user.email, why=factor.type)
-        messages.success(request, "The second factor was removed.")
+        record_change(of=request.user, verb="second_factor_removed", change=change, detail=name)
+    keep_session(request)
+    messages.success(request, "The second factor was removed. Your other sessions have ended.")
+    return redirect("admin:security")
+
+
+@csrf_protect
+def end_sessions(request: HttpRequest) -> HttpResponse:
+    """Ends one of the user's own sessions (`session` in the form), or all others."""
+    assert isinstance(request.user, User)
+    if request.method == "POST":
+        key = request.POST.get("session", "")
+        if not key:
+            end_other_sessions(request)
+            messages.success(request, "Your other sessions have ended.")
+        elif key.isdecimal() and end_session(of=request.user, key=int(key[:18])):
+            messages.success(request, "The session has ended.")
     return redirect("admin:security")

@@ -8,10 +8,11 @@ from django.utils import translation
 from django.utils.cache import patch_vary_headers
 from pghistory.middleware import HistoryMiddleware
 
+from accounts.services.sessions import record_session
 from accounts.visitors import address_of, language_of
 from cancellations.queries.policies import NoPolicyInForce
 from config.sign_in.hashing import HashingBusy
-from config.sign_in.sessions import sign_out_when_idle
+from config.sign_in.sessions import end_staff_session_when_due
 from config.web.errors import busy, not_allowed, not_open_yet
 from messaging.links import hide_proving_links
 from messaging.text import is_keepable, replace_unkeepable
@@ -47,15 +48,16 @@ class History(HistoryMiddleware):
         return context
 
 
-class StaffSession:
-    """Signs staff out when the session is idle."""
+class Sessions:
+    """Ends sessions of staff when they are due, and records where each session was last used."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.path.startswith(FOR_STAFF):
-            sign_out_when_idle(request)
+            end_staff_session_when_due(request)
+        record_session(request)
         return self.get_response(request)
 
 

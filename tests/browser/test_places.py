@@ -8,7 +8,7 @@ from django.conf import settings as configured
 from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 
-from accounts.services import revoke_sign_in
+from accounts.services.customers import revoke_sign_in
 from cancellations.models import CancellationRequest
 from cancellations.rules.jurisdictions import PROFILES
 from tests import cast, pseudo

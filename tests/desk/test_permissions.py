@@ -187,8 +187,12 @@ def _services():
     return found
 
 
-# Called by services that have asked, with the permission as a parameter
-ASKED_BEFORE = {"cancellations.services.common.assign_to"}
+# Called by services that have asked
+ASKED_BEFORE = {
+    "accounts.services.notices.notify_person",
+    "accounts.services.notices.notify_webhook_staff",
+    "cancellations.services.common.assign_to",
+}
 
 
 def test_each_service_that_takes_a_person_asks_for_a_permission():

@@ -18,8 +18,9 @@ def named(kind, language):
     """The names that the template reads from outside."""
     source = (FOLDER / language / f"{kind}.md").read_text()
     told = re.findall(r"{{ ?([a-z_]+)", source) + re.findall(r"{% for \w+ in ([a-z_]+)", source)
-    told += [word for test in re.findall(r"{% (?:el)?if ([^%]+) %}", source) for word in re.findall(r"[a-z_]+", test)]
-    inner = {*LOOPS.findall(source), "forloop", "and", "or", "not", "in", "ordinary", "cooling_off", "for_cause"}
+    tests = [re.sub('"[^"]*"', "", test) for test in re.findall(r"{% (?:el)?if ([^%]+) %}", source)]
+    told += [word for test in tests for word in re.findall(r"[a-z_]+", test)]
+    inner = {*LOOPS.findall(source), "forloop", "and", "or", "not", "in"}
     return set(told) - inner - {"brand", "support_email", "site_url"}
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from accounts.models import User
 from accounts.queries import accounts_of
-from accounts.services import customer_who_may_sign_in
+from accounts.services.customers import customer_who_may_sign_in
 from cancellations.services.submission import send_follow_link
 from messaging.addresses import are_same_address, fold_address
 from messaging.models import OutgoingMessage

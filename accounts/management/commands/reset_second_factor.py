@@ -4,7 +4,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from accounts.models import User
-from accounts.services import reset_factors
+from accounts.services.people import reset_factors
 
 
 class Command(BaseCommand):

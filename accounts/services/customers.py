@@ -1,14 +1,10 @@
-"""Signing in: which customers may, revoking and restoring that right, and resetting second factors of staff."""
+"""Which customers may sign in, and revoking and restoring that right."""
 
 from datetime import datetime
 
-from allauth.mfa.models import Authenticator
-from django.db import transaction
-
-from accounts.audit import record_action
 from accounts.models import Account, User
-from accounts.permissions import permitted
 from accounts.queries import open_to_sign_in
+from accounts.services.sessions import end_sessions
 from messaging.addresses import fold_address
 
 
@@ -32,24 +28,14 @@ def customer_who_may_sign_in(*, email: str) -> User | None:
 
 
 def revoke_sign_in(*, account: Account, now: datetime) -> None:
-    """Revokes the right to sign in to the account. Open sessions stop showing it, too."""
+    """Revokes the right to sign in to the account, and ends the sessions of its holder."""
     account.sign_in_revoked_at = now
     account.save(update_fields=["sign_in_revoked_at"])
+    for holder in User.objects.filter(email=fold_address(account.email), is_staff=False):
+        end_sessions(of=holder)
 
 
 def restore_sign_in(*, account: Account) -> None:
-    """Restores the right to sign in to the account."""
+    """Restores the right to sign in to the account. No earlier session lives again."""
     account.sign_in_revoked_at = None
     account.save(update_fields=["sign_in_revoked_at"])
-
-
-@permitted("accounts.change_user")
-@transaction.atomic
-def reset_factors(*, of: User, by: User | None, now: datetime) -> int:
-    """Removes all second factors of a member of staff, who then sets up a new one at the next sign-in.
-
-    Returns how many were removed. Open sessions continue; clear «active» to end them, too.
-    """
-    removed: int = Authenticator.objects.filter(user=of).delete()[0]
-    record_action(verb="second_factor_reset", by=by, now=now, about=of.email, actor="staff" if by else "system")
-    return removed

@@ -1,0 +1,61 @@
+"""Mails that tell a person what was changed about their signing in, so that nobody else changes it unnoticed."""
+
+from datetime import datetime
+
+from django.conf import settings
+
+from accounts.models import User
+from accounts.queries import staff_with
+from messaging.services.outbox import queue_message
+from messaging.wording import instant_words, use_language
+
+# What a mail can say, in templates/messages/<language>/security_notice.md
+CHANGES = frozenset(
+    {
+        "app_added", "app_replaced", "app_removed", "passkey_added", "passkey_removed", "codes_renewed",
+        "factors_reset", "password_changed", "access_changed", "address_changed", "deactivated",
+        "webhook_added", "webhook_changed", "webhook_secret",
+    }
+)  # fmt: skip
+
+
+def notify_person(*, of: User, change: str, now: datetime, by: User | None, detail: str = "", email: str = "") -> None:
+    """Queues a mail to the person about a change of their own access; `by` is None for the operator of the server.
+
+    `detail` names what was changed, such as a passkey or the roles. `email` is another address of theirs than today's.
+    """
+    assert change in CHANGES
+    with use_language(of.language):
+        queue_message(
+            kind="security_notice",
+            recipient=email or of.email,
+            context={
+                "change": change,
+                "detail": detail,
+                "is_own": by is not None and by.pk == of.pk,
+                "changed_by": str(by) if by else "",
+                "changed_at": instant_words(now, settings.COMPANY_TIME_ZONE),
+                "is_about_person": True,
+            },
+            now=now,
+        )
+
+
+def notify_webhook_staff(*, change: str, endpoint: str, now: datetime, by: User) -> None:
+    """Queues a mail about an endpoint to everybody who manages webhooks: whoever holds its secret can forge events."""
+    assert change in CHANGES
+    for person in staff_with("change_webhookendpoint"):
+        with use_language(person.language):
+            queue_message(
+                kind="security_notice",
+                recipient=person.email,
+                context={
+                    "change": change,
+                    "detail": endpoint,
+                    "is_own": by.pk == person.pk,
+                    "changed_by": str(by),
+                    "changed_at": instant_words(now, settings.COMPANY_TIME_ZONE),
+                    "is_about_person": False,
+                },
+                now=now,
+            )
