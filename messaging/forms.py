@@ -7,6 +7,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
+from messaging.address_syntax import is_sendable
 from messaging.text import find_unkeepable, remove_direction_marks, unify_line_ends
 
 
@@ -48,10 +49,20 @@ class IdentifierField(forms.CharField):
 
 
 class AddressField(forms.EmailField):
-    """An e-mail address. Direction marks around it are dropped, and none can stand in it."""
+    """An e-mail address. Direction marks around it are dropped, and none can stand in it.
+
+    One that no mail server can accept is refused: nothing could be sent to it.
+    """
 
     def to_python(self, value: Any) -> Any:
         return super().to_python(remove_direction_marks(value) if isinstance(value, str) else value)
+
+    def validate(self, value: Any) -> None:
+        super().validate(value)
+        if value and "@" in value and not is_sendable(value):
+            raise ValidationError(
+                _("Enter a shorter e-mail address: at most 64 characters before the @, and 254 in all")
+            )
 
 
 class ChoicesByReference(forms.ModelMultipleChoiceField):

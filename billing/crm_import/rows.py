@@ -15,6 +15,7 @@ from django.core.validators import validate_email
 from holidays import list_supported_countries
 from moneyed import CURRENCIES, Money, get_currency
 
+from messaging.address_syntax import is_sendable
 from messaging.currencies import minor_unit_digits
 from messaging.text import find_unkeepable, unify_line_ends
 
@@ -226,6 +227,8 @@ def _email(row: Row) -> str:
         validate_email(value)
     except ValidationError:
         raise RowRejected(f"email {value!r} is not an e-mail address") from None
+    if not is_sendable(value):
+        raise RowRejected(f"email {value!r} is too long for e-mail: at most 64 characters before the @")
     return value
 
 

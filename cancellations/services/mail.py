@@ -34,7 +34,6 @@ from messaging.wording import language_for
 log = logging.getLogger(__name__)
 RETRY_WITHOUT_POLICY = timedelta(minutes=5)
 MAX_AUTOMATIC_ANSWERS = 5  # to too large mails, a day to one address: nobody can flood it by forging its name
-MAX_ADDRESS_LENGTH = 254  # of CancellationRequest.email_given
 
 
 def read_due(*, now: datetime, seconds: float = UNLIMITED) -> int:
@@ -118,9 +117,7 @@ def _process_message(row: IncomingMessage, mail: ReadMail, now: datetime) -> Non
         return
     is_subject_only = not words and mail.is_forward
     is_too_large = not row.is_whole
-    is_clear = (
-        recognised.is_certain and 0 < len(row.sender) <= MAX_ADDRESS_LENGTH and len(recognised.numbers) <= MAX_NUMBERS
-    )
+    is_clear = recognised.is_certain and bool(row.sender) and len(recognised.numbers) <= MAX_NUMBERS
     if is_clear and not is_subject_only and not _is_about_open_request(row):
         _submit_requests(row, words or mail.text, recognised, mail.sent_at, now)
         if is_too_large:  # the cancellation counts, but its files were cut off

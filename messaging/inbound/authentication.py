@@ -14,6 +14,7 @@ from messaging.inbound.mime import Mail
 
 log = logging.getLogger(__name__)
 RESULTS, TRACE = "authentication-results", "received"
+IDENTIFIERS = (("header", "d"), ("smtp", "mailfrom"))  # what DKIM and SPF authenticate
 
 
 def verdict(mail: Mail, *, own_servers: list[str], results_by: Collection[str] = ()) -> tuple[str, str]:
@@ -28,7 +29,7 @@ def verdict(mail: Mail, *, own_servers: list[str], results_by: Collection[str] =
     if not headers:
         return "unknown", ""
     checks = [check for header, _ in headers for check in header.results]
-    return _result(checks, mail.sender.rpartition("@")[2].lower()), "; ".join(text for _, text in headers)[:500]
+    return _result(checks, _ascii_domain(mail.sender)), "; ".join(text for _, text in headers)[:500]
 
 
 Header = tuple[authres.AuthenticationResultsHeader, str]
@@ -78,11 +79,12 @@ def _on_one_line(value: str) -> str:
 
 def _result(results: list[authres.core.AuthenticationResult], domain: str) -> str:
     checks = [(check.method, str(check.result).lower(), check) for check in results]
-    dmarc = [result for method, result, _ in checks if method == "dmarc"]
-    if dmarc and dmarc[0] != "none":
-        return "passed" if dmarc[0] == "pass" else "failed"
     for method, result, check in checks:
-        if method in ("dkim", "spf") and result == "pass" and any(_aligned(name, domain) for name in _domains(check)):
+        if method == "dmarc" and result != "none" and _is_about(check, domain, passed=result == "pass"):
+            return "passed" if result == "pass" else "failed"
+    for method, result, check in checks:
+        names = _domains(check, *IDENTIFIERS) if method in ("dkim", "spf") and result == "pass" else []
+        if any(_aligned(name, domain) for name in names):
             return "passed"
     conclusive = [
         result for method, result, _ in checks if method in ("dkim", "spf") and result not in ("none", "neutral")
@@ -90,10 +92,27 @@ def _result(results: list[authres.core.AuthenticationResult], domain: str) -> st
     return "failed" if conclusive else "unknown"
 
 
-def _domains(result: authres.core.AuthenticationResult) -> list[str]:
-    wanted = {("header", "d"), ("smtp", "mailfrom")}
-    matches = [prop for prop in result.properties if (prop.type, prop.name) in wanted]
-    return [str(prop.value).rpartition("@")[2].lower() for prop in matches]
+def _is_about(dmarc: authres.core.AuthenticationResult, domain: str, *, passed: bool) -> bool:
+    """Whether a verdict is about the domain of the sender that we took (RFC 7489, 11.1: header.from).
+
+    A From header can be written so that servers read another address from it. One that does not say which domain
+    passed proves nothing, but a failure counts.
+    """
+    domains = _domains(dmarc, ("header", "from"))
+    return domain in domains if domains else not passed
+
+
+def _domains(result: authres.core.AuthenticationResult, *names: tuple[str, str]) -> list[str]:
+    return [_ascii_domain(str(prop.value)) for prop in result.properties if (prop.type, prop.name) in names]
+
+
+def _ascii_domain(address: str) -> str:
+    """Returns the domain of an address as it stands in the DNS (RFC 5890)."""
+    domain = address.rpartition("@")[2].lower().rstrip(".")
+    try:
+        return domain.encode("idna").decode()
+    except UnicodeError:
+        return domain
 
 
 def _aligned(domain: str, sender: str) -> bool:

@@ -14,14 +14,15 @@ from email.header import decode_header
 from email.message import Message
 from email.parser import BytesParser
 from email.policy import Compat32
-from email.utils import getaddresses, parsedate_to_datetime
+from email.utils import parsedate_to_datetime
 from hashlib import sha256
 
 from tnefparse import TNEF
 
+from messaging.address_syntax import addresses_in
 from messaging.inbound.html import MOST_AS_TEXT, rough_text_of, safe_html, text_of, visible_html
 from messaging.inbound.large_runs import LargeRuns
-from messaging.text import replace_unkeepable
+from messaging.text import on_one_line, replace_unkeepable, shorten
 
 MOST_PARTS = 200
 MOST_DEPTH = 20
@@ -30,9 +31,9 @@ MOST_TEXT = 100_000  # characters; the raw mail keeps the rest
 MOST_READ = 2_000_000  # bytes, without large attachments in base64
 MOST_HTML_COMPARED = 500_000  # characters
 MOST_HEADER = 20_000  # characters of one header
+MOST_ADDRESSES = 5_000  # characters of a header with addresses
 SINGLE_BYTE = {"iso-8859-1", "iso8859-1", "latin-1", "latin1", "windows-1252", "cp1252", "us-ascii", "ascii", ""}
 UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069]")
-ADDRESS = re.compile(r"[^\s<>@,;:\"()\[\]]{1,64}@[^\s<>@,;:\"()]{1,255}")
 MESSAGE_ID = re.compile(r"<[^<>\s]{1,248}>")
 
 
@@ -131,7 +132,8 @@ def parse(raw: bytes, *, whole: bool = True, is_rough: bool = False, most: int =
         content.remark(f"The text is long: {len(text):,} characters, of which the first {MOST_TEXT:,} are shown.")
     name, sender = next(iter(_addresses(message, "From")), ("", ""))
     if not sender:
-        content.remark("It names no sender.")
+        written = shorten(on_one_line(_header(message, "From")), 400)
+        content.remark(f"No mail can be sent to its sender «{written}»." if written else "It names no sender.")
     return Mail(
         message=message,
         message_id=next(iter(_ids(message, "Message-ID")), ""),
@@ -314,19 +316,17 @@ def sent_at(date_header: str) -> datetime | None:
 
 
 def _addresses(message: Message, name: str) -> list[tuple[str, str]]:
-    """Returns (name, address) pairs; from a malformed header, any addresses that can be recognised."""
+    """Returns the (name, address) pairs of the headers with this name."""
     values = [str(value) for key, value in message.raw_items() if key.lower() == name.lower()][:10]
-    if not values:
-        return []
-    try:
-        parsed = getaddresses([_readable(value)[:5000] for value in values])
-    except (RecursionError, ValueError, IndexError):  # comments in comments
-        parsed = []
     pairs = []
-    for display_name, address in parsed:
-        if ADDRESS.fullmatch(plain := _tidy(address)):
-            pairs.append((_header_text(display_name).strip("\"' "), plain))
-    return pairs or [("", address) for value in values for address in ADDRESS.findall(_header_text(value)[:5000])]
+    for value in values:
+        pairs += addresses_in(_bounded(_tidy(_readable(value)))) or addresses_in(_bounded(_header_text(value)))
+    return [(_header_text(name).strip("\"' "), address) for name, address in pairs]
+
+
+def _bounded(addresses: str) -> str:
+    """Returns the beginning of a long list, up to the end of an address."""
+    return addresses if len(addresses) <= MOST_ADDRESSES else addresses[:MOST_ADDRESSES].rpartition(",")[0]
 
 
 def _readable(value: str) -> str:

@@ -3,9 +3,9 @@
 import re
 from dataclasses import dataclass
 from email.message import Message
-from email.utils import getaddresses
 from typing import Literal
 
+from messaging.address_syntax import addresses_in
 from messaging.inbound.mime import Mail
 
 ROBOTS = re.compile(
@@ -113,4 +113,4 @@ def _header_in(part: Message, name: str, pattern: str) -> str:
 
 
 def _addresses_in(value: str) -> tuple[str, ...]:
-    return tuple(address for _, address in getaddresses([value]) if address)[:5]
+    return tuple(address for _, address in addresses_in(value))[:5]

@@ -153,6 +153,7 @@ def test_an_end_made_by_the_crm_follows_the_crm(export):
     [
         ({"account_number": ""}, "account_number is empty"),
         ({"email": "no-address"}, "is not an e-mail address"),
+        ({"email": "a" * 65 + "@customer.example"}, "is too long for e-mail"),
         ({"country": "Germany"}, "two-letter country code"),
         ({"time_zone": "Mars/Olympus"}, "time zone name"),
         ({"currency": "XXQ"}, "currency code"),
