@@ -88,11 +88,12 @@ def test_a_summary_of_a_policy_is_refused_and_the_feed_lives(client, policy, tex
     assert client.get("/policy/feed/").status_code == 200
 
 
-def test_approval_limits_are_json_that_the_database_can_hold(policy):
+def test_special_terms_are_json_that_the_database_can_hold(policy):
     mara = cast.at_desk(cast.staff("manager"))
     data = {name: getattr(policy, name) for name in ("text", "notice_days", "trial_notice_days", "cooling_off_days")}
     data |= {"number": 99, "verification_days": 7, "review_mode": "every", "refund_decision_days": 5}
-    data |= {"refund_payment_days": 5, "termination_basis": "unused", "approval_limits": '{"EUR": "1\\u0000"}'}
+    data |= {"refund_payment_days": 5, "termination_basis": "unused", "special_terms-rows": 1}
+    data |= {"special_terms-0-plan_code": "PRO\x00", "special_terms-0-notice_days": 5}
     response = mara.post(reverse("admin:cancellations_policyversion_add"), data)
     assert response.status_code == 200
     assert "U+0000" in response.content.decode() or "Null" in response.content.decode()

@@ -11,6 +11,7 @@ from unfold.admin import ModelAdmin
 from accounts.desk import Verb, VerbAdmin, VerbForm
 from accounts.models import User
 from billing.models.states import IllegalTransition
+from cancellations.admin.policy_form import PolicyForm
 from cancellations.models import Announcement, PolicyVersion
 from cancellations.models.states import PolicyState
 from cancellations.queries.policies import published_versions
@@ -64,9 +65,11 @@ class PolicyVersionAdmin(VerbAdmin):
     list_display = ["__str__", "state", "effective_from", "notice_days", "refund_decision_days", "change_summary"]
     refusals, illegal = (RequestRefused,), (IllegalTransition,)
     change_form_template = "desk/policy.html"
+    form = PolicyForm
     fieldsets = [
         (None, {"fields": ["number", "text"]}),
         ("Figures", {"fields": ["notice_days", "trial_notice_days", "cooling_off_days", "verification_days"]}),
+        ("Special terms", {"fields": ["special_terms"]}),
         ("Review", {"fields": ["review_mode", "refund_decision_days", "refund_payment_days", "approval_limits"]}),
         ("Termination", {"fields": ["termination_basis", "termination_needs_two"]}),
     ]

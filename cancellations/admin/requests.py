@@ -34,7 +34,7 @@ from cancellations.admin.request_verbs import (
 from cancellations.admin.timeline import request_timeline
 from cancellations.models import CancellationRequest, Kind
 from cancellations.models.states import RequestState
-from cancellations.queries.outcomes import difference_since, is_sent_in_time
+from cancellations.queries.outcomes import difference_since, is_sent_in_time, terms_of
 from cancellations.queries.requests import declared, failed_letters, named_account
 from cancellations.rules.date_line import points
 from cancellations.services.common import RequestRefused
@@ -136,6 +136,7 @@ class CancellationRequestAdmin(BulkActions, FilesAdmin, VerbAdmin):
             "uninformed": failed_letters(row),
             "siblings": declared(row.reference).exclude(pk=row.pk).select_related("subscription"),
             "due_words": self.falls_due(row),
+            "notice_days": terms_of(row.policy_version, row.subscription).notice_days if row.subscription else None,
         }
         if row.effective_on is not None and row.is_open and not row.at_once:
             context["points"] = points(

@@ -13,8 +13,13 @@ from moneyed import CURRENCIES
 
 from accounts.history import tracked
 from accounts.models import User
-from billing.models import RefundBasis
+from billing.models import RefundBasis, Subscription
+from billing.models.subscriptions import IntervalUnit
 from cancellations.models.states import POLICY_TRANSITIONS, PolicyState
+from cancellations.rules.terms import SpecialTerms, most_exact, parse_special_terms
+
+MAX_DAYS = 32_767  # of a PositiveSmallIntegerField
+TERMINATION_BASES = [choice for choice in RefundBasis.choices if choice[0] != RefundBasis.CUSTOM]
 
 
 def limits_are_sums(limits: object) -> None:
@@ -30,6 +35,40 @@ def limits_are_sums(limits: object) -> None:
             sum_ = Decimal("NaN")
         if not sum_.is_finite() or sum_ < 0:
             raise ValidationError(f'The limit for {code} is no sum of zero or more; write it in quotes, like "500.00".')
+
+
+def special_terms_are_complete(rows: object) -> None:
+    """Raises ValidationError unless each row has a plan code or an interval, and a value that differs."""
+    if not isinstance(rows, list):
+        raise ValidationError("Write the special terms as rows.")
+    seen = set()
+    for row in rows:
+        try:
+            terms = SpecialTerms(**row)
+        except TypeError as error:
+            raise ValidationError("A row of special terms has unknown columns.") from error
+        _special_row_is_complete(terms)
+        key = (terms.plan_code, terms.interval_unit)
+        if key in seen:
+            raise ValidationError(f"There are two rows for {terms.plan_code or terms.interval_unit}. Join them.")
+        seen.add(key)
+
+
+def _special_row_is_complete(terms: SpecialTerms) -> None:
+    name = terms.plan_code or terms.interval_unit or "A row"
+    if bool(terms.plan_code) == bool(terms.interval_unit):
+        raise ValidationError(f"{name}: write either a plan code or a billing interval.")
+    if terms.plan_code == "*" or "*" in terms.plan_code[:-1]:
+        raise ValidationError(f"{name}: write * only at the end of a plan code, after the start of the code.")
+    if terms.interval_unit and terms.interval_unit not in IntervalUnit.values:
+        raise ValidationError(f"{name} is no billing interval: choose day, week, month or year.")
+    days = (terms.notice_days, terms.trial_notice_days)
+    if any(value is not None and (type(value) is not int or not 0 <= value <= MAX_DAYS) for value in days):
+        raise ValidationError(f"{name}: days are whole numbers from 0 to {MAX_DAYS}.")
+    if terms.refund_basis not in ("", *(value for value, _ in TERMINATION_BASES)):
+        raise ValidationError(f"{name}: choose a refund basis from the list.")
+    if days == (None, None) and not terms.refund_basis:
+        raise ValidationError(f"{name}: write what differs, such as the notice, or remove the row.")
 
 
 class ReviewMode(models.TextChoices):
@@ -63,12 +102,20 @@ class PolicyVersion(models.Model):
         default=dict,
         blank=True,
         validators=[limits_are_sums],
-        help_text='By currency, for example {"EUR": "500"}. Above it, and in any other currency, two people approve',
+        help_text="By currency. Above it, and in any other currency, two people approve",
+    )
+    special_terms = models.JSONField(
+        default=list,
+        db_default=[],
+        blank=True,
+        validators=[special_terms_are_complete],
+        help_text="For a plan code (exact, or its start with * at the end) or a billing interval. The most exact row "
+        "counts for each value; what no row sets is as above",
     )
     termination_basis = models.CharField(
         "refund proposed on termination",
         max_length=6,
-        choices=[choice for choice in RefundBasis.choices if choice[0] != RefundBasis.CUSTOM],
+        choices=TERMINATION_BASES,
         default=RefundBasis.UNUSED,
         help_text="What the manager's page starts from; the refund is decided case by case (policy 3.2)",
     )
@@ -96,3 +143,12 @@ class PolicyVersion(models.Model):
 
     def __str__(self) -> str:
         return f"version {self.number}"
+
+    def special_for(self, subscription: Subscription, name: str) -> SpecialTerms | None:
+        """Returns the most exact special terms that set the value `name` for the subscription; None if none do."""
+        return most_exact(
+            parse_special_terms(self.special_terms),
+            name,
+            plan_code=subscription.plan_code,
+            interval_unit=subscription.interval_unit,
+        )

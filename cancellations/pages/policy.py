@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from cancellations.models import PolicyVersion
 from cancellations.queries.policies import policy_in_force, published_versions
 from cancellations.rules.comparison import compare_figures, compare_texts
-from cancellations.wording.policy import filled_in, plain, table
+from cancellations.wording.policy import filled_in, plain, special_figures, special_labels, table
 from messaging.text import isolate, replace_unkeepable
 
 
@@ -24,7 +24,15 @@ def policy(http: HttpRequest, number: int | None = None) -> HttpResponse:
     current = policy_in_force(timezone.now())
     version = current if number is None else get_object_or_404(published_versions(), number=number)
     previous = published_versions().filter(number__lt=version.number).first()
-    context = {"version": version, "current": current, "text": filled_in(version), "before": previous}
+    labels = special_labels(version)
+    context = {
+        "version": version,
+        "current": current,
+        "text": filled_in(version),
+        "before": previous,
+        "special_labels": labels,
+        "special": [(whom, [figures.get(label, "") for label in labels]) for whom, figures in special_figures(version)],
+    }
     return render(http, "portal/policy.html", context)
 
 

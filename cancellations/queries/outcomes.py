@@ -26,6 +26,7 @@ from cancellations.rules.cooling_off import (
 )
 from cancellations.rules.end_date import Contract, End, Terms, assess_end
 from cancellations.rules.notice import NoticeAssessment, assess_for_cause
+from cancellations.rules.terms import SpecialTerms
 
 COUNTS_AS_ORDINARY = gettext_noop("The cooling-off days were over when it was received")
 
@@ -75,7 +76,8 @@ def outcome(
     """
     zone = subscription.account.time_zone
     received_on = local_date(received_at, zone)
-    end = assess_end(contract_of(subscription), terms_of(policy), received_on=received_on, requested_end=requested_end)
+    terms = terms_of(policy, subscription)
+    end = assess_end(contract_of(subscription), terms, received_on=received_on, requested_end=requested_end)
     ordinary, at_once = end.assessment, None
     if kind == Kind.COOLING_OFF:
         sent_on = local_date(sent_at, zone) if sent_at is not None else None
@@ -131,8 +133,22 @@ def is_consumer(account: Account) -> bool:
     return (account.customer_type if known else settings.UNKNOWN_CUSTOMERS) == CustomerType.CONSUMER
 
 
-def terms_of(policy: PolicyVersion) -> Terms:
-    return Terms(policy.notice_days, policy.trial_notice_days)
+def terms_of(policy: PolicyVersion, subscription: Subscription) -> Terms:
+    """Returns the notice that the policy asks of the subscription: its special terms, or else the version's own."""
+    notice = policy.special_for(subscription, "notice_days")
+    trial = policy.special_for(subscription, "trial_notice_days")
+    return Terms(
+        notice.notice_days if notice and notice.notice_days is not None else policy.notice_days,
+        trial.trial_notice_days if trial and trial.trial_notice_days is not None else policy.trial_notice_days,
+        special_notice=_level(notice),
+        special_trial_notice=_level(trial),
+    )
+
+
+def _level(special: SpecialTerms | None) -> str:
+    if special is None:
+        return ""
+    return "plan" if special.plan_code else "interval"
 
 
 def computed_basis(kind: Kind, subscription: Subscription) -> RefundBasis:

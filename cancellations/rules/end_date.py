@@ -20,16 +20,23 @@ from cancellations.rules.statute import StatutoryEnd, latest_end
 
 # The keys of steps by what they say
 CONCLUSIONS = frozenset({"ends_then", "ends_later", "trial_in_time", "nothing_charged"})
-DEADLINE = frozenset({"deadline", "deadline_by_law", "no_notice", "in_time", "late"})
+SPECIAL = frozenset({"special_plan", "special_interval"})
+DEADLINE = SPECIAL | {"deadline", "deadline_by_law", "no_notice", "in_time", "late"}
 ENDING = CONCLUSIONS | {"wish"}
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What the policy asks for, in whole days."""
+    """What the policy asks of a contract, in whole days.
+
+    The last two say whether the days are special terms of the policy: for its plan ("plan") or for its billing
+    interval ("interval").
+    """
 
     notice_days: int
     trial_notice_days: int = 0
+    special_notice: str = ""
+    special_trial_notice: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,9 +78,8 @@ class End:
 
 def assess_end(contract: Contract, terms: Terms, *, received_on: date, requested_end: date | None = None) -> End:
     """Returns the end of a contract that is cancelled ordinarily. Raises ValueError where the calendar ends."""
-    policy = _with_the_laws_deadline(
-        contract, assess_by_policy(contract, terms, received_on=received_on, requested_end=requested_end), received_on
-    )
+    policy = assess_by_policy(contract, terms, received_on=received_on, requested_end=requested_end)
+    policy = _with_the_laws_deadline(contract, _with_special_terms(policy, terms), received_on)
     law = _law(contract, received_on)
     if law is None:
         return End(policy, policy.effective_on)
@@ -139,6 +145,14 @@ def _law(contract: Contract, received_on: date) -> StatutoryEnd | None:
         concluded_on=contract.concluded_on,
         reminded_on=contract.reminded_on,
     )
+
+
+def _with_special_terms(policy: NoticeAssessment, terms: Terms) -> NoticeAssessment:
+    """Adds the step that says that the notice period is the policy's for this plan or this billing interval."""
+    in_trial = any(each.key in ("trial", "trial_without_notice") for each in policy.steps)
+    special = terms.special_trial_notice if in_trial else terms.special_notice
+    received, *others = policy.steps
+    return replace(policy, steps=(received, step(f"special_{special}"), *others)) if special else policy
 
 
 def _with_the_laws_deadline(contract: Contract, policy: NoticeAssessment, received_on: date) -> NoticeAssessment:

@@ -14,6 +14,8 @@ from babel.dates import format_date
 SENTENCES: Mapping[str, tuple[str, ...]] = {
     "received": ("We received your request on %(received_on)s.",),
     "next_billing": ("Your next billing date after that day is %(next_billing_on)s.",),
+    "special_plan": ("The policy has a notice period of its own for your plan.",),
+    "special_interval": ("The policy has a notice period of its own for your billing interval.",),
     "no_notice": ("The policy asks for no notice, so every day before that date is in time.",),
     "deadline": (
         "The policy asks for %(days)s day of notice, so the last day to cancel for %(next_billing_on)s is "

@@ -264,16 +264,17 @@ def _queue_refund(termination: Termination, subscription: Subscription, now: dat
         notify=termination.account.email,
         language=termination.account.language,
         customer_reason="",
-        computed_basis=termination_basis(policy) if termination.refund_proposed else RefundBasis.NONE,
+        computed_basis=termination_basis(policy, subscription) if termination.refund_proposed else RefundBasis.NONE,
         computed_ground=termination.refund_ground,
         now=now,
         **review_terms(policy),
     )
 
 
-def termination_basis(policy: PolicyVersion) -> RefundBasis:
-    """Returns the basis of a proposed refund: the policy's, or the unused part if the policy proposes none."""
-    basis = RefundBasis(policy.termination_basis)
+def termination_basis(policy: PolicyVersion, subscription: Subscription) -> RefundBasis:
+    """Returns the basis of a proposed refund: the policy's for the subscription, or the unused part if it has none."""
+    special = policy.special_for(subscription, "refund_basis")
+    basis = RefundBasis(special.refund_basis if special else policy.termination_basis)
     return RefundBasis.UNUSED if basis == RefundBasis.NONE else basis
 
 

@@ -306,7 +306,7 @@ def test_a_manager_drafts_and_publishes_a_version():
     assert 'value="2"' in form  # the next number
     told = {"number": 2, "text": "Notice is {notice_days}.", "notice_days": 7, "trial_notice_days": 0}
     told |= {"cooling_off_days": 14, "verification_days": 30, "review_mode": "every", "refund_decision_days": 5}
-    told |= {"refund_payment_days": 10, "approval_limits": "{}", "termination_basis": "unused"}
+    told |= {"refund_payment_days": 10, "termination_basis": "unused"}
     mara.post(reverse("admin:cancellations_policyversion_add"), told)
     draft = PolicyVersion.objects.get(number=2)
     mara.post(url(draft), told | {"notice_days": 8})
