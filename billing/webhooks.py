@@ -3,10 +3,8 @@
 from datetime import datetime
 from typing import Any
 
-from moneyed import Money
-
 from billing.models import Refund
-from messaging.currencies import minor_unit_digits
+from messaging.currencies import decimal_text
 from messaging.models import EventType
 from messaging.services.webhooks import emit
 
@@ -19,17 +17,12 @@ def emit_refund_event(type: EventType, refund: Refund, now: datetime) -> None:
         "about": refund.about,
         "account_number": refund.account.account_number,
         "subscription": refund.subscription.reference,
-        "amount": _decimal_text(refund.amount) if refund.amount else "0",
+        "amount": decimal_text(refund.amount) if refund.amount else "0",
         "currency": refund.amount.currency.code if refund.amount else "",
-        "lines": [{"payment": line.payment.reference, "amount": _decimal_text(line.money)} for line in lines],
+        "lines": [{"payment": line.payment.reference, "amount": decimal_text(line.money)} for line in lines],
         "payment_due_on": refund.payment_due_on.isoformat() if refund.payment_due_on else None,
         "paid_on": refund.paid_on.isoformat() if refund.paid_on else None,
         "settlement_reference": refund.settlement_reference,
         "credit_note": refund.credit_note,
     }
     emit(type=type, subject=f"account:{refund.account.account_number}", data=data, now=now)
-
-
-def _decimal_text(money: Money) -> str:
-    """The amount with as many decimals as the currency has, such as 20.00, 643 or 7.742."""
-    return f"{money.amount:.{minor_unit_digits(money.currency)}f}"

@@ -79,6 +79,11 @@ def page(rows: QuerySet[Any], keys: Sequence[Key], *, size: int, after: str = ""
     return Page(page_rows, next=last if has_more else "", previous=first if values is not None else "", keys=keys)
 
 
+def is_cursor(cursor: str, keys: Sequence[Key], model: type[Model]) -> bool:
+    """Whether the text is a cursor of a list with these keys."""
+    return _values(cursor, keys, model) is not None
+
+
 def cursor_of(row: Any, keys: Sequence[Key]) -> str:
     """The cursor of the row's position in the list."""
     return _cursor(row, keys)

@@ -43,7 +43,7 @@ class ProposeForm(VerbForm):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
-        if data.get("basis") == RefundBasis.CUSTOM and not data.get("amount"):
+        if data.get("basis") == RefundBasis.CUSTOM and not data.get("amount") and "amount" not in self.errors:
             self.add_error("amount", "Enter the amount.")
         if data.get("basis") in (RefundBasis.CUSTOM, RefundBasis.NONE) and not data.get("ground", "").strip():
             self.add_error("ground", "State the ground: it is required for another amount and for nothing.")

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template import loader
 from django.utils.translation import get_language
@@ -15,6 +15,7 @@ from billing.rules.references import new_reference
 from config.web.style import style_url
 
 log = logging.getLogger(__name__)
+API = "/api/"  # its errors are JSON (docs/api.md)
 RETRY_AFTER_SECONDS = 300
 
 
@@ -73,6 +74,8 @@ def busy(http: HttpRequest) -> HttpResponse:
 def server_error(http: HttpRequest) -> HttpResponse:
     reference = new_reference("ER")
     log.error("Error page %s shown for %s", reference, http.path)
+    if http.path.startswith(API):
+        return JsonResponse({"detail": f"Something broke on our side ({reference})."}, status=500)
     context = {
         "heading": _("Something broke on our side"),
         "what": _("We have been told. What you sent may not have arrived: please try again in a moment."),
@@ -87,5 +90,7 @@ def server_error(http: HttpRequest) -> HttpResponse:
 
 
 def _page(http: HttpRequest, status: int, heading: str, what: str) -> HttpResponse:
+    if http.path.startswith(API):
+        return JsonResponse({"detail": f"{heading}. {what}"}, status=status)
     context: dict[str, Any] = {"heading": heading, "what": what}
     return render(http, "error.html", context, status=status)

@@ -19,6 +19,7 @@ from messaging.text import is_keepable, replace_unkeepable
 
 FOR_STAFF = ("/admin/", "/api/")
 PROVIDER = "/mail-provider/"
+BARE = (b"", b"Method not allowed")  # what Django and django-ninja answer
 
 
 class Language:
@@ -115,13 +116,13 @@ class PageForException:
 
 
 class PageForBareAnswers:
-    """Shows an error page for a method that a page does not support: Django's own response is empty."""
+    """Shows an error page for a method that a page does not support: such as GET for a form."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        if response.status_code == 405 and not response.streaming and not response.content:
+        if response.status_code == 405 and not response.streaming and response.content in BARE:
             return not_allowed(request, response.headers.get("Allow", ""))
         return response

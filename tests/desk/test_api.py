@@ -5,6 +5,7 @@ import json
 import pytest
 from django.contrib import admin
 from django.test import Client
+from moneyed import Money
 
 from accounts.desk import VerbAdmin
 from accounts.desk.proof import PROVEN_AT
@@ -142,3 +143,125 @@ def test_the_document_names_each_verb(client):
     paths = client.get("/api/v1/openapi.json").json()["paths"]
     for (kind, _), verb in VERBS:
         assert f"/api/v1/{kind}/{{key}}/{verb.name}" in paths
+
+
+class TestWhatIsWrong:
+    """Each error is JSON, as the document says, and says what to change."""
+
+    def test_the_messages_of_a_form_are_kept(self):
+        refund, fiona = cast.refund_requested(), at_desk(cast.staff("finance"))
+        answer = post(fiona, f"refunds/{refund.reference}/propose", basis="custom", amount="abc")
+        assert answer.status_code == 422
+        assert answer.json()["errors"] == {
+            "amount": ["Enter a number."],
+            "ground": ["State the ground: it is required for another amount and for nothing."],
+        }
+        request, sam = cast.in_review(), at_desk(cast.staff("support"))
+        assert post(sam, f"requests/{request.reference}/note").json()["errors"] == {"words": ["Write the note."]}
+
+    @pytest.mark.parametrize(
+        ("fields", "name"),
+        [
+            ({"account_number": ["a"], "kind": "ordinary"}, "account_number"),
+            ({"account_number": 5, "kind": "ordinary"}, "account_number"),
+            ({"username": {"a": 1}, "kind": "ordinary"}, "username"),
+            ({"kind": True}, "kind"),
+            ({"kind": None}, "kind"),
+            ({"kind": "ordinary", "requested_end": 20260101}, "requested_end"),
+            ({"kind": "ordinary", "requested_end": "1 May"}, "requested_end"),
+            ({"kind": "ordinary", "words": "misspelt"}, "words"),
+            ({"kind": "ordinary", "seen": -1}, "seen"),
+            ({"kind": "ordinary", "seen": 2**63}, "seen"),
+            ({"kind": "ordinary", "username": "a\ud800"}, "username"),
+        ],
+    )
+    def test_another_type_is_refused_by_field(self, fields, name):
+        conversation = cast.waits_for_an_answer(cast.account())
+        answer = post(at_desk(cast.staff("support")), f"conversations/{conversation.reference}/declare", **fields)
+        assert answer.status_code == 422
+        assert list(answer.json()["errors"]) == [name]
+        assert all(answer.json()["errors"][name])
+
+    @pytest.mark.parametrize("body", ["[]", "null", "5", '"a"', "", '{"\\udfff": 1}'])
+    def test_a_body_is_an_object(self, body):
+        request, sam = cast.in_review(), at_desk(cast.staff("support"))
+        path = f"/api/v1/requests/{request.reference}/claim"
+        answer = sam.post(path, body, content_type="application/json")
+        detail = "The body has to be a JSON object with the fields of the action."
+        assert (answer.status_code, answer.json()["detail"]) == (422, detail)
+
+    @pytest.mark.parametrize("body", ["{", "\xff", "[" * 100_000])
+    def test_what_is_no_json_cannot_be_read(self, body):
+        request, sam = cast.in_review(), at_desk(cast.staff("support"))
+        path = f"/api/v1/requests/{request.reference}/claim"
+        answer = sam.post(path, body.encode("latin-1"), content_type="application/json")
+        assert (answer.status_code, answer.json()["detail"]) == (400, "Cannot parse request body")
+
+    @pytest.mark.parametrize(
+        ("path", "name"),
+        [
+            ("webhook-endpoints/abc/disable", "key"),
+            ("webhook-deliveries/abc/send-again", "key"),
+            ("holds/abc/lift", "key"),
+            (f"holds/{2**63}/lift", "key"),
+            ("holds/-1/lift", "key"),
+            (f"policy-versions/{2**31}/publish", "key"),
+        ],
+    )
+    def test_a_key_of_another_kind_is_refused(self, path, name):
+        answer = post(at_desk(person("administrator" if "webhook" in path else "manager")), path)
+        assert answer.status_code == 422, answer.content
+        assert list(answer.json()["errors"]) == [name]
+
+    @pytest.mark.parametrize(
+        ("query", "name"),
+        [("state=%00", "state"), ("state=open", "state"), ("state=", "state"), ("after=%00", "after"),
+         ("after=[1]", "after"), ("after=x", "after")],
+    )  # fmt: skip
+    def test_a_query_of_another_kind_is_refused(self, query, name):
+        answer = at_desk(cast.staff("support")).get(f"/api/v1/requests?{query}")
+        assert answer.status_code == 422
+        assert list(answer.json()["errors"]) == [name]
+
+    @pytest.mark.parametrize(
+        ("method", "path", "status"),
+        [
+            ("get", "requests/%00", 404), ("get", "requests/a%0B", 404), ("get", "requests/CR-NONE", 404),
+            ("get", "nothing", 404), ("post", "requests/%00/schedule", 404), ("delete", "requests", 405),
+            ("get", "requests/CR-1/schedule", 405),
+        ],
+    )  # fmt: skip
+    def test_pages_of_errors_are_json(self, method, path, status):
+        answer = getattr(at_desk(cast.staff("support")), method)(f"/api/v1/{path}")
+        assert (answer.status_code, answer.headers["Content-Type"].split(";")[0]) == (status, "application/json")
+        assert answer.json()["detail"]
+
+    def test_a_body_that_is_too_large(self, settings):
+        request, sam = cast.in_review(), at_desk(cast.staff("support"))
+        answer = post(sam, f"requests/{request.reference}/note", words="x" * settings.FORM_MOST_BYTES)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (413, "application/json")
+
+
+@pytest.mark.parametrize(
+    ("price", "amount"),
+    [("21427 JPY", "21427"), ("20.00 EUR", "20.00"), ("7.742 BHD", "7.742"), ("643.00 RSD", "643.00")],
+)  # fmt: skip
+def test_amounts_have_the_decimals_of_their_currency(price, amount):
+    value, currency = price.split()
+    refund = cast.refund_requested(amount=Money(value, currency), limits={currency: "9999999"})
+    fiona = at_desk(cast.staff("finance"))
+    assert fiona.get(f"/api/v1/refunds/{refund.reference}").json()["amount"] == ""
+    assert post(fiona, f"refunds/{refund.reference}/propose", basis="full").status_code == 200
+    answer = fiona.get(f"/api/v1/refunds/{refund.reference}").json()
+    assert (answer["amount"], answer["currency"]) == (amount, currency)
+
+
+def test_the_document_says_what_each_action_takes(client):
+    document = client.get("/api/v1/openapi.json").json()
+    body = document["components"]["schemas"]["RefundPropose"]
+    assert body["required"] == ["basis"]
+    assert body["properties"]["basis"]["enum"] == ["none", "unused", "full", "custom"]
+    assert body["additionalProperties"] is False
+    operation = document["paths"]["/api/v1/webhook-endpoints/{key}/disable"]["post"]
+    assert operation["parameters"][0]["schema"]["format"] == "uuid"
+    assert {"200", "400", "401", "403", "404", "409", "422"} == set(operation["responses"])
