@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from django.conf import settings
+from django.urls import reverse
 
 from accounts.models import User
 from accounts.queries import staff_with
@@ -59,3 +60,17 @@ def notify_webhook_staff(*, change: str, endpoint: str, now: datetime, by: User)
                 },
                 now=now,
             )
+
+
+def warn_of_wrong_codes(*, of: User, now: datetime) -> None:
+    """Queues a mail to the person: somebody entered their password and then several wrong codes."""
+    with use_language(of.language):
+        queue_message(
+            kind="wrong_codes",
+            recipient=of.email,
+            context={
+                "tried_at": instant_words(now, settings.COMPANY_TIME_ZONE),
+                "link_url": settings.SITE_URL + reverse("admin:password_forgotten"),
+            },
+            now=now,
+        )

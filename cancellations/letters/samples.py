@@ -117,6 +117,7 @@ SAMPLE: Mapping[str, Value] = {
     "size_limit": "25 MB",
     "status_url": f"{settings.SITE_URL}/requests/proof/…/",
     "summary": "Notice is 14 days instead of 30.",
+    "tried_at": "12 February 2026, 14:07:31 (Europe/Berlin)",
     "typed": ["Name: Alice Adler", "Account number: AT-104233", "Reason for leaving at once: It does not work."],
     "unread": ["support@imap.example.com/INBOX"],
     "username": "alice",

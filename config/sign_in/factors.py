@@ -3,7 +3,6 @@
 django-allauth stores and verifies them.
 """
 
-from datetime import datetime, timedelta
 from functools import cached_property
 
 from allauth.mfa.adapter import DefaultMFAAdapter
@@ -16,13 +15,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.audit import record_action
-from accounts.models import StaffAction, User
+from accounts.models import User
 from accounts.services.notices import notify_person
 from accounts.services.sessions import end_sessions
 from messaging.sealing import box
-
-MAX_FAILURES, FAILURE_WINDOW = 5, timedelta(minutes=15)
-
 
 Kinds = Authenticator.Type
 WHY = {
@@ -84,16 +80,3 @@ def record_change(*, of: User, verb: str, change: str, detail: str = "") -> None
     record_action(verb=verb, by=of, now=now, about=of.email, why=WHY[change])
     end_sessions(of=of)
     notify_person(of=of, change=change, now=now, by=of, detail=detail)
-
-
-def too_many_failures(email: str, now: datetime) -> bool:
-    failures = StaffAction.objects.filter(verb="sign_in_failed", about=email.lower()[:254], at__gt=now - FAILURE_WINDOW)
-    return failures[:MAX_FAILURES].count() == MAX_FAILURES
-
-
-def record_failure(email: str, why: str) -> None:
-    user = User.objects.filter(email=email.lower(), is_staff=True).first()
-    record_action(verb="sign_in_failed", by=user, now=timezone.now(), about=email.lower(), why=why, actor="")
-
-
-LOCKED = "Too many attempts. Wait a quarter of an hour, then try again."

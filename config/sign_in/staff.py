@@ -1,6 +1,10 @@
 """The sign-in pages of staff: a password or the company's identity provider, then a second factor."""
 
 import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,10 +24,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters
 
+from accounts.attempts import Attempt, TooManyAttempts, limited
 from accounts.desk.proof import PROVEN_AT
 from accounts.models import User
 from accounts.services.sessions import renew_session_key
-from config.sign_in.factors import LOCKED, Kinds, has_factor, record_failure, too_many_failures, verify_code
+from config.sign_in.factors import Kinds, has_factor, verify_code
+from config.sign_in.limits import CODE, PASSWORD, counters, record_failure, remember_browser, warn_person
 from config.sign_in.sessions import SIGNED_OUT, begin, complete, pending
 from messaging.forms import KeepableTextMixin
 
@@ -72,6 +78,23 @@ def sign_in_page(request: HttpRequest, template: str, status: int = 200, **conte
     )
 
 
+def form_page(
+    request: HttpRequest, template: str, form: forms.Form, refusal: TooManyAttempts | None, **context: Any
+) -> HttpResponse:
+    """A page with a form: 422 with what is wrong, 429 with the time at which to try again."""
+    if refusal:
+        form.add_error(None, wait_until(refusal))
+    status = 429 if refusal else 422 if form.is_bound else 200
+    response = sign_in_page(request, template, status, form=form, **context)
+    if refusal:
+        response.headers["Retry-After"] = str(max(1, math.ceil((refusal.until - timezone.now()).total_seconds())))
+    return response
+
+
+def wait_until(refusal: TooManyAttempts) -> str:
+    return f"Too many wrong attempts. Try again at {timezone.localtime(refusal.until):%H:%M}."
+
+
 def next_page(request: HttpRequest, url: str) -> str:
     """The URL if it is on this site, otherwise the first page of the staff interface."""
     is_safe = url_has_allowed_host_and_scheme(url, {request.get_host()}, require_https=request.is_secure())
@@ -89,18 +112,20 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if admin.site.has_permission(request):
         return redirect(next_url)
     form, now = SignInForm(request.POST if request.method == "POST" else None), timezone.now()
+    refusal: TooManyAttempts | None = None
     if form.is_valid():
-        email = form.cleaned_data["username"].lower()
-        if too_many_failures(email, now):
-            form.add_error(None, LOCKED)
-        else:
-            user = authenticate(request, username=email, password=form.cleaned_data["password"])
-            if isinstance(user, User) and user.is_staff:
-                return begin(request, user, next_url)
-            record_failure(email, "password")
+        email = form.cleaned_data["username"]
+        try:
+            with limited(*counters(request, email, PASSWORD), now=now) as attempt:
+                user = authenticate(request, username=email, password=form.cleaned_data["password"])
+                if isinstance(user, User) and user.is_staff:
+                    return begin(request, user, next_url)
+                attempt.has_failed = True
+            record_failure(email, "password", now)
             form.add_error(None, "The address or the password is wrong. Passwords are case-sensitive.")
+        except TooManyAttempts as error:
+            refusal = error
     context = {
-        "form": form,
         "next": next_url,
         "signed_out": request.session.pop(SIGNED_OUT, ""),
         "idle_minutes": settings.STAFF_IDLE_MINUTES,
@@ -108,7 +133,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         "title": "Sign in",
     }
     context["oidc"] = settings.OIDC_NAME if settings.OIDC_CLIENT_ID else ""
-    return sign_in_page(request, "password", 422 if form.is_bound else 200, **context)
+    return form_page(request, "password", form, refusal, **context)
 
 
 @never_cache
@@ -135,27 +160,44 @@ def confirm(request: HttpRequest) -> HttpResponse:
 
 def _ask_for_factor(request: HttpRequest, user: User, next_url: str, title: str, purpose: str) -> HttpResponse:
     form, now = CodeForm(request.POST if request.method == "POST" else None), timezone.now()
+    refusal: TooManyAttempts | None = None
     if form.is_valid():
-        if too_many_failures(user.email, now):
-            form.add_error(None, LOCKED)
-        elif method := verify_code(user, form.cleaned_data["code"]):
-            return _accept(request, user, next_url, method)
-        else:
-            record_failure(user.email, "second factor")
+        try:
+            with _limited_codes(request, user, now) as attempt:
+                if method := verify_code(user, form.cleaned_data["code"]):
+                    return _accept(request, user, next_url, method)
+                attempt.has_failed = True
+            record_failure(user.email, "second factor", now)
             form.add_error("code", "This code is wrong or was already used. Wait for the next one.")
+        except TooManyAttempts as error:
+            refusal = error
     kinds = set(Authenticator.objects.filter(user=user).values_list("type", flat=True))
-    context = {"form": form, "next": next_url, "title": title, "purpose": purpose}
+    context: dict[str, Any] = {"next": next_url, "title": title, "purpose": purpose}
     context |= {"has_app": Kinds.TOTP in kinds, "has_passkey": Kinds.WEBAUTHN in kinds}
-    return sign_in_page(request, "second", 422 if form.is_bound else 200, **context)
+    return form_page(request, "second", form, refusal, **context)
+
+
+@contextmanager
+def _limited_codes(request: HttpRequest, user: User, now: datetime) -> Iterator[Attempt]:
+    """Limits wrong codes and passkeys. Tells the person if somebody who has the password reaches the limit."""
+    try:
+        with limited(*counters(request, user.email, CODE), now=now) as attempt:
+            yield attempt
+    except TooManyAttempts:
+        if not request.user.is_authenticated:
+            warn_person(user, now)
+        raise
 
 
 def _accept(request: HttpRequest, user: User, next_url: str, method: str) -> HttpResponse:
     if request.user.is_authenticated and request.user.pk == user.pk:
         renew_session_key(request)
         request.session[PROVEN_AT] = timezone.now().timestamp()
-    else:
-        complete(request, user, method)
-    return redirect(next_page(request, next_url))
+        return redirect(next_page(request, next_url))
+    complete(request, user, method)
+    response = redirect(next_page(request, next_url))
+    remember_browser(request, response, user)
+    return response
 
 
 @never_cache
@@ -171,15 +213,26 @@ def second_by_passkey(request: HttpRequest) -> HttpResponse:
         raise PermissionDenied
     if request.method != "POST":
         return JsonResponse({"request_options": webauthn.begin_authentication(user)})
-    if too_many_failures(user.email, timezone.now()):
-        messages.error(request, LOCKED)
-        return redirect("admin:second")
+    now = timezone.now()
+    page = f"{reverse('admin:confirm')}?{urlencode({'next': next_url})}" if is_signed_in else reverse("admin:second")
     try:
-        authenticator = webauthn.complete_authentication(user, json.loads(request.POST.get("credential", "")))
-    except MALFORMED:
-        record_failure(user.email, "passkey")
+        with _limited_codes(request, user, now) as attempt:
+            authenticator = _verified_passkey(request, user)
+            attempt.has_failed = authenticator is None
+    except TooManyAttempts as error:
+        messages.error(request, wait_until(error))
+        return redirect(page)
+    if authenticator is None:
+        record_failure(user.email, "passkey", now)
         messages.error(request, "This passkey was not accepted. Try again, or use a code.")
-        url = f"{reverse('admin:confirm')}?{urlencode({'next': next_url})}" if is_signed_in else reverse("admin:second")
-        return redirect(url)
+        return redirect(page)
     authenticator.record_usage()
     return _accept(request, user, next_url, "passkey")
+
+
+def _verified_passkey(request: HttpRequest, user: User) -> Authenticator | None:
+    try:
+        passkey: Authenticator = webauthn.complete_authentication(user, json.loads(request.POST.get("credential", "")))
+    except MALFORMED:
+        return None
+    return passkey

@@ -25,6 +25,7 @@ from accounts.desk.proof import is_proven, requires_recent_proof
 from accounts.models import User
 from accounts.services.sessions import end_other_sessions, end_session, keep_session, sessions_of
 from config.sign_in.factors import Kinds, has_factor, record_change
+from config.sign_in.limits import remember_browser
 from config.sign_in.sessions import SECRET, complete, pending
 from config.sign_in.staff import MALFORMED, CodeForm, next_page, sign_in_page
 from messaging.sealing import InvalidToken
@@ -106,6 +107,13 @@ def _finish_set_up(request: HttpRequest, user: User, next_url: str, change: str,
         complete(request, user, METHODS[change])
     else:
         keep_session(request)
+    response = _after_set_up(request, user, next_url)
+    remember_browser(request, response, user)
+    return response
+
+
+def _after_set_up(request: HttpRequest, user: User, next_url: str) -> HttpResponse:
+    """The next page, or the new recovery codes first."""
     if Authenticator.objects.filter(user=user, type=Kinds.RECOVERY_CODES).exists():
         return redirect(next_page(request, next_url))
     RecoveryCodes.activate(user)

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from accounts.audit import record_action
 from accounts.models import User
+from config.sign_in.limits import remember_browser
 from config.sign_in.sessions import begin, complete
 from messaging.addresses import fold_address
 
@@ -54,7 +55,9 @@ def _sign_in(request: HttpRequest, sociallogin: SocialLogin) -> HttpResponse:
     next_url = str(sociallogin.state.get("next") or "")
     if settings.OIDC_TRUST_SECOND_FACTOR and STRONG & {str(method) for method in claims.get("amr") or ()}:
         complete(request, user, "identity provider, with its second factor")
-        return redirect(next_url or "admin:index")
+        response = redirect(next_url or "admin:index")
+        remember_browser(request, response, user)
+        return response
     return begin(request, user, next_url)
 
 

@@ -17,6 +17,7 @@ from unfold.forms import AdminOwnPasswordChangeForm
 from accounts.models import User
 from accounts.services.people import choose_password, password_links, send_password_link
 from accounts.services.sessions import keep_session
+from config.sign_in.limits import remember_browser
 from config.sign_in.staff import sign_in_page
 from messaging.addresses import fold_address
 from messaging.forms import AddressField, KeepableTextMixin
@@ -82,6 +83,7 @@ class ChoosePassword(PasswordResetConfirmView):
     def form_valid(self, form: Any) -> HttpResponse:
         messages.success(self.request, "Your new password works from now on. Sign in with it.")
         response: HttpResponse = super().form_valid(form)
+        remember_browser(self.request, response, form.user)  # who reads the person's mail is not a stranger
         return response
 
 

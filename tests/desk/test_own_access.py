@@ -9,6 +9,7 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP
 from allauth.usersessions.models import UserSession
+from django.conf import settings as django_settings
 from django.contrib.auth.models import Group
 from django.contrib.sessions.models import Session
 from django.core.exceptions import PermissionDenied
@@ -124,7 +125,7 @@ class TestAProofThatIsRecent:
         assert not Session.objects.filter(session_key=before).exists()
         assert [row.session_key for row in UserSession.objects.all()] == [after]
         thief = Client()
-        thief.cookies["sessionid"] = before
+        thief.cookies[django_settings.SESSION_COOKIE_NAME] = before
         assert not is_signed_in(thief)
         assert is_signed_in(desk)
 

@@ -87,7 +87,8 @@ class TestTheTwoSteps:
         for _ in range(5):
             assert client.post("/admin/second/", {"code": "000000"}).status_code == 422
         answer = client.post("/admin/second/", {"code": code()})
-        assert "Too many attempts" in answer.content.decode()
+        assert answer.status_code == 429
+        assert "Too many wrong attempts. Try again at" in answer.content.decode()
         assert deeds("sign_in_failed").count() == 5
 
     def test_wrong_passwords_too_and_an_unknown_address_is_told_the_same(self, client, sam):
@@ -95,8 +96,8 @@ class TestTheTwoSteps:
             wrong = {"username": email, "password": "wrong"}
             pages = [client.post("/admin/login/", wrong) for _ in range(6)]
             assert "address or the password is wrong" in pages[0].content.decode()
-            assert "Too many attempts" in pages[5].content.decode()
-        assert client.post("/admin/login/", LOGIN).status_code == 422, "the right one does not help meanwhile"
+            assert "Too many wrong attempts" in pages[5].content.decode()
+        assert client.post("/admin/login/", LOGIN).status_code == 429, "the right one does not help meanwhile"
 
     def test_a_customer_with_a_password_does_not_get_in(self, client, db):
         holder = cast.customer(cast.account())
