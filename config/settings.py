@@ -180,6 +180,8 @@ CELERY_TASK_TIME_LIMIT = 300
 # Mail
 if env.str("EMAIL_URL", default="") or not LOCAL_RUN:
     vars().update(env.email_url("EMAIL_URL", default="smtp://localhost:25"))
+    if vars()["EMAIL_BACKEND"] == "django.core.mail.backends.smtp.EmailBackend":
+        EMAIL_BACKEND = "messaging.outbound.smtp.EmailBackend"
 else:
     EMAIL_BACKEND = "config.local.mail_files.EmailBackend"
 EMAIL_FILE_PATH = str(DATA_DIR / "mail")

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
-from django.db.models import Count, Min, Q, QuerySet
+from django.db.models import Count, Min, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Upper
 
 from messaging.addresses import our_message, reply_address
@@ -196,6 +196,7 @@ def _within_limit(claimed: list[OutgoingMessage], now: datetime) -> list[Outgoin
 def _deliver_batch(claimed: list[OutgoingMessage], run: Run) -> tuple[int, bool]:
     """Returns (how many were sent, whether the server is up). Messages that were not tried stay due, uncounted."""
     sent, batch = 0, Run(run.now, seconds=BATCH_SECONDS)
+    firsts = _first_in_thread(claimed)
     connection: BaseEmailBackend | None = None
     for number, message in enumerate(claimed):
         try:
@@ -208,7 +209,7 @@ def _deliver_batch(claimed: list[OutgoingMessage], run: Run) -> tuple[int, bool]
             return sent, False
         is_sent = False
         with DELIVERY.setting_aside(message.pk, run):
-            is_sent = _deliver(message, connection, run.now)
+            is_sent = _deliver(message, firsts.get(message.pk), connection, run.now)
         sent += is_sent
         if not is_sent:  # some errors end the connection, so the next message gets a new one
             _close(connection)
@@ -233,9 +234,25 @@ def _release(messages: list[OutgoingMessage], due_at: datetime, why: str = "") -
     waiting.update(due_at=due_at, **({"last_error": why[:2000]} if why else {}))
 
 
-def _deliver(message: OutgoingMessage, connection: BaseEmailBackend, now: datetime) -> bool:
+def _first_in_thread(messages: list[OutgoingMessage]) -> dict[UUID, OutgoingMessage]:
+    """Returns, for each of the messages that answers no mail, the first one about the same to the same address."""
+    earlier = OutgoingMessage.objects.annotate(address=Upper("recipient")).filter(
+        about=OuterRef("about"), recipient=OuterRef("recipient"), address=Upper(OuterRef("recipient"))
+    )
+    first = Subquery(earlier.order_by("created_at", "written_at").values("pk")[:1])
+    later = OutgoingMessage.objects.filter(pk__in=[message.pk for message in messages], in_reply_to="")
+    keys = dict(later.exclude(about="").annotate(first=first).values_list("pk", "first"))
+    rows = OutgoingMessage.objects.only("references").in_bulk(
+        list({first for key, first in keys.items() if first != key})
+    )
+    return {key: rows[first] for key, first in keys.items() if first in rows and first != key}
+
+
+def _deliver(
+    message: OutgoingMessage, first: OutgoingMessage | None, connection: BaseEmailBackend, now: datetime
+) -> bool:
     try:
-        _compose(message, connection).send()
+        _compose(message, first, connection).send()
     except Exception as error:  # one bad address or server error must not hold up the messages behind it
         _record_failure(message, error, now)
         return False
@@ -245,13 +262,18 @@ def _deliver(message: OutgoingMessage, connection: BaseEmailBackend, now: dateti
     return True
 
 
-def _compose(message: OutgoingMessage, connection: BaseEmailBackend) -> EmailMultiAlternatives:
+def _compose(
+    message: OutgoingMessage, first: OutgoingMessage | None, connection: BaseEmailBackend
+) -> EmailMultiAlternatives:
+    """`first` is the first mail of the thread, if the message answers none (RFC 5322, 3.6.4)."""
     headers = {"Message-ID": message.message_id}
     if message.kind not in BY_PEOPLE:  # RFC 3834, 3.1.7 and 5
         headers["Auto-Submitted"] = "auto-replied" if message.in_reply_to else "auto-generated"
         headers["X-Auto-Response-Suppress"] = "OOF, AutoReply"
     if message.in_reply_to:
         headers |= {"In-Reply-To": message.in_reply_to, "References": " ".join(message.references)}
+    elif first is not None:
+        headers["References"] = " ".join([*first.references, first.message_id])
     if address := reply_address(message.thread) or reply_address(message.about):
         headers["Reply-To"] = address
     mail = EmailMultiAlternatives(
@@ -279,7 +301,8 @@ def _is_final(error: Exception) -> bool:
         return all(500 <= code < 600 for code, _ in error.recipients.values())
     if isinstance(error, smtplib.SMTPDataError):
         return 500 <= error.smtp_code < 600
-    return isinstance(error, ValueError)  # such as an address that cannot be written in a header
+    # The server lacks what the address needs, or the address cannot be written in a header
+    return isinstance(error, smtplib.SMTPNotSupportedError | ValueError)
 
 
 DELIVERY = Work(

@@ -1,5 +1,6 @@
 """The outbox through a real SMTP server: at least once, a repeat under the same Message-ID."""
 
+import smtplib
 import socket
 from collections import Counter
 from datetime import timedelta
@@ -9,22 +10,26 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP
 
+from cancellations.models import Conversation
+from cancellations.services.conversations import open_tasks_for_failed_messages
 from messaging.addresses import reference_in
 from messaging.models import IncomingMessage, MessageState, OutgoingMessage
 from messaging.outbound.rendering import render
 from messaging.services.outbox import LEASE, RETRY_AFTER, deliver_due, queue_message, send_again
 from tests import cast
 from tests.cast import NOW, fresh
+from tests.portal.test_declarations import by_mail, prove
 
 pytestmark = pytest.mark.django_db
 
 
 class Mailbox:
     def __init__(self):
-        self.mails, self.answer = [], "250 OK"
+        self.mails, self.answer, self.recipients = [], "250 OK", []
 
     async def handle_DATA(self, server: SMTP, session, envelope):
         mail = message_from_bytes(envelope.content, policy=policy.default)
+        self.recipients += envelope.rcpt_tos
         if "refuse" in envelope.rcpt_tos[0]:
             return "550 No such mailbox"
         if "later" in envelope.rcpt_tos[0]:
@@ -42,18 +47,18 @@ def smtp(settings):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = Controller(mailbox, hostname="127.0.0.1", port=port)
+    server = Controller(mailbox, hostname="127.0.0.1", port=port, enable_SMTPUTF8=True)
     server.start()
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_BACKEND = "messaging.outbound.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", port
     yield mailbox
     server.stop()
 
 
-def queue(to="alice@customer.example", kind="withdrawn", **context):
+def queue(to="alice@customer.example", kind="withdrawn", at=NOW, about="CR-1", **context):
     told = {"reference": "CR-1", "parts": [{"plan": "Team"}], **context}
     return queue_message(
-        kind=kind, recipient=to, context=told, now=NOW, about="CR-1", holds_secret=kind == "sign_in_code"
+        kind=kind, recipient=to, context=told, now=at, about=about, holds_secret=kind == "sign_in_code"
     )
 
 
@@ -134,6 +139,69 @@ def test_an_answer_goes_below_the_mail_that_it_answers(smtp, settings):
     assert reference_in(mail["Reply-To"]) == mail_id.reference
 
 
+class TestAnAddressBeyondAscii:
+    ADDRESS = "zoë@customer.example"
+
+    def test_is_written_as_it_is(self, smtp):
+        message = queue(self.ADDRESS)
+        assert deliver_due(now=NOW) == 1
+        (mail,) = smtp.mails
+        assert smtp.recipients == [self.ADDRESS]
+        assert mail["To"] == self.ADDRESS
+        assert mail["Message-ID"] == message.message_id
+        assert "Team continues as before" in mail.get_body(("plain",)).get_content()
+
+    @pytest.mark.parametrize("local_part", ["zoë", "иван", "用户"])
+    def test_is_not_informed_by_a_server_that_cannot_take_it(self, smtp, monkeypatch, local_part):
+        monkeypatch.setattr(smtplib.SMTP, "has_extn", lambda self, name: False)
+        request = cast.in_review(cast.subscription(cast.account(email=f"{local_part}@customer.example")))
+        good = queue()
+        deliver_due(now=NOW)
+        message = OutgoingMessage.objects.get(about=request.declaration, kind="received")
+        assert message.state == MessageState.DEAD
+        assert "SMTPUTF8" in message.last_error
+        assert fresh(good).state == MessageState.SENT
+        open_tasks_for_failed_messages(now=NOW)
+        assert Conversation.objects.get().todo == "not_informed"
+
+    def test_in_the_domain_alone_has_a_form_in_ascii(self, smtp, monkeypatch):
+        monkeypatch.setattr(smtplib.SMTP, "has_extn", lambda self, name: False)
+        queue("zoe@bücher.example")
+        assert deliver_due(now=NOW) == 1
+        assert smtp.recipients == ["zoe@xn--bcher-kva.example"]
+
+    def test_a_quoted_local_part_is_one_address(self, smtp):
+        queue('"alice adler"@customer.example')
+        assert deliver_due(now=NOW) == 1
+        assert smtp.recipients == ['"alice adler"@customer.example']
+
+
+class TestTheThread:
+    def test_of_later_mails_about_the_same_is_that_of_the_first(self, smtp):
+        first, second, third = (queue(at=NOW + n * timedelta(hours=1)) for n in range(3))
+        elsewhere = queue("bob@customer.example")
+        about_nothing = queue(kind="sign_in_code", code="ABC123", about="")
+        deliver_due(now=NOW + timedelta(days=1))
+        references = {mail["Message-ID"]: mail["References"] for mail in smtp.mails}
+        assert references[second.message_id] == references[third.message_id] == first.message_id
+        for message in (first, elsewhere, about_nothing):
+            assert references[message.message_id] is None
+
+    def test_of_a_request_made_by_mail_goes_on_below_that_mail(self, smtp):
+        cast.policy()
+        holder = cast.subscription().account
+        request = by_mail(holder)
+        (first,) = OutgoingMessage.objects.all()
+        OutgoingMessage.objects.filter(pk=first.pk).update(
+            references=["<q@customer.example>"], in_reply_to="<q@customer.example>"
+        )
+        prove(request)
+        deliver_due(now=NOW + timedelta(days=60))
+        later = next(mail for mail in smtp.mails if mail["Message-ID"] != first.message_id)
+        assert later["References"].split() == ["<q@customer.example>", first.message_id]
+        assert later["Auto-Submitted"] == "auto-generated"
+
+
 class TestTooMuchForOneAddress:
     def test_waits_until_it_is_not(self, smtp, settings):
         settings.MAIL_PER_ADDRESS_HOUR = 3
@@ -153,7 +221,7 @@ class TestTooMuchForOneAddress:
 
 
 def test_a_server_that_is_down_loses_nothing(settings):
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_BACKEND = "messaging.outbound.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
     message = queue()
     assert deliver_due(now=NOW) == 0

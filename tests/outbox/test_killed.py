@@ -56,7 +56,7 @@ def test_each_message_arrives_and_a_repeat_has_its_message_id():
         context = {"reference": "CR-1", "parts": [{"plan": "Team"}]}
         queue_message(kind="withdrawn", recipient=f"c{number}@customer.example", context=context, now=NOW)
     mail = {
-        "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "EMAIL_BACKEND": "messaging.outbound.smtp.EmailBackend",
         "EMAIL_HOST": "127.0.0.1",
         "EMAIL_PORT": port,
     }
