@@ -41,8 +41,8 @@ def read_proof_token(token: str) -> Link:
 def follow_code(link: Link, now: datetime, *, earlier: int = 0) -> str:
     """Returns the code that is sent with the link, for reading mail on another device. Valid for 15 to 30 minutes.
 
-    Like the link it works once. It is derived from SECRET_KEY and never stored. There are 29^8 codes, too many to try
-    in that time.
+    Like the link it works once. It is derived from SECRET_KEY and never stored. There are 29^8 codes, and
+    wrong ones are limited (cancellations/pages/requests.py).
     """
     window = int(now.timestamp()) // CODE_SECONDS - earlier
     value = f"{link.reference}|{fold_address(link.email)}|{link.links_used}|{window}"

@@ -1,5 +1,7 @@
 """The pages of a request, and proving an address. The rules are in the services."""
 
+import logging
+import math
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -17,6 +19,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts.attempts import Counter, Limit, TooManyAttempts, limited, network_of
 from accounts.visitors import address_of
 from billing.models import Subscription
 from billing.models.states import IllegalTransition
@@ -45,8 +48,12 @@ from cancellations.web.calendar import calendar_event
 from cancellations.web.downloads import attachment_response, calendar_response
 from cancellations.wording.explanation import sentences
 from cancellations.wording.policy import filled_in
+from messaging.addresses import fold_address
 
+log = logging.getLogger(__name__)
 FOLLOW_SALT = "cancellations.asked"
+CODES_HERE, CODES_OF_NETWORK = Limit("codes for a request", 5), Limit("codes of a network", 50)
+CODES = Limit("codes for a request from anywhere", 500)  # of 29^8
 
 
 @never_cache
@@ -81,24 +88,42 @@ def follow_code(http: HttpRequest) -> HttpResponse:
         reference, email = signing.loads(http.POST.get("signed_request", ""), salt=FOLLOW_SALT, max_age=3600)
     except signing.BadSignature:
         return redirect("follow")
-    form = FollowCodeForm(http.POST)
-    if form.is_valid():
-        request = declared(reference).filter(email_given__same_address=email).first()
-        link = Link(request.declaration, email, request.links_used) if request else Link(reference, email)
-        if is_follow_code(form.cleaned_data["code"], link, timezone.now()) and request:
-            if request.state == RequestState.UNVERIFIED:
-                return redirect("request_proof", token=proof_token(request))
-            return _open(http, link)
+    form, now = FollowCodeForm(http.POST), timezone.now()
+    if not form.is_valid():
+        return _sent_page(http, form, reference, email)
+    request = declared(reference).filter(email_given__same_address=email).first()
+    link = Link(request.declaration, email, request.links_used) if request else Link(reference, email)
+    try:
+        with limited(*_code_counters(http, link), now=now) as attempt:
+            attempt.has_failed = request is None or not is_follow_code(form.cleaned_data["code"], link, now)
+    except TooManyAttempts as refusal:
+        form.add_error("code", _("Too many wrong codes. Open the link in our e-mail, or wait a quarter of an hour"))
+        response = _sent_page(http, form, reference, email, status=429)
+        response.headers["Retry-After"] = str(math.ceil((refusal.until - now).total_seconds()))
+        return response
+    if request is None or attempt.has_failed:
+        log.warning("A wrong code for the request %s.", reference)
         form.add_error(
             "code", _("This code is wrong or too old. Use the code from our newest e-mail, or ask for a new one")
         )
-    return _sent_page(http, form, reference, email)
+        return _sent_page(http, form, reference, email)
+    if request.state == RequestState.UNVERIFIED:
+        return redirect("request_proof", token=proof_token(request))
+    return _open(http, link)
 
 
-def _sent_page(http: HttpRequest, form: FollowCodeForm, reference: str, email: str) -> HttpResponse:
+def _code_counters(http: HttpRequest, link: Link) -> tuple[Counter, ...]:
+    """Strangers can use up the last one, but not the link in the mail."""
+    network, request = network_of(address_of(http)), f"{link.reference} {fold_address(link.email)}"
+    return Counter(CODES_HERE, f"{network} {request}"), Counter(CODES_OF_NETWORK, network), Counter(CODES, request)
+
+
+def _sent_page(
+    http: HttpRequest, form: FollowCodeForm, reference: str, email: str, *, status: int = 422
+) -> HttpResponse:
     signed_request = signing.dumps([reference, email], salt=FOLLOW_SALT)
     context = {"form": form, "signed_request": signed_request, "email": email}
-    return render(http, "portal/follow_sent.html", context, status=422 if form.is_bound else 200)
+    return render(http, "portal/follow_sent.html", context, status=status if form.is_bound else 200)
 
 
 @never_cache

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import time_machine
 from django.contrib.sessions.models import Session
 from django.core import signing
 from django.test import Client
@@ -85,6 +86,19 @@ class TestALinkOfAMail:
         assert browser.get(page(request_)).status_code == 200
         assert Client().post(address).status_code == 410
         assert Client().post("/requests/code/", form).status_code == 422
+
+    def test_wrong_codes_have_to_wait_but_the_link_and_other_visitors_do_not(self, request_):
+        Client().post(link(request_))
+        address, _, form = asked_for(request_)
+        stranger, visitor = Client(REMOTE_ADDR="198.51.100.7"), Client(REMOTE_ADDR="203.0.113.9")
+        with time_machine.travel(timezone.now().replace(minute=3, second=0, microsecond=0), tick=False):
+            answers = [stranger.post("/requests/code/", {**form, "code": "2222-2222"}) for _ in range(6)]
+            assert [answer.status_code for answer in answers] == [422] * 5 + [429]
+            assert "Too many wrong codes" in answers[5].content.decode()
+            assert answers[5].headers["Retry-After"] == "720"
+            assert stranger.post("/requests/code/", form).status_code == 429
+            assert visitor.post("/requests/code/", {**form, "code": "2222-2222"}).status_code == 422
+        assert stranger.post(address).url == page(request_)
 
     def test_of_a_declaration_that_was_proven_along_opens_it_once(self, db):
         holder = cast.subscription().account
