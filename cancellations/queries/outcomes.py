@@ -8,7 +8,7 @@ from django.utils.translation import gettext_noop
 from moneyed import Money
 
 from accounts.models import Account, CustomerType
-from billing.models import RefundBasis, Subscription
+from billing.models import EndedBy, RefundBasis, Subscription
 from billing.queries import quote, quoted_total
 from billing.rules.periods import local_date, start_of_day
 from cancellations.models import (
@@ -124,6 +124,7 @@ def contract_of(subscription: Subscription) -> Contract:
         country=account.country,
         is_consumer=is_consumer(account),
         is_type_assumed=account.customer_type == CustomerType.UNKNOWN,
+        ends_elsewhere_on=subscription.ended_on if subscription.ended_by == EndedBy.CRM else None,
     )
 
 

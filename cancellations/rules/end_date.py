@@ -44,6 +44,7 @@ class Contract:
     """What the end of a contract depends on.
 
     `country` is ISO 3166-1 alpha-2. `is_type_assumed` says that nobody told us whether the customer is a consumer.
+    `ends_elsewhere_on` is the end that the company's own system has already.
     """
 
     started_on: date
@@ -56,28 +57,46 @@ class Contract:
     country: str = ""
     is_consumer: bool = False
     is_type_assumed: bool = False
+    ends_elsewhere_on: date | None = None
 
 
 @dataclass(frozen=True)
 class End:
-    """The end that counts, and both dates.
+    """The end that counts, and the dates it was chosen from.
 
     `law_on` is the latest end by law, or the requested end date where that is later. It is None where no law sets one.
+    `is_elsewhere` says that an earlier end of the company's own system stands.
     """
 
     assessment: NoticeAssessment
     policy_on: date
     law: StatutoryEnd | None = None
     law_on: date | None = None
+    is_elsewhere: bool = False
 
     @property
     def is_by_law(self) -> bool:
-        """Whether the law's date counts, because it is the earlier one."""
-        return self.law_on is not None and self.law_on < self.policy_on
+        """Whether the law's date counts, because it is the earliest one."""
+        return self.law_on is not None and self.law_on < self.policy_on and not self.is_elsewhere
 
 
 def assess_end(contract: Contract, terms: Terms, *, received_on: date, requested_end: date | None = None) -> End:
     """Returns the end of a contract that is cancelled ordinarily. Raises ValueError where the calendar ends."""
+    end = _by_policy_and_law(contract, terms, received_on=received_on, requested_end=requested_end)
+    elsewhere_on = contract.ends_elsewhere_on
+    if elsewhere_on is None or not received_on < elsewhere_on < end.assessment.effective_on:
+        return end
+    reasons = tuple(each for each in end.assessment.steps if each.key in ("received", "next_billing"))
+    steps = (
+        *reasons,
+        step("by_cancellation", effective_on=end.assessment.effective_on),
+        step("ends_elsewhere", effective_on=elsewhere_on),
+    )
+    stands = replace(end.assessment, effective_on=elsewhere_on, on_time=True, steps=steps)
+    return replace(end, assessment=stands, is_elsewhere=True)
+
+
+def _by_policy_and_law(contract: Contract, terms: Terms, *, received_on: date, requested_end: date | None) -> End:
     policy = assess_by_policy(contract, terms, received_on=received_on, requested_end=requested_end)
     policy = _with_the_laws_deadline(contract, _with_special_terms(policy, terms), received_on)
     law = _law(contract, received_on)

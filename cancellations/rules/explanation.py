@@ -79,6 +79,10 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
         "The earlier of the two dates counts, which is the policy’s: your subscription ends on %(effective_on)s.",
     ),
     "both_count": ("Both are the same date: by the policy, your subscription ends on %(effective_on)s.",),
+    "by_cancellation": ("By your cancellation alone, your subscription would end on %(effective_on)s.",),
+    "ends_elsewhere": (
+        "Our records already have an earlier end of this subscription, %(effective_on)s. That end stands.",
+    ),
     "cause_accepted": ("You gave a reason for leaving at once, and we accepted it.",),
     "cause_at_once": ("No notice is needed then: your subscription ends at once, on %(received_on)s.",),
     "waived": ("Our support team waived the notice, so your subscription ends on %(effective_on)s instead.",),

@@ -101,6 +101,15 @@ def counts_as(request: CancellationRequest) -> SafeString | str:
     return filled(COUNTS_AS[Kind(request.kind)], ground=ground)
 
 
+@register.filter
+def end_elsewhere(request: CancellationRequest) -> date | None:
+    """The end of the company's own system if it is earlier than the request's: it stands. Otherwise None."""
+    subscription = request.subscription
+    if not request.is_open or subscription is None or subscription.ended_on is None or request.effective_on is None:
+        return None
+    return subscription.ended_on if subscription.ended_on < request.effective_on else None
+
+
 @register.simple_tag
 def effective_sentence(request: CancellationRequest) -> SafeString:
     """When the subscription ends, on the page that confirms the cancellation."""

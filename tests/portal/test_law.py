@@ -51,6 +51,33 @@ def signed_in(of):
     return client
 
 
+class TestAnEndOfTheCompanysOwnSystem:
+    def test_an_earlier_one_stands_on_page_mail_and_row(self):
+        of = contract("AT", "2026-01-31", "month")
+        of.ended_on, of.ended_by = D("2026-03-15"), "crm"
+        of.save()
+        with time_machine.travel(at("2026-02-20"), tick=False):
+            account_page = signed_in(of).get("/subscriptions/").content.decode()
+            request = cast.in_review(of, at("2026-02-20"))
+            page = signed_in(of).get(f"/requests/{request.reference}/").content.decode()
+        assert "already has an end in our records" in account_page
+        assert request.effective_on == D("2026-03-15")
+        for text in (page, OutgoingMessage.objects.get(kind="received").text):
+            assert "By your cancellation alone, your subscription would end on 31 March 2026" in text
+            assert "an earlier end of this subscription, 15 March 2026. That end stands." in text
+        enforce(now=at("2026-03-16"))
+        assert (fresh(request).state, fresh(of).ended_on) == ("effective", D("2026-03-15"))
+
+    def test_one_that_arrives_later_is_named_at_once(self):
+        of = contract("AT", "2026-01-31", "month")
+        request = cast.in_review(of, at("2026-02-20"))
+        Subscription.objects.update(ended_on=D("2026-03-15"), ended_by="crm")
+        with time_machine.travel(at("2026-02-21"), tick=False):
+            page = signed_in(of).get(f"/requests/{request.reference}/").content.decode()
+        assert "Our records now have an earlier end of this subscription: <strong>15" in page
+        assert request.effective_on == D("2026-03-31")
+
+
 class TestAMonthAfterTheTerm:
     def test_page_mail_receipt_and_row_show_both_dates_and_the_source(self):
         of = contract("DE", "2024-06-01")

@@ -77,6 +77,29 @@ class TestTheEarlierDateCounts:
         )
 
 
+class TestAnEndKnownElsewhere:
+    @pytest.mark.parametrize(
+        ("elsewhere", "received", "effective"),
+        [
+            ("2026-03-15", "2026-02-20", "2026-03-15"),
+            ("2026-03-31", "2026-02-20", "2026-03-31"),  # the same date
+            ("2026-04-15", "2026-02-20", "2026-03-31"),  # a later one does not count
+            ("2026-02-20", "2026-02-20", "2026-03-31"),  # had come already
+        ],
+    )
+    def test_an_earlier_one_stands(self, elsewhere, received, effective):
+        of = contract("2026-01-31", MONTH, country="AT", ends_elsewhere_on=elsewhere)
+        end = assess_end(of, Terms(10), received_on=D(received))
+        assert end.assessment.effective_on == D(effective)
+        assert end.is_elsewhere == (effective == "2026-03-15")
+        assert ("That end stands" in words(end)) == end.is_elsewhere
+
+    def test_it_is_earlier_than_the_laws_date(self):
+        of = contract("2024-06-01", ends_elsewhere_on="2026-07-01")
+        end = assess_end(of, Terms(10), received_on=D("2026-06-10"))
+        assert (end.assessment.effective_on, end.law_on, end.is_by_law) == (D("2026-07-01"), D("2026-07-11"), False)
+
+
 class TestTheMinimumTerm:
     of = contract("2026-01-31", MONTH, country="AT", minimum_term_ends_on="2026-06-15")
 
