@@ -234,6 +234,7 @@ PASSWORD_HASHERS = ["config.sign_in.hashing.Argon2", "config.sign_in.hashing.For
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "config.sign_in.password_rules.NotGuessable"},
 ]
 LOGIN_URL = "account_request_login_code"
 LOGIN_REDIRECT_URL = "subscriptions"
