@@ -273,6 +273,7 @@ OIDC_NAME = env.str("OIDC_NAME", default="the company’s account")
 OIDC_SERVER_URL = env.str("OIDC_SERVER_URL", default="")
 OIDC_CLIENT_ID = env.str("OIDC_CLIENT_ID", default="")
 OIDC_CLIENT_SECRET = env.str("OIDC_CLIENT_SECRET", default="")
+OIDC_TRUST_EMAIL = env.bool("OIDC_TRUST_EMAIL", default=False)
 OIDC_TRUST_SECOND_FACTOR = env.bool("OIDC_TRUST_SECOND_FACTOR", default=False)
 if bool(OIDC_SERVER_URL) != bool(OIDC_CLIENT_ID):
     raise ImproperlyConfigured("OIDC_SERVER_URL and OIDC_CLIENT_ID belong together: set both, or neither.")

@@ -6,7 +6,7 @@ from django.urls import include, path
 from config import health
 from config.api import api
 from config.local import pages as local_pages
-from config.sign_in import passkeys
+from config.sign_in import passkeys, staff_oidc
 from config.sign_in.leaving import sign_out
 from config.web import language, style
 
@@ -25,7 +25,8 @@ urlpatterns = [
     path("passkeys/", passkeys.passkeys, name="mfa_index"),
     path("passkeys/add/", passkeys.Add.as_view(), name="mfa_add_webauthn"),
     path("passkeys/<int:key>/remove/", passkeys.remove, name="passkey_remove"),
-    path("admin/sign-in/", include("allauth.socialaccount.providers.openid_connect.urls")),
+    path("admin/sign-in/oidc/<provider_id>/login/", staff_oidc.go_to_provider, name="openid_connect_login"),
+    path("admin/sign-in/oidc/<provider_id>/login/callback/", staff_oidc.come_back, name="openid_connect_callback"),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
     path("healthz", health.alive, name="healthz"),

@@ -241,6 +241,7 @@ class Provider(BaseHTTPRequestHandler):
 
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     claims: dict = {}
+    userinfo: dict = {}
 
     def answer(self, told):
         body = json.dumps(told).encode()
@@ -266,7 +267,7 @@ class Provider(BaseHTTPRequestHandler):
                 }
             )
         else:
-            self.answer({name: value for name, value in self.claims.items() if name != "amr"})
+            self.answer({name: value for name, value in self.claims.items() if name != "amr"} | self.userinfo)
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -288,6 +289,7 @@ def provider(settings):
     app["settings"] = {"server_url": f"http://127.0.0.1:{server.server_port}", "oauth_pkce_enabled": True}
     settings.SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [app]}}
     Provider.claims = {"sub": "4711", "email": "sam@atntcrm.example", "email_verified": True}
+    Provider.userinfo = {}
     yield Provider
     server.shutdown()
     server.server_close()
