@@ -111,6 +111,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "config.web.middleware.Refusals",
     "config.web.middleware.Sessions",
     "config.web.middleware.Language",
     "django.contrib.messages.middleware.MessageMiddleware",

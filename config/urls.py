@@ -1,4 +1,4 @@
-from allauth.account.views import confirm_login_code, request_login_code
+from allauth.account.views import request_login_code
 from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
@@ -7,13 +7,14 @@ from config import health
 from config.api import api
 from config.local import pages as local_pages
 from config.sign_in import passkeys, staff_oidc
+from config.sign_in.customers import ConfirmCode
 from config.sign_in.leaving import sign_out
 from config.web import language, style
 
 urlpatterns = [
     path("", include("cancellations.urls")),
     path("signin/", request_login_code, name="account_request_login_code"),
-    path("signin/code/", confirm_login_code, name="account_confirm_login_code"),
+    path("signin/code/", ConfirmCode.as_view(), name="account_confirm_login_code"),
     path("signout/", sign_out, name="account_logout"),
     # URL names that allauth needs; there is one page to sign in, and no sign-up.
     path("signin/", request_login_code, name="account_login"),

@@ -1,20 +1,24 @@
 """Signing in of customers: a code by e-mail (django-allauth), sent through the outbox like every other message."""
 
+import logging
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.forms import ConfirmLoginCodeForm, RequestLoginCodeForm
+from allauth.account.views import ConfirmLoginCodeView
 from crispy_forms.helper import FormHelper
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.services.customers import customer_who_may_sign_in
 from accounts.visitors import address_of
+from config.sign_in.sessions import describe
 from messaging.forms import KeepableTextMixin
 from messaging.outbound.rendering import Rendered
 from messaging.services.outbox import queue_message, queue_rendered
 
+log = logging.getLogger(__name__)
 KINDS = {"account/email/login_code": "sign_in_code", "account/email/unknown_account": "sign_in_unknown"}
 
 
@@ -41,6 +45,16 @@ class PortalAdapter(DefaultAccountAdapter):
 
     def add_message(self, *args: Any, **kwargs: Any) -> None:
         """Suppresses allauth's messages: the pages themselves say what happened."""
+
+
+class ConfirmCode(ConfirmLoginCodeView):
+    """The page for the code. Wrong ones are logged; after ACCOUNT_LOGIN_BY_CODE_MAX_ATTEMPTS a new one is needed."""
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        person = describe(self._process.user)
+        log.warning("A wrong sign-in code for %s from %s.", person, address_of(self.request) or "unknown")
+        response: HttpResponse = super().form_invalid(form)
+        return response
 
 
 class _StyledForm:

@@ -20,6 +20,7 @@ from accounts.audit import record_action
 from accounts.models import User
 from accounts.services.notices import warn_of_wrong_codes
 from accounts.visitors import address_of
+from config.sign_in.sessions import describe
 from messaging.addresses import fold_address
 
 log = logging.getLogger(__name__)
@@ -73,10 +74,10 @@ def _known_to(request: HttpRequest) -> dict[str, str]:
 def record_failure(email: str, why: str, now: datetime) -> None:
     """Records a failed attempt in the audit log; only in the logs once there are very many in an hour."""
     email = fold_address(email)
-    if not Counter(RECORDED_OF_ADDRESS, email).take(now) or not Counter(RECORDED_IN_ALL, "").take(now):
-        log.warning("Sign-in failed (%s) for %s.", why, email)
-        return
     user = User.objects.filter(email=email, is_staff=True).first()
+    if not Counter(RECORDED_OF_ADDRESS, email).take(now) or not Counter(RECORDED_IN_ALL, "").take(now):
+        log.warning("Sign-in failed (%s) for %s.", why, describe(user))
+        return
     record_action(verb="sign_in_failed", by=user, now=now, about=email, why=why, actor="")
 
 

@@ -4,6 +4,7 @@ django-allauth handles the ceremonies; the pages and the permissions are ours. S
 (config/sign_in/staff_factors.py).
 """
 
+import logging
 from typing import Any
 
 from allauth.account.models import Login
@@ -24,8 +25,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import User
 from accounts.services.customers import customer_who_may_sign_in
+from accounts.visitors import address_of
 from messaging.services.outbox import queue_message
 
+log = logging.getLogger(__name__)
 MAX_PASSKEYS = 10
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError)  # what the library raises for a malformed credential
 
@@ -119,6 +122,7 @@ class SignIn(LoginWebAuthnView):
         return response
 
     def form_invalid(self, form: Any) -> HttpResponse:
+        log.warning("A passkey was refused at the sign-in from %s.", address_of(self.request) or "unknown")
         messages.warning(self.request, _("We do not recognise this passkey. Sign in with a code instead."))
         return redirect("account_request_login_code")
 

@@ -1,5 +1,6 @@
 """Sessions: begun by a sign-in; of staff also after the first step, and ended when idle or after some hours."""
 
+import logging
 import math
 from datetime import timedelta
 from typing import Any
@@ -14,8 +15,10 @@ from django.utils.crypto import constant_time_compare
 from accounts.audit import record_action
 from accounts.desk.proof import PROVEN_AT
 from accounts.models import User
+from accounts.visitors import address_of
 from config.sign_in.factors import has_factor
 
+log = logging.getLogger(__name__)
 PENDING, SEEN, SECRET, SIGNED_OUT = "staff_pending", "staff_seen_at", "staff_totp_secret", "staff_signed_out"
 SIGNED_IN_AT = "signed_in_at"  # seconds since 1970
 IDLE, HOURS = "idle", "hours"  # why a session was ended
@@ -63,9 +66,26 @@ def complete(request: HttpRequest, user: User, method: str) -> None:
     record_action(verb="sign_in", by=user, now=now, about=user.email, why=method)
 
 
-def record_sign_in(sender: object, request: HttpRequest, **kwargs: Any) -> None:
-    """Records when the session was begun. Called by Django's signal for each sign-in, of customers and staff."""
+def record_sign_in(sender: object, request: HttpRequest, user: User, **kwargs: Any) -> None:
+    """Records when the session was begun, and logs it. Called by Django's signal for each sign-in.
+
+    That of staff is in the audit log, too.
+    """
     request.session[SIGNED_IN_AT] = timezone.now().timestamp()
+    log.info("%s signed in%s from %s.", describe(user), _by_method(request), address_of(request) or "unknown")
+
+
+def describe(user: object) -> str:
+    """The person in a log: by key, because a log is no place for addresses."""
+    if not isinstance(user, User):
+        return "Nobody known"
+    return f"{'Staff' if user.is_staff else 'Customer'} {user.pk}"
+
+
+def _by_method(request: HttpRequest) -> str:
+    """How a customer signed in, as django-allauth records it: «code» or «mfa» for a passkey."""
+    methods = request.session.get("account_authentication_methods") or [{}]
+    return f" by {method}" if (method := methods[-1].get("method")) else ""
 
 
 def end_staff_session_when_due(request: HttpRequest) -> None:

@@ -1,3 +1,4 @@
+import logging
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -12,13 +13,15 @@ from accounts.services.sessions import record_session
 from accounts.visitors import address_of, language_of
 from cancellations.queries.policies import NoPolicyInForce
 from config.sign_in.hashing import HashingBusy
-from config.sign_in.sessions import end_staff_session_when_due
+from config.sign_in.sessions import describe, end_staff_session_when_due
 from config.web.errors import busy, not_allowed, not_open_yet
 from messaging.links import hide_proving_links
 from messaging.text import is_keepable, replace_unkeepable
 
 FOR_STAFF = ("/admin/", "/api/")
 PROVIDER = "/mail-provider/"
+REFUSED = frozenset({401, 403, 429})
+log = logging.getLogger(__name__)
 BARE = (b"", b"Method not allowed")  # what Django and django-ninja answer
 
 
@@ -47,6 +50,20 @@ class History(HistoryMiddleware):
         if request.path.startswith(FOR_STAFF):
             context["address"] = address_of(request)
         return context
+
+
+class Refusals:
+    """Logs each refusal: a missing permission, a form from elsewhere, too many attempts."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if response.status_code in REFUSED:
+            who, address = describe(request.user), address_of(request) or "unknown"
+            log.warning("%s: %s %s for %s from %s.", response.status_code, request.method, request.path, who, address)
+        return response
 
 
 class Sessions:

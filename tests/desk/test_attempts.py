@@ -197,7 +197,7 @@ class TestTheAuditLog:
             wrong = {"username": f"name{number}@atntcrm.example", "password": "wrong"}
             at(f"198.51.100.{number}").post("/admin/login/", wrong)
         assert failures() == 3
-        assert "Sign-in failed (password) for name4@atntcrm.example" in caplog.text
+        assert "Sign-in failed (password) for Nobody known." in caplog.text
 
 
 class TestCounting:
