@@ -25,6 +25,7 @@ urlpatterns = [
     path("signin/passkey/", passkeys.SignIn.as_view(), name="mfa_login_webauthn"),
     path("passkeys/", passkeys.passkeys, name="mfa_index"),
     path("passkeys/add/", passkeys.Add.as_view(), name="mfa_add_webauthn"),
+    path("passkeys/sessions/", passkeys.end_sessions, name="end_own_sessions"),
     path("passkeys/<int:key>/remove/", passkeys.remove, name="passkey_remove"),
     path("admin/sign-in/oidc/<provider_id>/login/", staff_oidc.go_to_provider, name="openid_connect_login"),
     path("admin/sign-in/oidc/<provider_id>/login/callback/", staff_oidc.come_back, name="openid_connect_callback"),

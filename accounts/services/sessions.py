@@ -27,7 +27,8 @@ class OpenSession:
     """A session as its owner sees it. `key` is the primary key of its row, not the session's secret."""
 
     key: int
-    browser: str
+    browser: str  # such as «Firefox»; empty if it does not say
+    system: str  # such as «Linux»; empty if it does not say
     address: str
     since: datetime
     last_used_at: datetime
@@ -46,24 +47,20 @@ def record_session(request: HttpRequest) -> None:
 def sessions_of(user: User, *, current: str | None) -> list[OpenSession]:
     """The person's living sessions, the one last used first. `current` is the key of the visitor's own session."""
     rows = sorted(UserSession.objects.purge_and_list(user), key=lambda row: row.last_seen_at, reverse=True)
-    return [
-        OpenSession(
-            key=row.pk,
-            browser=browser_name(row.user_agent),
-            address=row.ip,
-            since=row.created_at,
-            last_used_at=row.last_seen_at,
-            is_current=row.session_key == current,
-        )
-        for row in rows
-    ]
+    return [_open_session(row, is_current=row.session_key == current) for row in rows]
 
 
-def browser_name(user_agent: str) -> str:
-    """Such as «Firefox on Linux»; «Another browser» if the browser does not say."""
-    facts = parse(user_agent[:500])
-    browser = facts.user_agent.family if facts.user_agent else "Another browser"
-    return f"{browser} on {facts.os.family}" if facts.os else browser
+def _open_session(row: UserSession, *, is_current: bool) -> OpenSession:
+    client = parse(row.user_agent[:500])
+    return OpenSession(
+        key=row.pk,
+        browser=client.user_agent.family if client.user_agent else "",
+        system=client.os.family if client.os else "",
+        address=row.ip,
+        since=row.created_at,
+        last_used_at=row.last_seen_at,
+        is_current=is_current,
+    )
 
 
 def end_session(*, of: User, key: int) -> bool:

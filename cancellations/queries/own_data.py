@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
 
@@ -38,6 +39,8 @@ LABELS: Mapping[str, Any] = {
     "cancellation_requests": _("Cancellation requests"), "receipts": _("Receipts"), "refunds": _("Refunds"),
     "terminations": _("Terminations"), "files": _("Files"), "messages": _("Messages"), "mails": _("Messages from you"),
     "arrived_at": _("Arrived at"), "passkeys": _("Passkeys"), "last_used_at": _("Last used at"),
+    "sessions": _("Where you are signed in"), "last_seen_at": _("Last used at"), "ip": _("Network address"),
+    "user_agent": _("Browser"),
     "account_number": _("Account number"), "username": _("Username"), "name": _("Name"),
     "email": _("E-mail address"), "customer_type": _("Type of customer"), "country": _("Country"),
     "region": _("Region"), "time_zone": _("Time zone"), "language": _("Language"),
@@ -120,6 +123,8 @@ def own_data(account: Account, *, now: datetime) -> Row:
         ],
         "passkeys": [_passkey(row) for row in Authenticator.objects.filter(
             type=Authenticator.Type.WEBAUTHN, user__email=fold_address(account.email)).order_by("created_at")],
+        "sessions": [_fields(row, "created_at last_seen_at ip user_agent") for row in UserSession.objects.filter(
+            user__email=fold_address(account.email)).order_by("created_at")],
         "messages": [_message(row) for row in OutgoingMessage.objects.filter(
             recipient__same_address=account.email).order_by("created_at")],
         "mails": [_mail(row) for row in IncomingMessage.objects.filter(

@@ -4,14 +4,19 @@ django-allauth handles the ceremonies; the pages and the permissions are ours. S
 (config/sign_in/staff_factors.py).
 """
 
+import functools
 import logging
-from typing import Any
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 from allauth.account.models import Login
 from allauth.mfa.models import Authenticator
 from allauth.mfa.webauthn.internal import auth, flows
 from allauth.mfa.webauthn.views import AddWebAuthnView, LoginWebAuthnView
 from django.contrib import messages
+from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -25,12 +30,34 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import User
 from accounts.services.customers import customer_who_may_sign_in
+from accounts.services.sessions import end_other_sessions, end_session, sessions_of
 from accounts.visitors import address_of
+from config.sign_in.sessions import SIGNED_IN_AT
 from messaging.services.outbox import queue_message
 
 log = logging.getLogger(__name__)
+View = TypeVar("View", bound=Callable[..., HttpResponse])
 MAX_PASSKEYS = 10
+RECENT = timedelta(minutes=10)
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError)  # what the library raises for a malformed credential
+
+
+def requires_recent_sign_in(view: View) -> View:
+    """Asks for a new sign-in before the view runs, if the last one is older than RECENT.
+
+    Whoever finds a browser in which somebody is signed in cannot add a passkey, to come back with it.
+    """
+
+    @functools.wraps(view)
+    def checked(http: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        signed_in_at = http.session.get(SIGNED_IN_AT) or 0
+        if timezone.now().timestamp() - signed_in_at < RECENT.total_seconds():
+            return view(http, *args, **kwargs)
+        logout(http)
+        messages.info(http, _("Please sign in again before you change your passkeys."))
+        return redirect(f"{reverse('account_request_login_code')}?{urlencode({'next': reverse('mfa_index')})}")
+
+    return checked  # type: ignore[return-value]
 
 
 def passkeys_of(user: User) -> QuerySet[Authenticator]:
@@ -42,15 +69,17 @@ def passkeys_of(user: User) -> QuerySet[Authenticator]:
 @require_safe
 @login_required
 def passkeys(http: HttpRequest) -> HttpResponse:
-    """The page with the customer's passkeys."""
+    """The page with the customer's passkeys and sessions."""
     assert isinstance(http.user, User)
     if http.user.is_staff:
         return redirect("admin:index")
     rows = [(row.pk, row.wrap().name, row.created_at, row.last_used_at) for row in passkeys_of(http.user)]
-    return render(http, "account/passkeys.html", {"passkeys": rows, "may_add": len(rows) < MAX_PASSKEYS})
+    sessions = sessions_of(http.user, current=http.session.session_key)
+    context = {"passkeys": rows, "may_add": len(rows) < MAX_PASSKEYS, "sessions": sessions}
+    return render(http, "account/passkeys.html", context)
 
 
-@method_decorator([never_cache, login_required], name="dispatch")
+@method_decorator([never_cache, login_required, requires_recent_sign_in], name="dispatch")
 class Add(AddWebAuthnView):
     """Adds a discoverable passkey with user verification, which is enough to sign in."""
 
@@ -82,6 +111,7 @@ class Add(AddWebAuthnView):
         name = form.cleaned_data["name"][:100]
         flows.add_authenticator(self.request, name=name, credential=form.cleaned_data["credential"])
         _notify(self.request, "passkey_added", name)
+        end_other_sessions(self.request)
         messages.success(self.request, _("From now on you can sign in with this passkey."))
         return redirect("mfa_index")
 
@@ -93,6 +123,7 @@ class Add(AddWebAuthnView):
 @never_cache
 @require_http_methods(["POST"])
 @login_required
+@requires_recent_sign_in
 def remove(http: HttpRequest, key: int) -> HttpResponse:
     """Removes one of the customer's own passkeys."""
     assert isinstance(http.user, User)
@@ -100,7 +131,23 @@ def remove(http: HttpRequest, key: int) -> HttpResponse:
     name = passkey.wrap().name
     passkey.delete()
     _notify(http, "passkey_removed", name)
+    end_other_sessions(http)
     messages.success(http, _("The passkey was removed. You can still sign in with a code by e-mail."))
+    return redirect("mfa_index")
+
+
+@never_cache
+@require_http_methods(["POST"])
+@login_required
+def end_sessions(http: HttpRequest) -> HttpResponse:
+    """Ends one of the customer's own sessions (`session` in the form), or all others."""
+    assert isinstance(http.user, User)
+    key = http.POST.get("session", "")
+    if not key:
+        end_other_sessions(http)
+        messages.success(http, _("You are signed out everywhere else."))
+    elif key.isdecimal() and end_session(of=http.user, key=int(key[:18])):
+        messages.success(http, _("You are signed out there."))
     return redirect("mfa_index")
 
 

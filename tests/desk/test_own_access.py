@@ -355,7 +355,9 @@ class TestSessions:
         first, second = self.desks(sam)
         at_desk(cast.staff("manager")).get("/admin/")
         sessions = first.get(reverse("admin:security")).context["sessions"]
-        assert {session.browser for session in sessions} == {"Firefox on Linux", "Mobile Safari on iOS"}
+        browsers = {(session.browser, session.system) for session in sessions}
+        assert browsers == {("Firefox", "Linux"), ("Mobile Safari", "iOS")}
+        assert "Mobile Safari on iOS" in " ".join(first.get(reverse("admin:security")).content.decode().split())
         [other] = [session for session in sessions if not session.is_current]
         first.post(reverse("admin:end_sessions"), {"session": other.key})
         assert is_signed_in(first)

@@ -58,3 +58,71 @@ def test_what_is_no_credential_adds_nothing_and_signs_nobody_in(bob, credential)
 
 def test_opened_by_hand_it_leads_to_the_sign_in(client):
     assert client.get("/signin/passkey/").url == "/signin/"
+
+
+class TestWhoeverFindsABrowserOpen:
+    def signed_in(self, bob, minutes=0, **kwargs):
+        person, _ = bob
+        client = Client(**kwargs)
+        client.force_login(person)
+        session = client.session
+        session["signed_in_at"] -= minutes * 60
+        session.save()
+        return client
+
+    def test_has_to_sign_in_again_to_add_or_remove_one(self, bob):
+        person, _ = bob
+        passkey = Authenticator.objects.create(user=person, type="webauthn", data={"name": "mine", "credential": {}})
+        for method, path in (("get", "add/"), ("post", "add/"), ("post", f"{passkey.pk}/remove/")):
+            client = self.signed_in(bob, minutes=11)
+            answer = getattr(client, method)(f"/passkeys/{path}")
+            assert answer.url == "/signin/?next=%2Fpasskeys%2F"
+            assert "Please sign in again" in client.get(answer.url).content.decode()
+            assert client.get("/passkeys/").url.startswith("/signin/")
+        assert Authenticator.objects.filter(pk=passkey.pk).exists()
+
+    def test_one_who_removes_a_passkey_stays_signed_in_here_alone(self, bob):
+        person, _ = bob
+        passkey = Authenticator.objects.create(user=person, type="webauthn", data={"name": "mine", "credential": {}})
+        here, elsewhere = self.signed_in(bob), self.signed_in(bob)
+        here.post(f"/passkeys/{passkey.pk}/remove/")
+        assert here.get("/passkeys/").status_code == 200
+        assert elsewhere.get("/passkeys/").url.startswith("/signin/")
+
+
+class TestSessions:
+    def clients(self, person):
+        clients = []
+        for system in ("X11; Linux x86_64", "Windows NT 10.0; Win64; x64"):
+            client = Client(headers={"user-agent": f"Mozilla/5.0 ({system}; rv:140.0) Gecko/20100101 Firefox/140.0"})
+            client.force_login(person)
+            client.get("/passkeys/")
+            clients.append(client)
+        return clients
+
+    def test_are_shown_and_one_is_ended(self, bob):
+        here, elsewhere = self.clients(bob[0])
+        page = here.get("/passkeys/")
+        assert "Firefox (Windows)" in page.content.decode()
+        [other] = [session for session in page.context["sessions"] if session.system == "Windows"]
+        assert here.post("/passkeys/sessions/", {"session": other.key}).url == "/passkeys/"
+        assert here.get("/passkeys/").status_code == 200
+        assert elsewhere.get("/passkeys/").url.startswith("/signin/")
+
+    def test_all_others_are_ended(self, bob):
+        here, elsewhere = self.clients(bob[0])
+        here.post("/passkeys/sessions/")
+        assert here.get("/passkeys/").status_code == 200
+        assert elsewhere.get("/passkeys/").url.startswith("/signin/")
+
+    def test_of_somebody_else_are_not(self, bob):
+        carol = Client()
+        carol.force_login(cast.customer(cast.account("Carol")))
+        carol.get("/passkeys/")
+        [session] = carol.get("/passkeys/").context["sessions"]
+        bob[1].post("/passkeys/sessions/", {"session": session.key})
+        assert carol.get("/passkeys/").status_code == 200
+
+    def test_nobody_else_ends_any(self, client):
+        assert client.post("/passkeys/sessions/").url.startswith("/signin/")
+        assert Client(enforce_csrf_checks=True).post("/passkeys/sessions/").status_code == 403

@@ -55,7 +55,7 @@ def test_all_of_it_as_a_file_and_to_be_read(alice):
     counts = {name: len(rows) for name, rows in told.items() if isinstance(rows, list)}
     assert counts == {
         "subscriptions": 1, "payments": 1, "cancellation_requests": 1, "receipts": 1, "refunds": 1, "terminations": 1,
-        "files": 1, "messages": 3, "mails": 0, "passkeys": 0,
+        "files": 1, "messages": 3, "mails": 0, "passkeys": 0, "sessions": 2,
     }  # fmt: skip
     page = client.get("/your-data/").content.decode()
     for part in ("Because &lt;b&gt;so&lt;/b&gt;", "proof.txt", "Mass mailings on 3 February 2026.", "€30.00"):
