@@ -16,6 +16,7 @@ from cancellations.models.states import ConversationState, RequestState
 from cancellations.queries.outcomes import COUNTS_AS_ORDINARY, kind_before_outcome, outcome_of
 from cancellations.queries.requests import named_account, running
 from messaging.addresses import are_same_address
+from messaging.locking import lock_correspondence
 
 ASSIGN, ANSWER = "cancellations.assign_request", "cancellations.answer_conversation"
 WORK = {ASSIGN: "work on requests", ANSWER: "answer mail"}
@@ -193,6 +194,7 @@ def open_conversation(
 
     Reuses the conversation `thread`, or the open one with the same address and the same `about`, if there is one.
     """
+    lock_correspondence(email)
     rows = Conversation.objects.select_for_update()
     conversation = rows.filter(reference=thread).first() if thread else None
     if conversation is None and about:

@@ -189,7 +189,8 @@ def _failed_messages(now: datetime) -> QuerySet[OutgoingMessage]:
 
 
 def _open_tasks(keys: list[UUID], now: datetime) -> list[bool]:
-    return [_open_task(message, now) for message in _failed_messages(now).filter(pk__in=keys)]
+    messages = sorted(_failed_messages(now).filter(pk__in=keys), key=lambda message: fold_address(message.recipient))
+    return [_open_task(message, now) for message in messages]  # in one order of locks
 
 
 def _open_task(message: OutgoingMessage, now: datetime) -> bool:

@@ -11,6 +11,7 @@ from uuid import UUID, uuid5
 
 from django.conf import settings
 from django.db import OperationalError, transaction
+from django.db.models import Q
 
 from billing.rules.periods import local_date
 from cancellations.letters.conversations import send_too_large
@@ -25,6 +26,7 @@ from messaging.addresses import fold_address, our_message, reference_in
 from messaging.confined import TooCostly, run_confined
 from messaging.due import UNLIMITED, Run, Work
 from messaging.inbound.reading import WORDS_SECONDS, ReadMail
+from messaging.locking import lock_correspondence
 from messaging.models import IncomingMessage, OutgoingMessage, ReadState, Sort
 from messaging.services.inbox import MOST_ATTEMPTS, earlier_copy, lease, read_into_row, waiting_mails
 from messaging.services.outbox import record_bounce, wrote_lately
@@ -101,6 +103,7 @@ def _process_bounce(row: IncomingMessage, mail: ReadMail, now: datetime) -> None
 
 
 def _process_message(row: IncomingMessage, mail: ReadMail, now: datetime) -> None:
+    lock_correspondence(row.sender)
     _set_references(row, mail)
     words = mail.words if mail.words.strip() else ""
     try:
@@ -159,12 +162,15 @@ def _set_references(row: IncomingMessage, mail: ReadMail) -> None:
     if message is not None:
         row.about, row.thread = message.about, message.thread
         return
-    same_sender = IncomingMessage.objects.filter(
-        message_id__in=list(filter(None, replied_to)), sender__same_address=row.sender
-    )
-    earlier = same_sender.exclude(about="", thread="").order_by("-arrived_at").first() if row.sender else None
+    if not row.sender:
+        return
+    same_sender = IncomingMessage.objects.filter(sender__same_address=row.sender).order_by("-arrived_at")
+    earlier = same_sender.filter(message_id__in=list(filter(None, replied_to))).exclude(about="", thread="").first()
     if earlier is not None:
         row.about, row.thread = earlier.about, earlier.thread
+    elif row.message_id:  # a reply to this mail may have been read before it; the mail still counts on its own
+        is_reply = Q(in_reply_to=row.message_id) | Q(references__contains=[row.message_id])
+        row.thread = same_sender.filter(is_reply).exclude(thread="").values_list("thread", flat=True).first() or ""
 
 
 def _file_under_conversation(row: IncomingMessage, thread: str) -> None:

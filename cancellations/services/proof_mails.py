@@ -11,7 +11,6 @@ from hashlib import sha256
 from ipaddress import ip_address, ip_network
 
 from django.core.cache import cache
-from django.db import connection
 from django.db.models import QuerySet
 
 from cancellations.letters.requests import send_letter
@@ -22,6 +21,7 @@ from cancellations.services.common import contracts_of
 from cancellations.services.joining import lock_unproven, proven_along
 from messaging.addresses import are_same_address, fold_address
 from messaging.due import UNLIMITED, Run, Work
+from messaging.locking import lock_name
 from messaging.models import IncomingMessage, OutgoingMessage
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -109,8 +109,7 @@ def _origin(request: CancellationRequest) -> IncomingMessage | None:
 
 def _lock_address(email: str) -> None:
     """Lets forms with one address that are posted at the same moment count each other. Held until the commit."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"proof {fold_address(email)}"])
+    lock_name(f"proof {fold_address(email)}")
 
 
 def _free_at(email: str, now: datetime) -> datetime:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.db.models import F, QuerySet
 from django.utils.safestring import mark_safe
 
@@ -17,6 +17,7 @@ from messaging.inbound.html import show_targets
 from messaging.inbound.mailboxes import Folder, Listed, Source, open_folder, source_of
 from messaging.inbound.mime import File, Unreadable
 from messaging.inbound.reading import ReadMail, read, read_file
+from messaging.locking import lock_name
 from messaging.models import Checked, Door, IncomingMessage, Mailbox, ReadState, Sort
 from messaging.waking import wake
 
@@ -148,9 +149,7 @@ def earlier_copy(message: IncomingMessage) -> IncomingMessage | None:
     Neither alone is enough: a Message-ID can be forged, and two people can write the same words. Takes a lock on
     the Message-ID, so that of two copies read at the same moment only one counts as the first.
     """
-    key = message.message_id or message.digest
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"mail {key}"])
+    lock_name(f"mail {message.message_id or message.digest}")
     same = IncomingMessage.objects.filter(message_id=message.message_id, digest=message.digest, state=ReadState.READ)
     if not message.message_id:  # without a Message-ID, the time of arrival identifies it
         same = same.filter(arrived_at=message.arrived_at)
