@@ -18,6 +18,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
 from messaging.models import SetAside
+from messaging.text import replace_unkeepable
 from messaging.waking import wake
 
 log = logging.getLogger(__name__)
@@ -132,7 +133,7 @@ class Work(Generic[Result]):
 
     def _set_aside(self, key: Any, error: Exception, now: datetime) -> Iterable[Result]:
         log.error("%s: %s could not be processed and is set aside.", self.name, key, exc_info=error)
-        words = f"{type(error).__name__}: {error}".replace("\x00", "").splitlines()[0][:2000]  # the rest holds values
+        words = replace_unkeepable(f"{type(error).__name__}: {error}").splitlines()[0][:2000]  # the rest holds values
         if self.set_aside is not None:
             try:
                 with transaction.atomic():

@@ -1,5 +1,7 @@
 """Handles a mail provider's webhooks through django-anymail: incoming mail, and reports of returned mail."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from anymail.inbound import AnymailInboundMessage
@@ -25,6 +27,18 @@ def connect() -> None:
     for name in MAKING:  # the web process must not parse a mail: a worker does, in a process that can be killed
         setattr(AnymailInboundMessage, name, getattr(UnparsedMail, name))
     PostmarkInboundWebhookView._address = staticmethod(address_text)  # it refuses addresses that are none
+    PostmarkInboundWebhookView.esp_to_anymail_event = take_empty_files(PostmarkInboundWebhookView.esp_to_anymail_event)
+
+
+def take_empty_files(read_event: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Lets django-anymail read an event of Postmark with an empty file, in which it looks for a field `Data`."""
+
+    @wraps(read_event)
+    def read(view: Any, event: Any) -> Any:
+        files = [{"Data": "", **file} for file in event.get("Attachments") or ()]
+        return read_event(view, {**event, "Attachments": files})
+
+    return read
 
 
 def store_mail(sender: Any, event: AnymailInboundEvent, esp_name: str, **kwargs: Any) -> None:

@@ -30,6 +30,7 @@ from messaging.locking import lock_correspondence
 from messaging.models import IncomingMessage, OutgoingMessage, ReadState, Sort
 from messaging.services.inbox import MOST_ATTEMPTS, earlier_copy, lease, read_into_row, waiting_mails
 from messaging.services.outbox import record_bounce, wrote_lately
+from messaging.text import replace_unkeepable
 from messaging.waking import wake
 from messaging.wording import language_for
 
@@ -265,7 +266,7 @@ def _save_set_aside(row: IncomingMessage, error: str, now: datetime, *, with_tex
 
 def _leave_to_staff(row: IncomingMessage, error: str, now: datetime) -> None:
     """Marks the mail, without saving it, and opens a task with its time of arrival."""
-    row.state, row.last_error = ReadState.SET_ASIDE, error.replace("\x00", "")[:2000]
+    row.state, row.last_error = ReadState.SET_ASIDE, replace_unkeepable(error)[:2000]
     row.outcome = "It could not be read. Waits for staff."
     _open_conversation(row, Todo.NOT_UNDERSTOOD, None, now)
 

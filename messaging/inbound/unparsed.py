@@ -15,6 +15,7 @@ Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 NAME = re.compile(r"[!-9;-~]{1,100}")  # RFC 5322, 2.2
 MEDIA_TYPE = re.compile(r"[\w.+-]{1,80}/[\w.+-]{1,80}", re.ASCII)
 HEADER = re.compile(rb"^([!-9;-~]{1,100}):[ \t]*(.*(?:\r?\n[ \t].*)*)", re.MULTILINE)
+NO_BYTES = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # lone surrogates, except those in place of a byte (PEP 383)
 HEADERS_END = re.compile(rb"\r?\n\r?\n")
 OF_THE_BODY = ("mime-version", "content-type", "content-transfer-encoding")
 
@@ -52,7 +53,7 @@ class UnparsedMail:
 
     @classmethod
     def parse_raw_mime(cls, text: str) -> "UnparsedMail":
-        return cls(text.encode("utf-8", "surrogateescape"))
+        return cls(_encoded(text))
 
     @classmethod
     def parse_raw_mime_bytes(cls, raw: bytes) -> "UnparsedMail":
@@ -98,7 +99,7 @@ class UnparsedMail:
         content_id: str | None = None,
         base64: bool = False,
     ) -> File:
-        data = content if isinstance(content, bytes) else content.encode("utf-8", "surrogateescape")
+        data = content if isinstance(content, bytes) else _encoded(content)
         return File(content_type, _decoded(data) if base64 else data, filename or "")
 
     @classmethod
@@ -113,16 +114,21 @@ def address_text(address: Mapping[str, str] | None) -> str:
     return f'"{quoted}" <{mailbox}>' if name else mailbox
 
 
+def _encoded(text: str) -> bytes:
+    """Returns the text as bytes, with U+FFFD in place of each lone surrogate, which JSON can hold and no mail can."""
+    return NO_BYTES.sub("\ufffd", text).encode("utf-8", "surrogateescape")
+
+
 def _line(name: str, value: object) -> bytes:
     """Returns the header on one line; nothing if its name is none (RFC 5322, 2.2)."""
     if not NAME.fullmatch(str(name)):
         return b""
-    return f"{name}: {' '.join(str(value).splitlines())}\r\n".encode("utf-8", "surrogateescape")
+    return _encoded(f"{name}: {' '.join(str(value).splitlines())}\r\n")
 
 
 def _kept_headers(text: str, replaced: set[str]) -> list[bytes]:
     """Returns the headers of a mail without those of its body, and without those that are given apart."""
-    raw = text.encode("utf-8", "surrogateescape")
+    raw = _encoded(text)
     left_out = (*OF_THE_BODY, *replaced)
     return [
         match[0].rstrip(b"\r\n") + b"\r\n"
@@ -140,7 +146,7 @@ def _body(parts: list[bytes]) -> bytes:
 
 def _text(text: str, kind: str) -> bytes:
     head = f"Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n".encode()
-    return head + base64.encodebytes(text.encode("utf-8", "surrogateescape"))
+    return head + base64.encodebytes(_encoded(text))
 
 
 def _attached(file: File) -> bytes:

@@ -14,6 +14,8 @@ import certifi
 import urllib3
 from django.conf import settings
 
+from messaging.text import replace_unkeepable
+
 CONNECT_SECONDS, READ_SECONDS = 5, 15
 MOST_ANSWER = 4000
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -101,7 +103,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Response:
         response = pool.urlopen(
             "POST", path, body=body, headers=all_headers, redirect=False, retries=False, preload_content=False
         )
-        text = response.read(MOST_ANSWER, decode_content=False).decode("utf-8", "replace").replace("\x00", "")
+        text = replace_unkeepable(response.read(MOST_ANSWER, decode_content=False).decode("utf-8", "replace"))
         response.close()
     wait = response.headers.get("Retry-After", "")
     seconds = int(wait) if wait.isdecimal() and len(wait) < 6 else 0

@@ -19,6 +19,7 @@ from messaging.inbound.mime import File, Unreadable
 from messaging.inbound.reading import ReadMail, read, read_file
 from messaging.locking import lock_name
 from messaging.models import Checked, Door, IncomingMessage, Mailbox, ReadState, Sort
+from messaging.text import replace_unkeepable
 from messaging.waking import wake
 
 log = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ def fetch(*, source: Source, run: Run) -> int:
         raise  # the database failed, not the mailbox
     except Exception as error:  # whatever one server answers must not hold up the other mailboxes
         log.warning("The mailbox %s cannot be read: %s", mailbox, error)
-        words = f"{type(error).__name__}: {error}".replace("\x00", "")[:2000]
+        words = replace_unkeepable(f"{type(error).__name__}: {error}")[:2000]
         row.filter(failing_since__isnull=True).update(failing_since=run.now)
         row.update(leased_until=run.now + FAILED_LEASE, last_error=words)
     else:

@@ -17,7 +17,7 @@ from messaging.addresses import our_message, reply_address
 from messaging.due import UNLIMITED, Run, Work
 from messaging.models import FAILED, NOT_ARRIVED, IncomingMessage, MessageState, OutgoingMessage
 from messaging.outbound.rendering import Rendered, Value, render
-from messaging.text import on_one_line
+from messaging.text import on_one_line, replace_unkeepable
 from messaging.waking import wake
 from messaging.wording import active_language
 
@@ -288,7 +288,7 @@ def _record_failure(message: OutgoingMessage, error: Exception, now: datetime) -
     attempts = message.attempts
     log.warning("Message %s (%s) failed, attempt %d: %s", message.pk, message.kind, attempts + 1, error)
     pending = OutgoingMessage.objects.filter(pk=message.pk, state=MessageState.PENDING)
-    values = {"attempts": attempts + 1, "last_error": f"{type(error).__name__}: {error}".replace("\x00", "")[:2000]}
+    values = {"attempts": attempts + 1, "last_error": replace_unkeepable(f"{type(error).__name__}: {error}")[:2000]}
     if attempts < len(RETRY_AFTER) and not _is_final(error):
         pending.update(due_at=now + RETRY_AFTER[attempts], **values)
     else:

@@ -25,6 +25,7 @@ from messaging.models import (
 )
 from messaging.outbound.targets import Refused, Response, post, refuse_unless_callable
 from messaging.sealing import InvalidToken, box
+from messaging.text import replace_unkeepable
 from messaging.waking import wake
 
 log = logging.getLogger(__name__)
@@ -223,7 +224,7 @@ def _call(delivery: WebhookDelivery, run: Run) -> bool:
         if row.state != DeliveryState.PENDING:
             return False
         row.attempts, row.last_tried_at = row.attempts + 1, now
-        row.last_status, row.last_error = response.status if response else None, error.replace("\x00", "")[:500]
+        row.last_status, row.last_error = response.status if response else None, replace_unkeepable(error)[:500]
         if error:
             _record_failure(row, response, now)
         else:

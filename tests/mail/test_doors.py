@@ -178,6 +178,7 @@ class TestThePostOfAMail:
             {"Name": "Kündigung.pdf", "Content": PDF, "ContentType": "application/pdf"},
             {"Name": "a.eml", "Content": base64.b64encode(mail("x")).decode(), "ContentType": "message/rfc822"},
             {"Name": "b", "Content": "Yg==", "ContentType": "text/plain\r\nX: y"},
+            {"Name": "empty.txt", "Content": "", "ContentType": "text/plain"},
         ]
         event = postmark_fields("zoe@customer.example", Attachments=attached)
         post(client, "postmark/inbound/", json.dumps(event), content_type="application/json")
@@ -185,8 +186,17 @@ class TestThePostOfAMail:
         row = IncomingMessage.objects.get()
         names = [(name, kind) for name, kind, _ in row.files]
         assert names == [("Kündigung.pdf", "application/pdf"), ("a.eml", "message/rfc822"),
-                         ("b", "application/octet-stream")]  # fmt: skip
+                         ("b", "application/octet-stream"), ("empty.txt", "text/plain")]  # fmt: skip
         assert file_of(row, 0).content == b"%PDF-1.7 a scan"
+
+    @pytest.mark.parametrize("mark", ["\ud800", "\ufffe"])
+    def test_text_that_no_mail_can_hold_is_replaced(self, client, mark):
+        event = postmark_fields("zoe@customer.example", Subject=f"Hi{mark}", TextBody=f"{WISH}{mark}", HtmlBody="")
+        answer = post(client, "postmark/inbound/", json.dumps(event), content_type="application/json")
+        assert answer.status_code == 200
+        read_due(now=LATER)
+        row = IncomingMessage.objects.get()
+        assert (row.subject, row.text.strip()) == ("Hi\ufffd", f"{WISH}\ufffd")
 
 
 class TestHandedOver:
