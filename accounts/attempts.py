@@ -50,8 +50,8 @@ class Counter:
             return
 
     def _name(self, now: datetime) -> str:
-        digest = sha256(self.key.encode()).hexdigest()
-        return f"attempts:{self.limit.name}:{digest}:{int(self.limit.window_end(now).timestamp())}"
+        digest = sha256(f"{self.limit.name}: {self.key}".encode()).hexdigest()
+        return f"attempts:{digest}:{int(self.limit.window_end(now).timestamp())}"
 
 
 class TooManyAttempts(Exception):

@@ -19,7 +19,7 @@ from django.shortcuts import redirect, render
 from django.urls import URLPattern, path
 from django.utils import timezone
 from unfold.admin import ModelAdmin
-from unfold.widgets import UnfoldAdminSelectWidget
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelectWidget
 
 from accounts.desk.proof import requires_recent_proof
 from accounts.models import User
@@ -38,6 +38,13 @@ class PersonForm(KeepableModelForm):
         required=False,
         widget=UnfoldAdminSelectWidget(),
         help_text="Of mails about their access. The staff pages are in English",
+    )
+
+    groups = forms.ModelMultipleChoiceField(
+        label="Roles",
+        queryset=Group.objects.order_by("name"),
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget(),
     )
 
     def clean_language(self) -> str:
@@ -66,7 +73,6 @@ class StaffAdmin(ModelAdmin):
             },
         )
     ]
-    filter_horizontal = ["groups"]
     change_form_outer_before_template = "desk/person.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
@@ -144,6 +150,7 @@ class StaffAdmin(ModelAdmin):
         return [
             path("<path:object_id>/reset/", view(self.reset_view), name="accounts_user_reset"),
             path("<path:object_id>/password-link/", view(self.link_view), name="accounts_user_password_link"),
+            path("<path:object_id>/end-sessions/", view(self.sessions_view), name="accounts_user_end_sessions"),
             *super().get_urls(),
         ]
 
@@ -158,6 +165,18 @@ class StaffAdmin(ModelAdmin):
             messages.success(request, f"{person} sets up a second factor at the next sign-in.")
             return redirect("admin:accounts_user_change", person.pk)
         return self._page(request, person, "desk/reset.html", f"Reset the second factor: {person}")
+
+    @csrf_protect_m
+    @requires_recent_proof
+    def sessions_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Signs a colleague out everywhere."""
+        person = self._colleague(request, object_id)
+        if request.method == "POST":
+            assert isinstance(request.user, User)
+            people.end_sessions_of(person=person, by=request.user, now=timezone.now())
+            messages.success(request, f"{person} is signed out everywhere.")
+            return redirect("admin:accounts_user_change", person.pk)
+        return self._page(request, person, "desk/end_sessions.html", f"Sign out everywhere: {person}")
 
     @csrf_protect_m
     @requires_recent_proof

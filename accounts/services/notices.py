@@ -14,7 +14,7 @@ from messaging.wording import instant_words, use_language
 CHANGES = frozenset(
     {
         "app_added", "app_replaced", "app_removed", "passkey_added", "passkey_removed", "codes_renewed",
-        "factors_reset", "password_changed", "access_changed", "address_changed", "deactivated",
+        "factors_reset", "sessions_ended", "password_changed", "access_changed", "address_changed", "deactivated",
         "webhook_added", "webhook_changed", "webhook_secret",
     }
 )  # fmt: skip

@@ -139,6 +139,15 @@ def reset_factors(*, of: User, by: User | None, now: datetime) -> int:
     return removed
 
 
+@permitted("accounts.change_user")
+@transaction.atomic
+def end_sessions_of(*, person: User, by: User, now: datetime) -> None:
+    """Signs a person out in all browsers, and tells them by mail."""
+    end_sessions(of=person)
+    record_action(verb="sessions_ended", by=by, now=now, about=person.email)
+    notify_person(of=person, change="sessions_ended", now=now, by=by)
+
+
 def _send_password_link(person: User, now: datetime, *, is_invitation: bool) -> None:
     key = urlsafe_base64_encode(force_bytes(person.pk))
     path = reverse("admin:choose_password", args=[key, password_links.make_token(person)])

@@ -36,8 +36,8 @@ class NotGuessable:
 
     def get_help_text(self) -> str:
         return (
-            "Names, well-known passwords and patterns are refused, and words of the company and your own count for "
-            "nothing. Several unusual words are good, and so is what a password manager makes."
+            "Several unusual words are good, and so is what a password manager makes. Words of the company and your "
+            "own count for nothing."
         )
 
 

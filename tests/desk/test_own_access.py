@@ -78,6 +78,7 @@ class TestAProofThatIsRecent:
             reverse("admin:accounts_user_change", args=[sara.pk]),
             reverse("admin:accounts_user_reset", args=[sara.pk]),
             reverse("admin:accounts_user_password_link", args=[sara.pk]),
+            reverse("admin:accounts_user_end_sessions", args=[sara.pk]),
             reverse(f"{webhook}_add"),
             reverse(f"{webhook}_verb", args=[endpoint.pk, "change"]),
             reverse(f"{webhook}_verb", args=[endpoint.pk, "rotate"]),
@@ -250,6 +251,15 @@ class TestAColleague:
         assert str(adam) in notice.text
         assert len(mails(fiona, "password_link")) == 1
         assert not OutgoingMessage.objects.filter(recipient=adam.email).exists()
+
+    def test_an_administrator_signs_somebody_out_everywhere(self, adam, sam):
+        hers = at_desk(sam)
+        page = reverse("admin:accounts_user_end_sessions", args=[sam.pk])
+        assert at_desk(cast.staff("manager")).post(page).status_code == 403
+        assert is_signed_in(hers)
+        at_desk(adam).post(page)
+        assert not is_signed_in(hers)
+        assert [mail.subject for mail in mails(sam)] == ["All your sessions were ended"]
 
     def test_an_administrator_does_not_move_the_address_to_which_the_link_goes(self, adam, sam):
         page = reverse("admin:accounts_user_change", args=[sam.pk])
