@@ -31,6 +31,7 @@ BY_NETWORK = Limit("network", 50)
 BY_ADDRESS = {PASSWORD: Limit("address", 100, HOUR), CODE: Limit("address", 20, HOUR)}  # a code has six digits
 BY_BROWSER = Limit("browser", 5)
 BY_SESSION = Limit("session", 5)
+LINKS_TO_ADDRESS, LINKS_OF_NETWORK = Limit("links to address", 3, HOUR), Limit("links of network", 20, HOUR)
 RECORDED_OF_ADDRESS, RECORDED_IN_ALL = Limit("recorded of address", 20, HOUR), Limit("recorded", 500, HOUR)
 
 COOKIE = settings.COOKIE_NAME.format("browser")
@@ -52,6 +53,12 @@ def counters(request: HttpRequest, email: str, step: str) -> Sequence[Counter]:
         Counter(BY_NETWORK, network),
         Counter(BY_ADDRESS[step], f"{step} {email}"),
     ]
+
+
+def may_send_link(request: HttpRequest, email: str, now: datetime) -> bool:
+    """Whether another mail with a link to choose a password may go out, so that nobody is flooded."""
+    network = network_of(address_of(request))
+    return Counter(LINKS_OF_NETWORK, network).take(now) and Counter(LINKS_TO_ADDRESS, email).take(now)
 
 
 def remember_browser(request: HttpRequest, response: HttpResponseBase, user: User) -> None:

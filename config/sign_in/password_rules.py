@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from zxcvbn import zxcvbn
 
 from accounts.models import User
 
 LEAST_GUESSES = 10**10  # "very unguessable", zxcvbn's highest grade
+MOST_CHARACTERS = 500
 MOST_READ = 72  # characters; what follows makes a password only better
 SHORTEST_WORD = 3
 WORDS_HERE = ("portal", "staff", "support", "admin", "administrator", "cancel", "cancellation", "refund", "password")
@@ -39,6 +41,26 @@ class NotGuessable:
             "Several unusual words are good, and so is what a password manager makes. Words of the company and your "
             "own count for nothing."
         )
+
+
+class NotTooLong:
+    """A validator of AUTH_PASSWORD_VALIDATORS: no password is chosen that the sign-in page would refuse."""
+
+    def validate(self, password: str, user: object = None) -> None:
+        if len(password) > MOST_CHARACTERS:
+            raise ValidationError(f"Use at most {MOST_CHARACTERS} characters.", code="password_too_long")
+
+    def get_help_text(self) -> str:
+        return ""
+
+
+def is_weak(password: str, user: User) -> bool:
+    """Whether a password that was chosen before would be refused today."""
+    try:
+        validate_password(password, user)
+    except ValidationError:
+        return True
+    return False
 
 
 def _guesses(text: str, words: list[str]) -> float:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth import login, logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -21,6 +22,7 @@ from config.sign_in.factors import has_factor
 log = logging.getLogger(__name__)
 PENDING, SEEN, SECRET, SIGNED_OUT = "staff_pending", "staff_seen_at", "staff_totp_secret", "staff_signed_out"
 SIGNED_IN_AT = "signed_in_at"  # seconds since 1970
+IS_GUESSABLE = "staff_is_guessable"
 IDLE, HOURS = "idle", "hours"  # why a session was ended
 SEEN_EVERY = 30  # seconds
 PENDING_FOR = timedelta(minutes=10)
@@ -64,6 +66,8 @@ def complete(request: HttpRequest, user: User, method: str) -> None:
     request.session[PROVEN_AT] = request.session[SEEN] = now.timestamp()
     _keep_for(request, settings.STAFF_SESSION_HOURS * 3600)
     record_action(verb="sign_in", by=user, now=now, about=user.email, why=method)
+    if request.session.pop(IS_GUESSABLE, False):
+        messages.warning(request, "Your password is easy to guess by today’s rules. Choose another under “Signing in”.")
 
 
 def record_sign_in(sender: object, request: HttpRequest, user: User, **kwargs: Any) -> None:

@@ -30,7 +30,8 @@ from accounts.models import User
 from accounts.services.sessions import renew_session_key
 from config.sign_in.factors import Kinds, has_factor, verify_code
 from config.sign_in.limits import CODE, PASSWORD, counters, record_failure, remember_browser, warn_person
-from config.sign_in.sessions import SIGNED_OUT, begin, complete, pending
+from config.sign_in.password_rules import MOST_CHARACTERS, is_weak
+from config.sign_in.sessions import IS_GUESSABLE, SIGNED_OUT, begin, complete, pending
 from messaging.forms import KeepableTextMixin
 
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, ValidationError)
@@ -44,7 +45,7 @@ class SignInForm(KeepableTextMixin, forms.Form):
         error_messages={"required": "Enter your e-mail address.", "invalid": "Enter an address like name@example.com."},
     )
     password = forms.CharField(
-        max_length=500,
+        max_length=MOST_CHARACTERS,
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
         error_messages={"required": "Enter your password."},
@@ -119,6 +120,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             with limited(*counters(request, email, PASSWORD), now=now) as attempt:
                 user = authenticate(request, username=email, password=form.cleaned_data["password"])
                 if isinstance(user, User) and user.is_staff:
+                    request.session[IS_GUESSABLE] = is_weak(form.cleaned_data["password"], user)
                     return begin(request, user, next_url)
                 attempt.has_failed = True
             record_failure(email, "password", now)

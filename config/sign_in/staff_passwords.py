@@ -17,7 +17,7 @@ from unfold.forms import AdminOwnPasswordChangeForm
 from accounts.models import User
 from accounts.services.people import choose_password, password_links, send_password_link
 from accounts.services.sessions import keep_session
-from config.sign_in.limits import remember_browser
+from config.sign_in.limits import may_send_link, remember_browser
 from config.sign_in.staff import sign_in_page
 from messaging.addresses import fold_address
 from messaging.forms import AddressField, KeepableTextMixin
@@ -42,10 +42,10 @@ def forgotten(request: HttpRequest) -> HttpResponse:
     """Sends the person a link to choose a new password. The page is the same whether there is such a person or not."""
     form = ForgottenForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
-        email = fold_address(form.cleaned_data["email"])
+        email, now = fold_address(form.cleaned_data["email"]), timezone.now()
         person = User.objects.filter(email=email, is_staff=True, is_active=True).first()
-        if person is not None:
-            send_password_link(of=person, by=None, now=timezone.now())
+        if person is not None and may_send_link(request, email, now):
+            send_password_link(of=person, by=None, now=now)
         return sign_in_page(request, "forgotten_sent", title="Look into your mail", email=email)
     status = 422 if form.is_bound else 200
     return sign_in_page(request, "forgotten", status, title="Choose a new password", form=form)

@@ -221,6 +221,11 @@ class TestALinkToChooseAPassword:
         User.objects.filter(pk=sam.pk).update(is_active=False)
         assert "no longer works" in client.get(link_in(mail)).content.decode()
 
+    def test_few_go_out_in_an_hour(self, client, sam):
+        with time_machine.travel("2026-02-12 14:03+00:00", tick=False):
+            assert {self.forgotten(client, sam.email).status_code for _ in range(5)} == {200}
+        assert len(mails(sam, "password_link")) == 3
+
     def test_customers_get_none(self, client):
         holder = cast.customer(cast.account())
         self.forgotten(client, holder.email)

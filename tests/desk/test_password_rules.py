@@ -1,6 +1,9 @@
 """Passwords of staff that somebody who knows the company and the person would soon guess are refused."""
 
+import time
+
 import pytest
+from allauth.mfa.totp.internal.auth import TOTP
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 
@@ -8,6 +11,7 @@ from accounts.models import User
 from tests import cast
 from tests.cast import fresh
 from tests.desk.test_own_access import PASSWORD
+from tests.desk.test_signing_in import SECRET, code
 
 PERSON = User(email="samira.haddad@atntcrm.example", name="Samira Haddad")
 
@@ -41,6 +45,7 @@ def company(settings):
         "ｐａｓｓｗｏｒｄ1234",
         "heron-violet",
         "a" * 500,
+        "".join(f"heron {number} violet " for number in range(40)),
     ],
 )
 def test_is_refused(password):
@@ -70,3 +75,16 @@ def test_the_page_says_why(client):
     answer = cast.at_desk(sam).post("/admin/password_change/", weak)
     assert "easy to guess" in answer.content.decode()
     assert fresh(sam).check_password("a-long-password")
+
+
+@pytest.mark.django_db
+def test_who_chose_a_weak_one_before_reads_so_after_signing_in(client):
+    sam = cast.staff("support")
+    TOTP.activate(sam, SECRET)
+    for password, is_weak in (("atntcrm-portal", True), (PASSWORD, False)):
+        sam.set_password(password)
+        sam.save()
+        client.logout()
+        client.post("/admin/login/", {"username": sam.email, "password": password})
+        assert client.post("/admin/second/", {"code": code(time.time() + 30 * is_weak)}).url == "/admin/"
+        assert ("easy to guess" in client.get("/admin/security/").content.decode()) == is_weak
