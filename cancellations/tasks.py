@@ -9,6 +9,7 @@ from cancellations.services.erasure import apply_retention
 from cancellations.services.mail import read_due
 from cancellations.services.proof_mails import send_waiting
 from cancellations.services.reminders import notify_staff
+from cancellations.services.scanning import scan_due
 from messaging.due import SLICE_SECONDS
 
 
@@ -20,6 +21,11 @@ def enforce_due() -> None:
 @shared_task(name="cancellations.prove")
 def send_waiting_proof_mails() -> None:
     send_waiting(now=timezone.now(), seconds=SLICE_SECONDS)
+
+
+@shared_task(name="cancellations.scan")
+def scan_files() -> None:
+    scan_due(now=timezone.now(), seconds=SLICE_SECONDS)
 
 
 @shared_task(name="cancellations.bulk")

@@ -23,6 +23,7 @@ app.conf.beat_schedule = {
     "announce policy versions": {"task": "cancellations.announce", "schedule": 30.0, "options": {"expires": 30}},
     "apply retention periods": {"task": "cancellations.retain", "schedule": 600.0, "options": {"expires": 600}},
     "send proof links that waited": {"task": "cancellations.prove", "schedule": 60.0, "options": {"expires": 60}},
+    "check files for viruses": {"task": "cancellations.scan", "schedule": 60.0, "options": {"expires": 60}},
     "run bulk jobs": {"task": "cancellations.bulk", "schedule": 15.0, "options": {"expires": 15}},
     "remind staff": {"task": "cancellations.remind", "schedule": 300.0, "options": {"expires": 300}},
     "seal the audit": {"task": "accounts.seal_audit", "schedule": 20.0, "options": {"expires": 20}},

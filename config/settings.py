@@ -208,6 +208,10 @@ _user, _, _domain = SUPPORT_EMAIL.partition("@")
 REPLY_ADDRESS = env.str("REPLY_ADDRESS", default=f"{_user}+{{token}}@{_domain}" if LOCAL_RUN else "")
 if REPLY_ADDRESS and ("{token}" not in REPLY_ADDRESS.partition("@")[0] or "@" not in REPLY_ADDRESS):
     raise ImproperlyConfigured("REPLY_ADDRESS needs {token} before its @, such as support+{token}@example.com.")
+# A virus scanner for uploaded files: clamd, at tcp://host:3310 or unix:///run/clamav/clamd.sock
+CLAMD = env.str("CLAMD", default="")
+if CLAMD and not CLAMD.startswith(("tcp://", "unix:///")):
+    raise ImproperlyConfigured("CLAMD has to be like tcp://host:3310 or unix:///run/clamav/clamd.sock.")
 # The settings of django-anymail for the webhooks of the mail provider, as JSON with a WEBHOOK_SECRET
 ANYMAIL = env.json("ANYMAIL", default={})
 if ANYMAIL and ":" not in ANYMAIL.get("WEBHOOK_SECRET", ""):

@@ -3,9 +3,10 @@
 from typing import Any
 from uuid import UUID
 
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
 
 from accounts.desk import VerbForm
@@ -39,7 +40,11 @@ class FilesAdmin:
         row = self_.get_object(request, object_id)
         if row is None or not self_.has_view_permission(request, row):
             raise PermissionDenied
-        return attachment_response(get_object_or_404(self.files_of(row), pk=key))
+        file = get_object_or_404(self.files_of(row), pk=key)
+        if file.is_held:
+            messages.warning(request, file.why_held)
+            return redirect(f"admin:{self_.opts.app_label}_{self_.opts.model_name}_change", row.pk)
+        return attachment_response(file)
 
     def files_of(self, row: Any) -> Any:
         """Returns the files of the row, with their content."""

@@ -18,6 +18,7 @@ from accounts.desk import DeskAdmin
 from cancellations.services.conversations import PERMISSION
 from messaging.models import IncomingMessage, Mailbox, ReadState
 from messaging.services.inbox import file_of, html_of, read_again
+from messaging.virus_scanner import ScannerUnavailable, find_virus, is_scanner_set
 
 
 @admin.register(IncomingMessage)
@@ -64,13 +65,14 @@ class IncomingMessageAdmin(DeskAdmin):
 
     def raw_view(self, request: HttpRequest, key: Any) -> HttpResponse:
         """Downloads the original mail. It is never shown as a page."""
-        return _download(bytes(self._row(request, key).raw), f"{key}.eml", "message/rfc822")
+        return _checked_download(request, key, bytes(self._row(request, key).raw), f"{key}.eml", "message/rfc822")
 
     def file_view(self, request: HttpRequest, key: Any, number: int) -> HttpResponse:
         file = file_of(self._row(request, key), number)
         if file is None:
             raise Http404
-        return _download(file.content, file.name or f"file-{number + 1}", "application/octet-stream")
+        name = file.name or f"file-{number + 1}"
+        return _checked_download(request, key, file.content, name, "application/octet-stream")
 
     @csrf_protect_m
     def again_view(self, request: HttpRequest, key: Any) -> HttpResponse:
@@ -125,6 +127,19 @@ class MailboxAdmin(DeskAdmin):
 
     def get_ordering(self, request: HttpRequest) -> list[str]:
         return ["name", "id"]
+
+
+def _checked_download(request: HttpRequest, key: Any, content: bytes, name: str, kind: str) -> HttpResponse:
+    """Returns the content as a download, unless the virus scanner finds something in it, or gives no verdict."""
+    try:
+        virus = find_virus(content) if is_scanner_set() else ""
+    except ScannerUnavailable as error:
+        messages.warning(request, f"The file cannot be checked for viruses now, so it was not opened: {error}")
+    else:
+        if not virus:
+            return _download(content, name, kind)
+        messages.warning(request, f"A virus was found ({virus}), so the file was not opened.")
+    return redirect("admin:messaging_incomingmessage_change", key)
 
 
 def _download(content: bytes, name: str, kind: str) -> HttpResponse:

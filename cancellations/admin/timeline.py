@@ -18,7 +18,12 @@ def request_timeline(row: CancellationRequest) -> list[TimelineItem]:
         items.append(TimelineItem(note.written_at, "note", "Note", str(note.written_by), note.words))
     for file in attachments_of(row).select_related("added_by"):
         url = reverse("admin:cancellations_cancellationrequest_file", args=[row.pk, file.pk])
-        items.append(TimelineItem(file.added_at, "file", file.name, str(file.added_by or "the customer"), url=url))
+        items.append(
+            TimelineItem(
+                file.added_at, "file", file.name, str(file.added_by or "the customer"), file.why_held,
+                url="" if file.is_held else url, trouble=file.is_held,
+            )
+        )  # fmt: skip
     return sorted(items, key=lambda item: item.at)
 
 

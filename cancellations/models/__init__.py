@@ -1,5 +1,5 @@
 from cancellations.models.announcements import Announcement
-from cancellations.models.attachments import Attachment
+from cancellations.models.attachments import Attachment, ScanState
 from cancellations.models.begun_forms import BegunForm
 from cancellations.models.bulk import BulkJob, BulkRow, BulkState, BulkVerb
 from cancellations.models.conversations import Conversation, Todo
@@ -43,6 +43,7 @@ __all__ = [
     "Receipt",
     "Reminder",
     "ReviewMode",
+    "ScanState",
     "TerminatedSubscription",
     "Termination",
     "TerminationGround",

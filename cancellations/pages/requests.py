@@ -291,7 +291,10 @@ def file(http: HttpRequest, reference: str, key: UUID) -> HttpResponse:
     parts = _visible(http, reference)
     if not parts or access.level_of(http, parts[0]) != "proven":
         return _ask_for_proof(http, reference)
-    return attachment_response(get_object_or_404(attachments_of(parts[0]).defer(None), pk=key))
+    attachment = get_object_or_404(attachments_of(parts[0]).defer(None), pk=key)
+    if attachment.is_held:  # the page says why
+        return redirect("request_status", reference=reference)
+    return attachment_response(attachment)
 
 
 @never_cache

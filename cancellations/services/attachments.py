@@ -10,10 +10,12 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.permissions import permitted
-from cancellations.models import Attachment, CancellationRequest, Termination
+from cancellations.models import Attachment, CancellationRequest, ScanState, Termination
 from cancellations.queries.requests import attachments_of
 from cancellations.rules.files import MAX_FILE_BYTES, MAX_FILES, media_type, tidy_name
 from cancellations.services.common import RequestRefused
+from messaging.virus_scanner import is_scanner_set
+from messaging.waking import wake
 
 
 @permitted("cancellations.schedule_request")
@@ -55,6 +57,7 @@ def attach_to_termination(
 
 def _read(files: Iterable[UploadedFile], now: datetime, by: User | None) -> list[Attachment]:
     attachments: dict[str, Attachment] = {}
+    is_checked_first = is_scanner_set()
     for file in files:
         name = file.name or "file"
         if not file.size:
@@ -78,7 +81,11 @@ def _read(files: Iterable[UploadedFile], now: datetime, by: User | None) -> list
             content=content,
             added_at=now,
             added_by=by,
+            scan_state=ScanState.WAITING if is_checked_first else ScanState.NOT_CHECKED,
+            scan_due_at=now if is_checked_first else None,
         )
+    if is_checked_first:
+        wake("cancellations.scan")
     return list(attachments.values())
 
 

@@ -30,6 +30,7 @@ from cancellations.models import (
     Hold,
     Note,
     Receipt,
+    ScanState,
     Termination,
 )
 from cancellations.models.states import RequestState
@@ -201,7 +202,9 @@ def _erase_receipts(receipts: QuerySet[Receipt], now: datetime) -> int:
 
 
 def _erase_files(files: QuerySet[Attachment]) -> int:
-    return files.update(name=ERASED, content=b"", size=0)
+    return files.update(
+        name=ERASED, content=b"", size=0, scan_state=ScanState.NOT_CHECKED, scan_due_at=None, scan_result=""
+    )
 
 
 def _erase_messages(messages: QuerySet[OutgoingMessage], placeholder: str) -> int:

@@ -13,7 +13,12 @@ def calendar_response(content: bytes, name: str) -> HttpResponse:
 
 
 def attachment_response(attachment: Attachment) -> HttpResponse:
-    """Returns the file as a download in which no script can run (RFC 6266, CSP sandbox)."""
+    """Returns the file as a download in which no script can run (RFC 6266, CSP sandbox).
+
+    Raises ValueError if the file is held by the virus scanner.
+    """
+    if attachment.is_held:
+        raise ValueError("Nobody may open this file.")
     response = HttpResponse(bytes(attachment.content), content_type=attachment.media_type)
     response.headers["Content-Disposition"] = content_disposition_header(True, attachment.name) or "attachment"
     response.headers["X-Content-Type-Options"] = "nosniff"
