@@ -108,6 +108,11 @@ class ProveForm(CrispyForm):
             del self.fields["identifier"]
         self.lay_out()
 
+    def chosen_as_disowned(self) -> list[CancellationRequest]:
+        """Returns the declarations that the sender did not send, also if another field is not valid."""
+        self.is_valid()
+        return list(self.cleaned_data.get("disowned", ()))
+
 
 class TakeBackForm(CrispyForm):
     """Asks which requests of a declaration to withdraw, if there are several."""

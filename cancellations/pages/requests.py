@@ -37,6 +37,7 @@ from cancellations.services.joining import Expected, expected, proven_along, wai
 from cancellations.services.receipts import pdf_of
 from cancellations.services.submission import (
     answer_question,
+    disown_request,
     send_follow_link,
     send_proof_again,
     use_link,
@@ -52,6 +53,7 @@ from messaging.addresses import fold_address
 
 log = logging.getLogger(__name__)
 FOLLOW_SALT = "cancellations.asked"
+NOT_MINE = "not_mine"
 CODES_HERE, CODES_OF_NETWORK = Limit("codes for a request", 5), Limit("codes of a network", 50)
 CODES = Limit("codes for a request from anywhere", 500)  # of 29^8
 
@@ -181,6 +183,8 @@ def _prove(http: HttpRequest, request: CancellationRequest, link: Link) -> HttpR
     form: ProveForm | None = ProveForm(_posted(http), request=request, subscriptions=contracts, others=others)
     if form is not None and not form.fields:
         form = None
+    if http.POST.get("answer") == NOT_MINE:
+        return _disown(http, request, form, now)
     if http.method != "POST" or (form is not None and not form.is_valid()):
         return _proof_page(http, request, contracts, others, form)
     try:
@@ -423,6 +427,18 @@ def _expected_card(expected: Expected, now: datetime) -> dict[str, Any]:
 
 def _chosen(form: ProveForm | None) -> list[Subscription]:
     return list(form.cleaned_data.get("subscription", [])) if form else []
+
+
+def _disown(http: HttpRequest, request: CancellationRequest, form: ProveForm | None, now: datetime) -> HttpResponse:
+    """Declines what the holder of the address did not send. The other fields of the form do not matter then."""
+    disowned = form.chosen_as_disowned() if form else []
+    try:
+        disown_request(request=request, disowned=disowned, now=now)
+    except IllegalTransition:
+        messages.warning(http, _("This request was closed in the meantime, so there is nothing left to confirm."))
+    else:
+        messages.success(http, _("Thank you. Nothing is cancelled, and we send you nothing more about this."))
+    return redirect("entry")
 
 
 def _verify(

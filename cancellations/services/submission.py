@@ -315,6 +315,21 @@ def verify(
     wake("cancellations.enforce")
 
 
+@transaction.atomic
+def disown_request(
+    *, request: CancellationRequest, now: datetime, disowned: Sequence[CancellationRequest] = ()
+) -> None:
+    """Declines a request that the holder of the address did not send, and the others that wait and are `disowned`.
+
+    No letter goes out about them any more. Raises IllegalTransition if the request was settled in the meantime.
+    """
+    request, others = lock_unproven(request, now)
+    if request.state != RequestState.UNVERIFIED:
+        raise IllegalTransition(reference=request.reference, state=request.state, verb="disown")
+    with recorded("disown", actor="customer"):
+        disown([request, *(other for other in others if other in disowned)], now)
+
+
 def _verify_all(
     request: CancellationRequest, chosen: Sequence[Subscription], others: Sequence[CancellationRequest], now: datetime
 ) -> None:

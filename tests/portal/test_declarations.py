@@ -7,11 +7,13 @@ import time_machine
 from django.test import Client
 from django.urls import reverse
 
+from billing.models.states import IllegalTransition
 from cancellations.letters.proof import proof_token
 from cancellations.models import CancellationRequest, Channel, Receipt
 from cancellations.services.common import contracts_of
+from cancellations.services.enforcement import enforce
 from cancellations.services.review import reopen
-from cancellations.services.submission import submit_as_guest, submit_by_mail, verify, withdraw
+from cancellations.services.submission import disown_request, submit_as_guest, submit_by_mail, verify, withdraw
 from messaging.models import Checked, IncomingMessage, OutgoingMessage
 from tests import cast
 from tests.cast import NOW, fresh
@@ -249,6 +251,31 @@ class TestTheProofPage:
         assert (strange.state, strange.decline_ground, strange.verified_at) == ("declined", "not_account_holder", None)
         assert client.get(self.link(strange), follow=True).status_code == 200
         assert fresh(strange).state == "declined"
+
+    def test_she_can_say_that_she_sent_none_of_it(self, policy, client):
+        of = cast.subscription()
+        strange, more = by_form(of.account, words="Not hers"), by_form(of.account, words="Nor this")
+        other = by_form(of.account, words="Unsure")
+        page = client.get(self.link(strange)).content.decode()
+        assert "No, I did not send this" in page
+        letters = OutgoingMessage.objects.count()
+        with time_machine.travel(NOW):
+            answer = client.post(self.link(strange), {"answer": "not_mine", "disowned": more.reference}, follow=True)
+        assert "Nothing is cancelled" in answer.content.decode()
+        for request in (strange, more):
+            row = fresh(request)
+            assert (row.state, row.decline_ground, row.verified_at) == ("declined", "not_account_holder", None)
+        assert fresh(other).state == "unverified"  # she did not tick it
+        enforce(now=NOW + 60 * DAY)
+        expired = OutgoingMessage.objects.filter(about=strange.declaration, kind="expired")
+        assert not expired.exists()
+        assert OutgoingMessage.objects.count() <= letters + 1  # that about the other one
+        assert strange.account is None
+
+    def test_a_confirmed_one_cannot_be_disowned_any_more(self, policy, client):
+        request = by_form(cast.subscription().account)
+        with pytest.raises(IllegalTransition):
+            disown_request(request=prove(request), now=NOW + 9 * DAY)
 
     def test_nobody_elses_can_be_disowned(self, policy, client):
         of = cast.subscription()
