@@ -6,13 +6,16 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.forms import ConfirmLoginCodeForm, RequestLoginCodeForm
 from allauth.account.views import ConfirmLoginCodeView
+from allauth.core import context as current
 from crispy_forms.helper import FormHelper
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.services.customers import customer_who_may_sign_in
 from accounts.visitors import address_of
+from config.sign_in.limits import may_send_code, may_tell_unknown
 from config.sign_in.sessions import describe
 from messaging.forms import KeepableTextMixin
 from messaging.outbound.rendering import Rendered
@@ -36,6 +39,8 @@ class PortalAdapter(DefaultAccountAdapter):
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         now = timezone.now()
         if kind := KINDS.get(template_prefix):
+            if kind == "sign_in_unknown" and not may_tell_unknown(email, now):
+                return
             variables = {"code": context["code"]} if "code" in context else {}
             queue_message(kind=kind, recipient=email, context=variables, now=now, holds_secret=True)
             return
@@ -89,6 +94,10 @@ class SignInForm(KeepableTextMixin, _StyledForm, RequestLoginCodeForm):
     def clean_email(self) -> str:
         """Creates the user on first use. The answer is the same for a known and an unknown address."""
         email = self.cleaned_data["email"]
+        if not may_send_code(current.request, email, timezone.now()):
+            raise ValidationError(
+                _("We sent several codes to this address. Use the newest one, or try again in an hour")
+            )
         customer = customer_who_may_sign_in(email=email)
         email = super().clean_email()
         if customer is None:

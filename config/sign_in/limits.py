@@ -32,6 +32,9 @@ BY_ADDRESS = {PASSWORD: Limit("address", 100, HOUR), CODE: Limit("address", 20, 
 BY_BROWSER = Limit("browser", 5)
 BY_SESSION = Limit("session", 5)
 LINKS_TO_ADDRESS, LINKS_OF_NETWORK = Limit("links to address", 3, HOUR), Limit("links of network", 20, HOUR)
+CODES_TO_ADDRESS_FROM_NETWORK = Limit("codes to address from network", 5, HOUR)
+CODES_TO_ADDRESS, CODES_OF_NETWORK = Limit("codes to address", 20, HOUR), Limit("codes of network", 60, HOUR)
+MAILS_TO_UNKNOWN = Limit("mails to unknown address", 2, DAY)
 RECORDED_OF_ADDRESS, RECORDED_IN_ALL = Limit("recorded of address", 20, HOUR), Limit("recorded", 500, HOUR)
 
 COOKIE = settings.COOKIE_NAME.format("browser")
@@ -59,6 +62,24 @@ def may_send_link(request: HttpRequest, email: str, now: datetime) -> bool:
     """Whether another mail with a link to choose a password may go out, so that nobody is flooded."""
     network = network_of(address_of(request))
     return Counter(LINKS_OF_NETWORK, network).take(now) and Counter(LINKS_TO_ADDRESS, email).take(now)
+
+
+def may_send_code(request: HttpRequest, email: str, now: datetime) -> bool:
+    """Whether another mail with a sign-in code of a customer may go out, so that nobody is flooded.
+
+    What one network asks for counts for itself, up to a number at which the address is flooded from many.
+    """
+    email, network = fold_address(email), network_of(address_of(request))
+    return (
+        Counter(CODES_OF_NETWORK, network).take(now)
+        and Counter(CODES_TO_ADDRESS_FROM_NETWORK, f"{network} {email}").take(now)
+        and Counter(CODES_TO_ADDRESS, email).take(now)
+    )
+
+
+def may_tell_unknown(email: str, now: datetime) -> bool:
+    """Whether a mail that there is no account may go to the address."""
+    return Counter(MAILS_TO_UNKNOWN, fold_address(email)).take(now)
 
 
 def remember_browser(request: HttpRequest, response: HttpResponseBase, user: User) -> None:
