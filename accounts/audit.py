@@ -12,7 +12,7 @@ import pghistory.models
 from django.apps import apps
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Model
+from django.db.models import Max, Min, Model
 from pghistory import runtime
 
 from accounts.models import AuditEntry, AuditHead, HistoryContext, StaffAction, User
@@ -38,8 +38,15 @@ def record_action(
     )
 
 
+class SealingRefused(Exception):
+    """AUDIT_KEY may not seal the next entry. The message says what to set."""
+
+
 def seal_audit(*, now: datetime) -> int:
-    """Seals the new audit entries in order, and returns how many. A lock makes concurrent calls take turns."""
+    """Seals the new audit entries in order, and returns how many. A lock makes concurrent calls take turns.
+
+    Raises SealingRefused if a newer key than AUDIT_KEY has already sealed entries.
+    """
     total = 0
     while count := _seal_batch(now):
         total += count
@@ -47,7 +54,7 @@ def seal_audit(*, now: datetime) -> int:
 
 
 def _seal_batch(now: datetime) -> int:
-    name, key = next(iter(_keys().items()))
+    name, key = next(iter(audit_keys().items()))
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(LOCK)
@@ -56,6 +63,8 @@ def _seal_batch(now: datetime) -> int:
             return 0
         last = AuditEntry.objects.filter(number__isnull=False).order_by("-number").first()
         number, seal = (last.number or 0, last.seal) if last else (0, FIRST)
+        if last and last.key != name:
+            _check_is_newer(name, last.key)
         for entry in entries:
             number += 1
             entry.number, entry.key = number, name
@@ -67,19 +76,36 @@ def _seal_batch(now: datetime) -> int:
     return len(entries)
 
 
+def _check_is_newer(name: str, last: str) -> None:
+    """Keys only go forward: otherwise whoever has an old key could seal the newest entries again with it."""
+    if last not in audit_keys():
+        raise SealingRefused(f"The key {last} sealed the last audit entry. Put it into AUDIT_KEY_FALLBACKS.")
+    if AuditEntry.objects.filter(key=name).exists():
+        raise SealingRefused(
+            f"AUDIT_KEY ({name}) was replaced before, by {last}, and is not used again. Set AUDIT_KEY to a new key, "
+            "and put both into AUDIT_KEY_FALLBACKS, the newer one first."
+        )
+
+
 def _seal(key: bytes, previous: str, values: Sequence[Any]) -> str:
     plain = [value.isoformat() if isinstance(value, datetime) else value for value in values]
     text = json.dumps([previous, *plain], ensure_ascii=False, separators=(",", ":"))
     return hmac.new(key, text.encode(), sha256).hexdigest()
 
 
-def _keys() -> dict[str, bytes]:
-    """The keys by name; the first one seals, the others only verify."""
+def audit_keys() -> dict[str, bytes]:
+    """The keys by name, the newest first. AUDIT_KEY, the first, seals; the others only verify."""
     keys = {}
     for text in (settings.AUDIT_KEY, *settings.AUDIT_KEY_FALLBACKS):
         key = sha256(b"cancellations.audit" + text.encode()).digest()
         keys[sha256(key).hexdigest()[:8]] = key
     return keys
+
+
+def keys_of_entries() -> dict[str, tuple[int, int]]:
+    """The first and the last number of the entries that each key sealed, by the name of the key."""
+    ranges = AuditEntry.objects.filter(number__isnull=False).values("key").order_by()
+    return {row["key"]: (row["first"], row["last"]) for row in ranges.annotate(first=Min("number"), last=Max("number"))}
 
 
 def head() -> str:
@@ -113,7 +139,8 @@ def faults(*, expected: str = "") -> Iterator[str]:
 
 
 def _faults_of_chain(expected: str) -> Iterator[str]:
-    keys, seal, number, last = _keys(), FIRST, 0, 0
+    keys, seal, number, last = audit_keys(), FIRST, 0, 0
+    newest, name = len(keys), ""
     expected_number, _, expected_seal = expected.partition(":")
     while batch := list(
         AuditEntry.objects.filter(number__gt=last).order_by("number").values(*SEALED, "key", "seal")[:BATCH]
@@ -130,22 +157,26 @@ def _faults_of_chain(expected: str) -> Iterator[str]:
             elif entry["operation"] != "I" and entry["verb"] not in MAY_REWRITE:
                 change = "removed" if entry["operation"] == "D" else "changed"
                 yield f"A history row was {change} after it was written, says entry {number}: {_describe(entry)}."
+            if name != (name := entry["key"]) and name in keys:
+                if (position := list(keys).index(name)) > newest:
+                    yield f"Audit entry {number} was sealed with the key {name}, which was replaced before."
+                newest = min(newest, position)
             seal = entry["seal"]
             if str(number) == expected_number and seal != expected_seal:
                 yield f"The chain does not contain the head that you kept, {expected_number}."
     if expected_number and number < int(expected_number):
         yield f"The chain ends at {number}, before the head that you kept, {expected_number}."
-    yield from _faults_of_head(number, seal, keys)
+    yield from _faults_of_head(number, seal, keys.get(name))
 
 
-def _faults_of_head(number: int, seal: str, keys: dict[str, bytes]) -> Iterator[str]:
+def _faults_of_head(number: int, seal: str, key: bytes | None) -> Iterator[str]:
     stored = AuditHead.objects.filter(pk=1).first()
     if stored is None:
         if number:
             yield "The head of the audit log is missing."
     elif stored.number > number:
         yield f"Audit entries {number + 1} to {stored.number}, the last ones, are missing."
-    elif stored.number < number or stored.seal not in {_seal(key, seal, ["head", number]) for key in keys.values()}:
+    elif stored.number < number or (key and stored.seal != _seal(key, seal, ["head", number])):
         yield "The head of the audit log was changed."
 
 

@@ -22,11 +22,13 @@ LOCAL_RUN = env.bool("PORTAL_LOCAL_RUN", default=False)  # asked for, never infe
 SECRET_KEY = env.str("SECRET_KEY", default="")
 if LOCAL_RUN and not SECRET_KEY:
     SECRET_KEY = embedded.local_secret()
-# Earlier keys, the newest first: what they signed and encrypted is still read (docs/security.md)
+# Earlier keys, the newest first: what they signed and encrypted is still read (docs/deployment.md, "Change a key")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
-# Seals the audit (accounts/audit.py). It must stay the same for as long as the audit is to be checked.
-AUDIT_KEY = env.str("AUDIT_KEY", default="") or SECRET_KEY
+# Seals the audit (accounts/audit.py); earlier keys, the newest first, verify what they sealed
+AUDIT_KEY = env.str("AUDIT_KEY", default="")
 AUDIT_KEY_FALLBACKS = env.list("AUDIT_KEY_FALLBACKS", default=[])
+if not AUDIT_KEY:
+    AUDIT_KEY, AUDIT_KEY_FALLBACKS = SECRET_KEY, [*SECRET_KEY_FALLBACKS, *AUDIT_KEY_FALLBACKS]
 DEBUG = env.bool("DEBUG", default=False)
 PORT = env.int("PORT", default=8000)
 SITE_URL = env.str("SITE_URL", default=f"http://localhost:{PORT}").rstrip("/")

@@ -58,11 +58,14 @@ def reply_address(reference: str) -> str:
     if not settings.REPLY_ADDRESS or parts is None:
         return ""
     plain = "".join(parts.groups()).lower()
-    return str(settings.REPLY_ADDRESS).replace("{token}", f"{plain}-{_sign(plain)}")
+    return str(settings.REPLY_ADDRESS).replace("{token}", f"{plain}-{_sign(plain, settings.SECRET_KEY)}")
 
 
 def reference_in(address: str) -> str:
-    """Returns the reference in a reply address of ours; empty for other addresses and wrong signatures."""
+    """Returns the reference in a reply address of ours; empty for other addresses and wrong signatures.
+
+    An address that was signed with an earlier key counts for as long as the key is in SECRET_KEY_FALLBACKS.
+    """
     prefix, _, suffix = str(settings.REPLY_ADDRESS).lower().partition("{token}")
     address = address.strip().lower()
     if not suffix or not (address.startswith(prefix) and address.endswith(suffix)):
@@ -71,7 +74,8 @@ def reference_in(address: str) -> str:
     if match is None:
         return ""
     kind, rest, signature = match.groups()
-    is_genuine = constant_time_compare(signature, _sign(kind + rest))
+    keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    is_genuine = any(constant_time_compare(signature, _sign(kind + rest, key)) for key in keys)
     return f"{kind}-{rest[:4]}-{rest[4:]}".upper() if is_genuine else ""
 
 
@@ -92,6 +96,6 @@ def _domain(address: str) -> str:
     return parseaddr(address)[1].rpartition("@")[2].lower() or "localhost"
 
 
-def _sign(plain: str) -> str:
-    digest = salted_hmac(SALT, plain, algorithm="sha256").digest()
+def _sign(plain: str, key: str) -> str:
+    digest = salted_hmac(SALT, plain, secret=key, algorithm="sha256").digest()
     return "".join(ALPHABET[byte % 32] for byte in digest[:SIGNATURE_CHARACTERS])

@@ -152,7 +152,7 @@ class WebhookEndpointAdmin(VerbAdmin):
             try:
                 secret = secrets_of(row, now)[0]
             except InvalidToken:
-                secret = "It cannot be decrypted, because SECRET_KEY has changed. Add a new endpoint."  # noqa: S105 - no secret
+                secret = "It cannot be decrypted: SECRET_KEY_FALLBACKS lacks the earlier key."  # noqa: S105 - no secret
         recent = row.deliveries.select_related("event").order_by("-pk")[:15]
         waiting = row.deliveries.filter(state=DeliveryState.PENDING)[:1001].count()
         return {"row": row, "secret": secret, "deliveries": recent, "waiting_count": waiting}

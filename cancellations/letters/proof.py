@@ -10,13 +10,10 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 from billing.rules.references import ALPHABET
 from cancellations.models import CancellationRequest
 from messaging.addresses import fold_address
+from messaging.sealing import secret_keys
 
 PROOF_SALT = "cancellations.proof"
-
-
 CODE_SALT = "cancellations.follow"
-
-
 CODE_SECONDS = 900
 
 
@@ -38,21 +35,21 @@ def read_proof_token(token: str) -> Link:
     return Link(*signing.loads(token, salt=PROOF_SALT, max_age=settings.PROOF_LINK_DAYS * 86_400))
 
 
-def follow_code(link: Link, now: datetime, *, earlier: int = 0) -> str:
+def follow_code(link: Link, now: datetime, *, earlier: int = 0, key: str = "") -> str:
     """Returns the code that is sent with the link, for reading mail on another device. Valid for 15 to 30 minutes.
 
-    Like the link it works once. It is derived from SECRET_KEY and never stored. There are 29^8 codes, and
-    wrong ones are limited (cancellations/pages/requests.py).
+    Like the link it works once. It is derived from SECRET_KEY, or from an earlier `key`, and never stored. There are
+    29^8 codes, and wrong ones are limited (cancellations/pages/requests.py).
     """
     window = int(now.timestamp()) // CODE_SECONDS - earlier
     value = f"{link.reference}|{fold_address(link.email)}|{link.links_used}|{window}"
-    digest = salted_hmac(CODE_SALT, value, algorithm="sha256").digest()
+    digest = salted_hmac(CODE_SALT, value, secret=key or settings.SECRET_KEY, algorithm="sha256").digest()
     characters = "".join(ALPHABET[byte % len(ALPHABET)] for byte in digest[:8])
     return f"{characters[:4]}-{characters[4:]}"
 
 
 def is_follow_code(code: str, link: Link, now: datetime) -> bool:
-    """Whether `code` is valid now, ignoring case, spaces and hyphens."""
+    """Whether `code` is valid now, ignoring case, spaces and hyphens. A code of an earlier key counts, too."""
     typed = "".join(code.split()).upper().replace("-", "")
-    valid_codes = [follow_code(link, now, earlier=n).replace("-", "") for n in (0, 1)]
-    return any(constant_time_compare(typed, valid_code) for valid_code in valid_codes)
+    codes = [follow_code(link, now, earlier=n, key=key) for n in (0, 1) for key in secret_keys()]
+    return any(constant_time_compare(typed, valid_code.replace("-", "")) for valid_code in codes)

@@ -18,9 +18,10 @@ from accounts.audit import record_action
 from accounts.models import User
 from accounts.services.notices import notify_person
 from accounts.services.sessions import end_sessions
-from messaging.sealing import box
+from messaging.sealing import SealedRows, box
 
 Kinds = Authenticator.Type
+USE = "second factors"
 WHY = {
     "app_added": "authenticator app", "app_replaced": "authenticator app", "app_removed": "totp",
     "passkey_added": "passkey", "passkey_removed": "webauthn", "codes_renewed": "",
@@ -32,7 +33,7 @@ class EncryptedFactors(DefaultMFAAdapter):
 
     @cached_property
     def _box(self) -> MultiFernet:
-        return box("second factors")
+        return box(USE)
 
     def encrypt(self, text: str) -> str:
         return self._box.encrypt(text.encode()).decode()
@@ -40,6 +41,30 @@ class EncryptedFactors(DefaultMFAAdapter):
     def decrypt(self, encrypted_text: str) -> str:
         return self._box.decrypt(encrypted_text.encode()).decode()
 
+
+def _sealed_secrets(factor: Authenticator) -> list[str]:
+    """The encrypted texts of an authenticator app or of recovery codes; a passkey has none."""
+    single = [factor.data[name] for name in ("secret", "seed") if name in factor.data]
+    return [*single, *factor.data.get("migrated_codes", [])]
+
+
+def _replace_sealed_secrets(factor: Authenticator, sealed: list[str]) -> None:
+    texts = iter(sealed)
+    for name in ("secret", "seed"):
+        if name in factor.data:
+            factor.data[name] = next(texts)
+    if "migrated_codes" in factor.data:
+        factor.data["migrated_codes"] = list(texts)
+
+
+SEALED_FACTORS = SealedRows(
+    name="second factors",
+    use=USE,
+    model=Authenticator,
+    fields=("data",),
+    secrets_in=_sealed_secrets,
+    replace=_replace_sealed_secrets,
+)
 
 # Factors
 

@@ -24,7 +24,7 @@ from messaging.models import (
     WebhookEvent,
 )
 from messaging.outbound.targets import Refused, Response, post, refuse_unless_callable
-from messaging.sealing import InvalidToken, box
+from messaging.sealing import InvalidToken, SealedRows, box
 from messaging.text import replace_unkeepable
 from messaging.waking import wake
 
@@ -94,6 +94,24 @@ def secrets_of(endpoint: WebhookEndpoint, now: datetime) -> list[str]:
     if endpoint.old_secret_sealed and endpoint.old_secret_until and endpoint.old_secret_until > now:
         sealed.append(endpoint.old_secret_sealed)
     return [box(USE).decrypt(secret.encode()).decode() for secret in sealed]
+
+
+def _sealed_secrets(endpoint: WebhookEndpoint) -> list[str]:
+    return list(filter(None, (endpoint.secret_sealed, endpoint.old_secret_sealed)))
+
+
+def _replace_sealed_secrets(endpoint: WebhookEndpoint, sealed: list[str]) -> None:
+    endpoint.secret_sealed, endpoint.old_secret_sealed = (*sealed, "")[:2]
+
+
+SEALED_SECRETS = SealedRows(
+    name="webhook secrets",
+    use=USE,
+    model=WebhookEndpoint,
+    fields=("secret_sealed", "old_secret_sealed"),
+    secrets_in=_sealed_secrets,
+    replace=_replace_sealed_secrets,
+)
 
 
 @transaction.atomic
@@ -215,7 +233,7 @@ def _call(delivery: WebhookDelivery, run: Run) -> bool:
     except Refused as refused:
         error = str(refused)
     except InvalidToken:
-        error = "Its secret cannot be read because SECRET_KEY has changed. Make a new endpoint."
+        error = "Its secret cannot be decrypted: SECRET_KEY_FALLBACKS lacks the earlier key."
     except (OSError, HTTPError, ValueError) as failure:
         error = f"{type(failure).__name__}: {failure}"
     now = run.now

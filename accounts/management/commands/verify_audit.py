@@ -3,7 +3,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from accounts.audit import consistent_snapshot, faults, head, seal_audit
+from accounts.audit import SealingRefused, consistent_snapshot, faults, head, seal_audit
 from accounts.models import AuditEntry
 
 
@@ -23,7 +23,10 @@ class Command(BaseCommand):
             self.stdout.write(sentence)
         if sentences:
             raise CommandError(f"{len(sentences)} fault{'' if len(sentences) == 1 else 's'} in the audit log.")
-        seal_audit(now=timezone.now())
+        try:
+            seal_audit(now=timezone.now())
+        except SealingRefused as error:
+            raise CommandError(str(error)) from None
         count = AuditEntry.objects.filter(number__isnull=False).count()
         self.stdout.write(f"{count} audit entries, all sealed and in order, and all rows match their history.")
         self.stdout.write(f"Head, to keep elsewhere: {head() or 'none yet'}")

@@ -1,0 +1,1 @@
+"""What a deployment needs beside its settings: keys that can be changed."""
