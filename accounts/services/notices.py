@@ -15,7 +15,7 @@ CHANGES = frozenset(
     {
         "app_added", "app_replaced", "app_removed", "passkey_added", "passkey_removed", "codes_renewed",
         "factors_reset", "sessions_ended", "password_changed", "access_changed", "address_changed", "deactivated",
-        "webhook_added", "webhook_changed", "webhook_secret",
+        "person_invited", "person_access", "webhook_added", "webhook_changed", "webhook_secret",
     }
 )  # fmt: skip
 
@@ -42,19 +42,26 @@ def notify_person(*, of: User, change: str, now: datetime, by: User | None, deta
         )
 
 
-def notify_webhook_staff(*, change: str, endpoint: str, now: datetime, by: User) -> None:
-    """Queues a mail about an endpoint to everybody who manages webhooks: whoever holds its secret can forge events."""
+def notify_staff(
+    permission: str, *, change: str, detail: str, now: datetime, by: User | None, about: User | None = None
+) -> None:
+    """Queues a mail to everybody who has the permission (a codename), apart from the person whom it is about.
+
+    `by` is None for the operator of the server. `detail` names what was changed.
+    """
     assert change in CHANGES
-    for person in staff_with("change_webhookendpoint"):
+    for person in staff_with(permission):
+        if person == about:
+            continue
         with use_language(person.language):
             queue_message(
                 kind="security_notice",
                 recipient=person.email,
                 context={
                     "change": change,
-                    "detail": endpoint,
-                    "is_own": by.pk == person.pk,
-                    "changed_by": str(by),
+                    "detail": detail,
+                    "is_own": by is not None and by.pk == person.pk,
+                    "changed_by": str(by) if by else "",
                     "changed_at": instant_words(now, settings.COMPANY_TIME_ZONE),
                     "is_about_person": False,
                 },

@@ -20,7 +20,7 @@ from django.utils.http import urlsafe_base64_encode
 from accounts.audit import record_action
 from accounts.models import User
 from accounts.permissions import permitted
-from accounts.services.notices import notify_person
+from accounts.services.notices import notify_person, notify_staff
 from accounts.services.sessions import end_sessions
 from messaging.addresses import fold_address
 from messaging.services.outbox import queue_message
@@ -56,6 +56,7 @@ def invite(
     person.groups.set(roles)
     record_action(verb="person_invited", by=by, now=now, about=person.email, why=_role_names(roles))
     _send_password_link(person, now, is_invitation=True)
+    _tell_auditors("person_invited", person, roles, now, by)
     return person
 
 
@@ -101,6 +102,7 @@ def change_person(
         notify_person(of=person, change="deactivated", now=now, by=by)
     elif has_new_access or is_active != was_active:
         notify_person(of=person, change="access_changed", now=now, by=by, detail=_access_in_words(person, roles))
+        _tell_auditors("person_access", person, roles, now, by)
     return person
 
 
@@ -163,6 +165,12 @@ def _send_password_link(person: User, now: datetime, *, is_invitation: bool) -> 
             now=now,
             holds_secret=True,
         )
+
+
+def _tell_auditors(change: str, person: User, roles: Collection[Group], now: datetime, by: User) -> None:
+    """Tells everybody who reads the audit log, so that nobody gives themselves a second name with other roles."""
+    detail = f"{person.email} ({_access_in_words(person, roles) or '–'})"
+    notify_staff("view_auditentry", change=change, detail=detail, now=now, by=by, about=person)
 
 
 def _access_in_words(person: User, roles: Collection[Group]) -> str:

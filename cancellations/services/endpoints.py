@@ -8,12 +8,13 @@ from django.db import IntegrityError, transaction
 from accounts.audit import record_action
 from accounts.models import User
 from accounts.permissions import permitted
-from accounts.services.notices import notify_webhook_staff
+from accounts.services.notices import notify_staff
 from cancellations.services.common import RequestRefused
 from messaging.models import WebhookDelivery, WebhookEndpoint
 from messaging.services import webhooks
 
-ADD, CHANGE = "messaging.add_webhookendpoint", "messaging.change_webhookendpoint"
+MANAGES = "change_webhookendpoint"  # they are told of each change: whoever has a secret can forge events
+ADD, CHANGE = "messaging.add_webhookendpoint", f"messaging.{MANAGES}"
 SAME_NAME = "Another endpoint has this name. Choose a different one."
 
 
@@ -24,7 +25,7 @@ def add(*, name: str, url: str, event_types: Sequence[str], by: User, now: datet
         with transaction.atomic():
             endpoint = webhooks.add_endpoint(name=name, url=url, event_types=event_types, now=now)
             record_action(verb="webhook_add", by=by, now=now, about=endpoint.name, why=_summary(url, event_types))
-            notify_webhook_staff(change="webhook_added", endpoint=endpoint.name, now=now, by=by)
+            notify_staff(MANAGES, change="webhook_added", detail=endpoint.name, now=now, by=by)
     except webhooks.EndpointRefused as error:
         raise RequestRefused(str(error)) from error
     except IntegrityError as error:
@@ -44,7 +45,7 @@ def change(
             record_action(
                 verb="webhook_change", by=by, now=now, about=about, why=f"{name}: {_summary(url, event_types)}"
             )
-            notify_webhook_staff(change="webhook_changed", endpoint=name, now=now, by=by)
+            notify_staff(MANAGES, change="webhook_changed", detail=name, now=now, by=by)
     except webhooks.EndpointRefused as error:
         raise RequestRefused(str(error)) from error
     except IntegrityError as error:
@@ -60,7 +61,7 @@ def rotate(*, endpoint: WebhookEndpoint, by: User, now: datetime) -> None:
     except webhooks.EndpointRefused as error:
         raise RequestRefused(str(error)) from error
     record_action(verb="webhook_rotate", by=by, now=now, about=endpoint.name)
-    notify_webhook_staff(change="webhook_secret", endpoint=endpoint.name, now=now, by=by)
+    notify_staff(MANAGES, change="webhook_secret", detail=endpoint.name, now=now, by=by)
 
 
 @permitted(CHANGE)

@@ -92,6 +92,14 @@ def _by_method(request: HttpRequest) -> str:
     return f" by {method}" if (method := methods[-1].get("method")) else ""
 
 
+def end_customer_session_when_due(request: HttpRequest) -> None:
+    """Ends a session of a customer SESSION_COOKIE_AGE after its sign-in, however much it is used."""
+    begun_at = request.session.get(SIGNED_IN_AT)
+    is_staff = SEEN in request.session
+    if begun_at and not is_staff and timezone.now().timestamp() - begun_at > settings.SESSION_COOKIE_AGE:
+        logout(request)
+
+
 def end_staff_session_when_due(request: HttpRequest) -> None:
     """Ends a session of staff after STAFF_IDLE_MINUTES without activity, and STAFF_SESSION_HOURS after its sign-in.
 

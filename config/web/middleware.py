@@ -13,7 +13,7 @@ from accounts.services.sessions import record_session
 from accounts.visitors import address_of, language_of
 from cancellations.queries.policies import NoPolicyInForce
 from config.sign_in.hashing import HashingBusy
-from config.sign_in.sessions import describe, end_staff_session_when_due
+from config.sign_in.sessions import describe, end_customer_session_when_due, end_staff_session_when_due
 from config.web.errors import busy, not_allowed, not_open_yet
 from messaging.links import hide_proving_links
 from messaging.text import is_keepable, replace_unkeepable
@@ -67,7 +67,7 @@ class Refusals:
 
 
 class Sessions:
-    """Ends sessions of staff when they are due, and records where each session was last used."""
+    """Ends sessions when they are due, and records where each session was last used."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -75,6 +75,8 @@ class Sessions:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.path.startswith(FOR_STAFF):
             end_staff_session_when_due(request)
+        else:
+            end_customer_session_when_due(request)
         record_session(request)
         return self.get_response(request)
 

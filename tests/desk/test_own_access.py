@@ -56,7 +56,7 @@ def is_signed_in(desk):
 
 
 def mails(person, kind="security_notice"):
-    return list(OutgoingMessage.objects.filter(recipient=person.email, kind=kind).order_by("pk"))
+    return list(OutgoingMessage.objects.filter(recipient=person.email, kind=kind).order_by("created_at"))
 
 
 def link_in(mail):
@@ -320,6 +320,19 @@ class TestAColleague:
         client.post(page, {"new_password1": PASSWORD, "new_password2": PASSWORD})
         login = {"username": nora.email, "password": PASSWORD}
         assert client.post("/admin/login/", login).url == "/admin/second/set-up/"
+
+    def test_who_reads_the_audit_log_is_told_of_a_second_name_with_other_roles(self, adam):
+        mara = cast.staff("manager")
+        finance = Group.objects.get(name="finance")
+        fields = {"email": "adam@elsewhere.example", "name": "A", "language": "en", "groups": [finance.pk]}
+        at_desk(adam).post(reverse("admin:accounts_user_add"), fields)
+        [mail] = mails(mara)
+        assert mail.subject == "A person was invited: adam@elsewhere.example (finance)"
+        assert str(adam) in mail.text
+        second = User.objects.get(email="adam@elsewhere.example")
+        fields = {"name": "A", "language": "en", "is_active": "on", "is_staff": "on", "groups": []}
+        at_desk(adam).post(reverse("admin:accounts_user_change", args=[second.pk]), fields)
+        assert any("access of a person was changed" in mail.subject for mail in mails(mara))
 
     def test_an_administrator_makes_no_superuser(self, adam):
         fields = {"email": "nora@atntcrm.example", "name": "Nora", "language": "en", "is_superuser": "on"}

@@ -190,7 +190,7 @@ def _services():
 # Called by services that have asked
 ASKED_BEFORE = {
     "accounts.services.notices.notify_person",
-    "accounts.services.notices.notify_webhook_staff",
+    "accounts.services.notices.notify_staff",
     "cancellations.services.common.assign_to",
 }
 

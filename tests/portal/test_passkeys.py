@@ -1,8 +1,10 @@
 """Passkeys: whose they are, and what is refused. The ceremonies themselves run in tests/browser/test_places.py."""
 
 import json
+import time
 
 import pytest
+import time_machine
 from allauth.mfa.models import Authenticator
 from django.test import Client
 
@@ -126,3 +128,15 @@ class TestSessions:
     def test_nobody_else_ends_any(self, client):
         assert client.post("/passkeys/sessions/").url.startswith("/signin/")
         assert Client(enforce_csrf_checks=True).post("/passkeys/sessions/").status_code == 403
+
+    def test_end_after_some_hours_whatever_is_done(self, bob, settings):
+        _, client = bob
+        start = time.time()
+        for hour in range(8):
+            with time_machine.travel(start + hour * 3600, tick=False):
+                session = client.session
+                session["used"] = hour  # which moves the end of Django's session
+                session.save()
+                assert client.get("/passkeys/").status_code == 200
+        with time_machine.travel(start + settings.SESSION_COOKIE_AGE + 5, tick=False):
+            assert client.get("/passkeys/").url.startswith("/signin/")
