@@ -5,6 +5,7 @@ from ipaddress import ip_address
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import translation
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts.models import Account, User
 from accounts.queries import accounts_of
@@ -39,6 +40,12 @@ def remember_language(response: HttpResponseBase, language: str) -> None:
         httponly=True,
         samesite="Lax",
     )
+
+
+def path_on_this_site(request: HttpRequest, url: str, default: str) -> str:
+    """Returns the URL of a parameter such as `next` if it is a path on this site, otherwise the default."""
+    is_safe = url_has_allowed_host_and_scheme(url, {request.get_host()}, require_https=request.is_secure())
+    return url if is_safe and url.startswith("/") else default
 
 
 def address_of(request: HttpRequest) -> str:

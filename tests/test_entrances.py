@@ -227,3 +227,20 @@ def test_a_mail_is_stored_and_read_whatever_it_holds(policy, text):
     mail = cast.fresh(kept)
     assert mail.state == ReadState.READ
     assert is_keepable(mail.subject + mail.sender_name + mail.text)
+
+
+@pytest.mark.parametrize(
+    "url", ["somewhere", "entry", "//evil.example", "https://evil.example/", "/\\evil.example", "\x00"]
+)
+class TestTheNextPage:
+    """The parameter `next` leads to a path on this site, and to nothing else."""
+
+    def test_of_the_language_switch(self, client, policy, url):
+        assert client.get("/language/", {"language": "de", "next": url}).headers["Location"] == "/"
+
+    def test_of_signing_out(self, client, policy, url):
+        assert client.post("/signout/", {"next": url}).headers["Location"] == "/"
+
+    def test_of_staff(self, policy, url):
+        sam = cast.at_desk(cast.staff("support"))
+        assert sam.get("/admin/login/", {"next": url}).headers["Location"] == "/admin/"

@@ -3,10 +3,11 @@
 from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.http import url_has_allowed_host_and_scheme
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
+from accounts.visitors import path_on_this_site
 from cancellations.web import access
 
 
@@ -16,10 +17,8 @@ def sign_out(http: HttpRequest) -> HttpResponse:
     """Asks first, then ends the session, and takes all that the visitor may see from this browser."""
     if http.method != "POST":
         return redirect("entry") if http.session.is_empty() else render(http, "account/logout.html")
-    next_url = http.POST.get("next", "")
-    is_safe = url_has_allowed_host_and_scheme(next_url, {http.get_host()}, require_https=http.is_secure())
     logout(http)
-    response = redirect(next_url if is_safe else "entry")
+    response = redirect(path_on_this_site(http, http.POST.get("next", ""), reverse("entry")))
     access.forget(response)
     return clear_browser(response)
 

@@ -19,7 +19,6 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters
@@ -28,6 +27,7 @@ from accounts.attempts import Attempt, TooManyAttempts, limited
 from accounts.desk.proof import PROVEN_AT
 from accounts.models import User
 from accounts.services.sessions import renew_session_key
+from accounts.visitors import path_on_this_site
 from config.sign_in.factors import Kinds, has_factor, verify_code
 from config.sign_in.limits import CODE, PASSWORD, counters, record_failure, remember_browser, warn_person
 from config.sign_in.password_rules import MOST_CHARACTERS, is_weak
@@ -97,9 +97,8 @@ def wait_until(refusal: TooManyAttempts) -> str:
 
 
 def next_page(request: HttpRequest, url: str) -> str:
-    """The URL if it is on this site, otherwise the first page of the staff interface."""
-    is_safe = url_has_allowed_host_and_scheme(url, {request.get_host()}, require_https=request.is_secure())
-    return url if is_safe else reverse("admin:index")
+    """The URL if it is a path on this site, otherwise the first page of the staff interface."""
+    return path_on_this_site(request, url, reverse("admin:index"))
 
 
 @sensitive_post_parameters("password")

@@ -24,6 +24,7 @@ from django.utils import timezone
 from requests import RequestException
 
 from accounts.models import User
+from accounts.visitors import path_on_this_site
 from config.sign_in.limits import record_failure, remember_browser
 from config.sign_in.sessions import begin, complete
 from messaging.addresses import fold_address
@@ -98,7 +99,7 @@ def _sign_in(request: HttpRequest, sociallogin: SocialLogin) -> HttpResponse:
     next_url = str(sociallogin.state.get("next") or "")
     if settings.OIDC_TRUST_SECOND_FACTOR and STRONG & {str(method) for method in claims.get("amr") or ()}:
         complete(request, user, "identity provider, with its second factor")
-        response = redirect(next_url or "admin:index")
+        response = redirect(path_on_this_site(request, next_url, reverse("admin:index")))
         remember_browser(request, response, user)
         return response
     return begin(request, user, next_url)

@@ -1,11 +1,11 @@
 """The pages and forms that people get to by links, for a stranger, a customer and staff."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import parse_qsl, urljoin, urlsplit
 
 from django.http import HttpResponse
 from django.test import Client
@@ -40,6 +40,7 @@ class Visitor:
     cookies: str = ""
     pages: list[str] = field(default_factory=list)
     forms: list[Form] = field(default_factory=list)
+    names: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # of the values in queries, by path
 
     def client(self) -> Client:
         client = Client(raise_request_exception=False)
@@ -62,7 +63,10 @@ class Visitor:
                 actions[kind := f"{form.method} {view_of(form.action)}"] += 1
                 if actions[kind] <= MOST_PAGES:
                     self.forms.append(form)
-            waiting += links_of(page, response)
+            links = list(links_of(page, response))
+            for link in links:
+                self.names[urlsplit(link).path] |= {name for name, _ in parse_qsl(urlsplit(link).query, True)}
+            waiting += links
 
 
 def check(response: HttpResponse, what: str) -> None:

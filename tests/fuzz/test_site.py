@@ -80,13 +80,13 @@ def fill_in(form: Form, draw) -> None:
 def test_every_page_takes_a_hostile_query(visitors):
     for visitor in visitors:
         for page in visitor.pages:
-            repeat(1, partial(ask, visitor, page.partition("?")[0]))
+            repeat(2, partial(ask, visitor, page.partition("?")[0]))
 
 
 def ask(visitor: Visitor, page: str, draw) -> None:
-    names = st.sampled_from(["q", "next", "kind", "country", "o", "p", "after", "before", "_changelist_filters", "e"])
-    query = draw(st.lists(st.tuples(names | TEXT, TEXT), min_size=1, max_size=3))
-    address = f"{page}?{as_form(query).decode()}"
+    names = sorted(visitor.names[page] | {"q", "next", "after", "_changelist_filters"})
+    query = [(name, draw(TEXT)) for name in draw(st.sets(st.sampled_from(names), min_size=1, max_size=3))]
+    address = f"{page}?{as_form([*query, (draw(TEXT), draw(TEXT))]).decode()}"
     check(visitor.client().get(address), f"{address} as {visitor.name}")
 
 
