@@ -21,7 +21,7 @@ test: $(VENV)/dev ## the test suite on all cores, or what ARGS chooses in one pr
 browser: $(VENV)/dev ## the journeys in a real browser (Debian's Chromium)
 	@$(PY) -m pytest tests/browser -m browser $(ARGS)
 
-check: $(VENV)/dev ## format, lint, types, import contracts, migrations, templates, deployment check
+check: $(VENV)/dev ## format, lint, types, imports, packages, migrations, templates, deployment check
 	@$(PY) -m ruff format --check . && $(PY) -m ruff check .
 	@$(PY) -m mypy .
 	@$(VENV)/bin/lint-imports
@@ -29,6 +29,8 @@ check: $(VENV)/dev ## format, lint, types, import contracts, migrations, templat
 	@git ls-files -z 'templates/*.html' | xargs -0 $(VENV)/bin/djade --target-version 5.2 --check
 	@git ls-files -z 'templates/*.html' | xargs -0 $(VENV)/bin/djhtml --tabwidth 2 --check
 	@$(VENV)/bin/oxfmt -c .ci/oxfmt.json --check static/css static/js
+	@$(VENV)/bin/deptry . --config .ci/deptry.toml --no-ansi 2>&1 | grep -v "^Assuming\|^Scanning\|^$$"
+	@$(PY) .ci/audit.py
 	@PORTAL_LOCAL_RUN=0 SECRET_KEY=$$(head -c 40 /dev/urandom | base64) SITE_URL=https://cancel.example.com \
 		DATABASE_URL=postgres://none REDIS_URL=redis://none \
 		$(PY) manage.py check --deploy --fail-level WARNING
