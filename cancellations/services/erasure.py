@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import pgtrigger
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Model, Q, QuerySet
@@ -33,6 +32,7 @@ from cancellations.models import (
     ScanState,
     Termination,
 )
+from cancellations.models.erasing import ERASED, overwrite
 from cancellations.models.states import RequestState
 from cancellations.queries.personal_data import accounts_past_retention, erasure_blockers
 from cancellations.services.common import RequestRefused
@@ -40,27 +40,9 @@ from messaging.addresses import fold_address
 from messaging.due import UNLIMITED, Run, Work
 from messaging.models import IncomingMessage, MessageState, OutgoingMessage, ReadState
 
-ERASED = "(erased)"
 RETENTION_GROUND = "The retention period is over."
 BATCH = 100
 FORMS_KEPT_FOR = timedelta(days=732)  # as far back as the dashboard goes; they hold no personal data
-# Triggers that keep rows from changing; erasure is the only code that may ignore them
-GUARDS = (
-    "cancellations.CancellationRequest:request_declaration_stays",
-    "cancellations.CancellationRequestEvent:append_only",
-    "cancellations.Termination:termination_case_stays",
-    "cancellations.TerminationEvent:append_only",
-    "cancellations.Attachment:attachment_stays",
-    "cancellations.Receipt:receipt_content_stays",
-    "cancellations.Receipt:receipt_pdf_stays",
-    "accounts.AccountEvent:append_only",
-    "billing.RefundEvent:append_only",
-    "billing.TransferBatch:batch_stays",
-    "cancellations.HoldEvent:append_only",
-    "cancellations.Note:note_stays",
-    "cancellations.ConversationEvent:append_only",
-    "messaging.IncomingMessage:mail_as_it_came_stays",
-)
 REQUEST_WORDS = (
     "name_given", "username_given", "words", "cause", "refund_reason", "survey_words", "kind_ground",
     "decision_words", "notice_waived_ground", "enforcement_error",
@@ -109,8 +91,7 @@ def erase(*, account: Account, by: User | None, ground: str, now: datetime) -> E
         raise RequestRefused(" ".join(blockers))
     actor = {"actor": "staff", "by": by.pk} if by else {"actor": "system"}
     with recorded("erase", **actor):
-        with pgtrigger.ignore(*GUARDS):
-            rows = _erase_rows(account, now)
+        rows = _erase_rows(account, now)
         return Erasure.objects.create(
             account=account, erased_at=now, erased_by=by, ground=ground.strip(), rows=dict(rows)
         )
@@ -148,11 +129,11 @@ def _erase_rows(account: Account, now: datetime) -> Counter[str]:
     counts = Counter(
         requests=_erase_fields(requests, REQUEST_WORDS, {"email_given": placeholder}),
         refunds=_erase_fields(refunds, REFUND_WORDS, {"notify": placeholder}),
-        transfers=TransferBatch.objects.filter(items__refund__in=refunds).update(file=b""),
+        transfers=overwrite(TransferBatch.objects.filter(items__refund__in=refunds).distinct(), {"file": b""}),
         terminations=_erase_fields(terminations, TERMINATION_WORDS, {}),
         holds=_erase_fields(Hold.objects.filter(account=account), ("ground", "lifted_ground"), {}),
         receipts=_erase_receipts(Receipt.objects.filter(request__account=account), now),
-        notes=Note.objects.filter(request__account=account).update(words=ERASED),
+        notes=overwrite(Note.objects.filter(request__account=account), {"words": ERASED}),
         files=_erase_files(Attachment.objects.filter(Q(request__account=account) | Q(termination__account=account))),
         conversations=_erase_fields(
             Conversation.objects.filter(Q(account=account) | Q(email__same_address=email) | Q(about__in=references)),
@@ -174,10 +155,11 @@ def _erase_rows(account: Account, now: datetime) -> Counter[str]:
 
 def _erase_fields(rows: QuerySet[Any], fields: Iterable[str], placeholders: Mapping[str, str]) -> int:
     """Overwrites `fields` with «(erased)» if not empty, others with their placeholders; also in the history."""
+    rows = rows.model._base_manager.filter(pk__in=list(rows.values_list("pk", flat=True)))  # not by what is erased
     for name in fields:
-        rows.exclude(**{name: ""}).update(**{name: ERASED})
+        overwrite(rows.exclude(**{name: ""}), {name: ERASED})
     if placeholders:
-        rows.update(**placeholders)
+        overwrite(rows, placeholders)
     _erase_history(rows.model, rows, fields, placeholders)
     return rows.count()
 
@@ -188,9 +170,9 @@ def _erase_history(
     events: Any = model.events.rel.related_model  # type: ignore[attr-defined]  # made by pghistory
     history = events.objects.filter(pgh_obj_id__in=rows.values("pk"))
     for name in fields:
-        history.exclude(**{name: ""}).update(**{name: ERASED})
+        overwrite(history.exclude(**{name: ""}), {name: ERASED})
     if placeholders:
-        history.update(**placeholders)
+        overwrite(history, placeholders)
     for context in Context.objects.filter(pk__in=history.values("pgh_context_id")):
         if context.metadata.get("why") and context.metadata.get("verb") != "erase":
             context.metadata["why"] = ERASED
@@ -198,25 +180,25 @@ def _erase_history(
 
 
 def _erase_receipts(receipts: QuerySet[Receipt], now: datetime) -> int:
-    return receipts.update(content="", pdf=None, erased_at=now)
+    return overwrite(receipts, {"content": "", "pdf": None, "erased_at": now})
 
 
 def _erase_files(files: QuerySet[Attachment]) -> int:
-    return files.update(
-        name=ERASED, content=b"", size=0, scan_state=ScanState.NOT_CHECKED, scan_due_at=None, scan_result=""
-    )
+    values = {"name": ERASED, "content": b"", "size": 0}
+    return overwrite(files, {**values, "scan_state": ScanState.NOT_CHECKED, "scan_due_at": None, "scan_result": ""})
 
 
 def _erase_messages(messages: QuerySet[OutgoingMessage], placeholder: str) -> int:
-    return messages.update(recipient=placeholder, subject=ERASED, text=ERASED, html="", last_error="")
+    values = {"recipient": placeholder, "subject": ERASED, "text": ERASED, "html": "", "last_error": ""}
+    return overwrite(messages, values)
 
 
 def _erase_mails(mails: QuerySet[IncomingMessage]) -> int:
     """Erases the content of mails. Only the fact and the time of their arrival stay."""
-    return mails.update(
-        raw=b"", sender="erased@erased.invalid", sender_name="", subject=ERASED, text=ERASED, files=[], remarks=[],
-        message_id="", in_reply_to="", references=[], html="", digest="", last_error="", outcome=ERASED,
-    )  # fmt: skip
+    empty_texts = ("sender_name", "message_id", "in_reply_to", "html", "digest", "last_error")
+    values: dict[str, Any] = {**dict.fromkeys(empty_texts, ""), **dict.fromkeys(("subject", "text", "outcome"), ERASED)}
+    values |= {"raw": b"", "sender": "erased@erased.invalid", "files": [], "remarks": [], "references": []}
+    return overwrite(mails, values)
 
 
 def _unproven_requests(now: datetime) -> QuerySet[CancellationRequest]:
@@ -231,11 +213,11 @@ def _unproven_requests(now: datetime) -> QuerySet[CancellationRequest]:
 
 def _erase_unproven_requests(keys: list[int], now: datetime) -> list[int]:
     rows = CancellationRequest.objects.filter(pk__in=keys)
-    with recorded("erase", actor="system"), pgtrigger.ignore(*GUARDS):
+    with recorded("erase", actor="system"):
         references = list(rows.values_list("declaration", flat=True))
         _erase_receipts(Receipt.objects.filter(request__in=keys), now)
         _erase_files(Attachment.objects.filter(request__in=keys))
-        Note.objects.filter(request__in=keys).update(words=ERASED)
+        overwrite(Note.objects.filter(request__in=keys), {"words": ERASED})
         _erase_messages(OutgoingMessage.objects.filter(about__in=references), "erased@erased.invalid")
         _erase_mails(IncomingMessage.objects.filter(about__in=references))
         conversations = Conversation.objects.filter(about__in=references)
@@ -265,8 +247,7 @@ def _old_mails(now: datetime) -> QuerySet[IncomingMessage]:
 
 
 def _erase_old_mails(keys: list[UUID], now: datetime) -> list[int]:
-    with pgtrigger.ignore("messaging.IncomingMessage:mail_as_it_came_stays"):
-        return [_erase_mails(IncomingMessage.objects.filter(pk__in=keys))]
+    return [_erase_mails(IncomingMessage.objects.filter(pk__in=keys))]
 
 
 TASK = "cancellations.retain"
