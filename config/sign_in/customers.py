@@ -8,14 +8,13 @@ from allauth.account.forms import ConfirmLoginCodeForm, RequestLoginCodeForm
 from allauth.account.views import ConfirmLoginCodeView
 from allauth.core import context as current
 from crispy_forms.helper import FormHelper
-from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.services.customers import customer_who_may_sign_in
 from accounts.visitors import address_of
-from config.sign_in.limits import may_send_code, may_tell_unknown
+from config.sign_in.limits import count_code, may_tell_unknown
 from config.sign_in.sessions import describe
 from messaging.forms import KeepableTextMixin
 from messaging.outbound.rendering import Rendered
@@ -92,12 +91,12 @@ class SignInForm(KeepableTextMixin, _StyledForm, RequestLoginCodeForm):
         self.apply_style({"email": email})
 
     def clean_email(self) -> str:
-        """Creates the user on first use. The answer is the same for a known and an unknown address."""
+        """Creates the user on first use. The answer is the same for a known and an unknown address.
+
+        Raises TooManyAttempts, for which config/web/middleware.py shows a page.
+        """
         email = self.cleaned_data["email"]
-        if not may_send_code(current.request, email, timezone.now()):
-            raise ValidationError(
-                _("We sent several codes to this address. Use the newest one, or try again in an hour")
-            )
+        count_code(current.request, email, timezone.now())
         customer = customer_who_may_sign_in(email=email)
         email = super().clean_email()
         if customer is None:

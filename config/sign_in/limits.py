@@ -15,7 +15,7 @@ from django.core import signing
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponseBase
 
-from accounts.attempts import Counter, Limit, network_of
+from accounts.attempts import Counter, Limit, TooManyAttempts, network_of
 from accounts.audit import record_action
 from accounts.models import User
 from accounts.services.notices import warn_of_wrong_codes
@@ -33,7 +33,8 @@ BY_BROWSER = Limit("browser", 5)
 BY_SESSION = Limit("session", 5)
 LINKS_TO_ADDRESS, LINKS_OF_NETWORK = Limit("links to address", 3, HOUR), Limit("links of network", 20, HOUR)
 CODES_TO_ADDRESS_FROM_NETWORK = Limit("codes to address from network", 5, HOUR)
-CODES_TO_ADDRESS, CODES_OF_NETWORK = Limit("codes to address", 20, HOUR), Limit("codes of network", 60, HOUR)
+CODES_TO_ADDRESS = Limit("codes to address", 20, HOUR)
+CODES_OF_NETWORK = Limit("codes of network", 300, HOUR)  # a company's people often share one address
 MAILS_TO_UNKNOWN = Limit("mails to unknown address", 2, DAY)
 RECORDED_OF_ADDRESS, RECORDED_IN_ALL = Limit("recorded of address", 20, HOUR), Limit("recorded", 500, HOUR)
 
@@ -64,17 +65,19 @@ def may_send_link(request: HttpRequest, email: str, now: datetime) -> bool:
     return Counter(LINKS_OF_NETWORK, network).take(now) and Counter(LINKS_TO_ADDRESS, email).take(now)
 
 
-def may_send_code(request: HttpRequest, email: str, now: datetime) -> bool:
-    """Whether another mail with a sign-in code of a customer may go out, so that nobody is flooded.
+def count_code(request: HttpRequest, email: str, now: datetime) -> None:
+    """Counts a mail with a sign-in code of a customer. Raises TooManyAttempts, so that nobody is flooded.
 
     What one network asks for counts for itself, up to a number at which the address is flooded from many.
     """
     email, network = fold_address(email), network_of(address_of(request))
-    return (
-        Counter(CODES_OF_NETWORK, network).take(now)
-        and Counter(CODES_TO_ADDRESS_FROM_NETWORK, f"{network} {email}").take(now)
-        and Counter(CODES_TO_ADDRESS, email).take(now)
-    )
+    for counter in (
+        Counter(CODES_OF_NETWORK, network),
+        Counter(CODES_TO_ADDRESS_FROM_NETWORK, f"{network} {email}"),
+        Counter(CODES_TO_ADDRESS, email),
+    ):
+        if not counter.take(now):
+            raise TooManyAttempts(counter.limit.window_end(now))
 
 
 def may_tell_unknown(email: str, now: datetime) -> bool:

@@ -1,6 +1,7 @@
 """Error pages: what happened, what to do, and for server errors a reference that is also in the log."""
 
 import logging
+import math
 from typing import Any
 
 from django.conf import settings
@@ -8,15 +9,16 @@ from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooMany
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template import loader
+from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from accounts.attempts import TooManyAttempts
 from billing.rules.references import new_reference
 from config.web.style import style_url
 
 log = logging.getLogger(__name__)
 API = "/api/"  # its errors are JSON (docs/api.md)
-RETRY_AFTER_SECONDS = 300
 
 
 def bad_request(http: HttpRequest, exception: Exception) -> HttpResponse:
@@ -51,19 +53,33 @@ def not_found(http: HttpRequest, exception: Exception) -> HttpResponse:
     return _page(http, 404, _("There is no such page"), _("Check the address, or go to the start page."))
 
 
-def not_open_yet(http: HttpRequest) -> HttpResponse:
+def not_open_yet(http: HttpRequest, exception: Exception) -> HttpResponse:
     what = _("No cancellation policy is published here yet. If you want to cancel, write to us: that counts, too.")
     return _page(http, 503, _("This portal is not open yet"), what)
 
 
 def too_many_requests(http: HttpRequest) -> HttpResponse:
-    """A rate limit of signing in was reached; the page and `Retry-After` (RFC 9110, 10.2.3) say when to try again."""
-    response = render(http, "429.html", status=429)
-    response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    """A limit of django-allauth, which counts by the minute, was reached."""
+    return _too_many(http, 60)
+
+
+def too_many_attempts(http: HttpRequest, exception: TooManyAttempts) -> HttpResponse:
+    """A limit of ours was reached (accounts/attempts.py)."""
+    return _too_many(http, math.ceil((exception.until - timezone.now()).total_seconds()))
+
+
+def _too_many(http: HttpRequest, seconds: int) -> HttpResponse:
+    """429; the page and `Retry-After` (RFC 9110, 10.2.3) say when to try again."""
+    seconds = max(1, seconds)
+    if http.path.startswith(API):
+        response: HttpResponse = JsonResponse({"detail": f"Too many requests. Wait {seconds} seconds."}, status=429)
+    else:
+        response = render(http, "429.html", {"minutes": math.ceil(seconds / 60)}, status=429)
+    response.headers["Retry-After"] = str(seconds)
     return response
 
 
-def busy(http: HttpRequest) -> HttpResponse:
+def busy(http: HttpRequest, exception: Exception) -> HttpResponse:
     """Too many passwords are checked at once (config/sign_in/hashing.py)."""
     what = _("Many people sign in at this moment. Go back and try again in a few seconds.")
     response = _page(http, 503, _("Please try again in a moment"), what)

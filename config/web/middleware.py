@@ -9,12 +9,13 @@ from django.utils import translation
 from django.utils.cache import patch_vary_headers
 from pghistory.middleware import HistoryMiddleware
 
+from accounts.attempts import TooManyAttempts
 from accounts.services.sessions import record_session
 from accounts.visitors import address_of, language_of
 from cancellations.queries.policies import NoPolicyInForce
 from config.sign_in.hashing import HashingBusy
 from config.sign_in.sessions import describe, end_customer_session_when_due, end_staff_session_when_due
-from config.web.errors import busy, not_allowed, not_open_yet
+from config.web.errors import busy, not_allowed, not_open_yet, too_many_attempts
 from messaging.links import hide_proving_links
 from messaging.text import is_keepable, replace_unkeepable
 
@@ -119,9 +120,12 @@ class KeepableText:
 
 
 class PageForException:
-    """Shows a page for what any view may raise: no policy version in force, as after installation, or busy hashing."""
+    """Shows a page for what any view may raise.
 
-    PAGES: ClassVar = {NoPolicyInForce: not_open_yet, HashingBusy: busy}
+    No policy version is in force, as after installation; many passwords are being checked; a limit is reached.
+    """
+
+    PAGES: ClassVar = {NoPolicyInForce: not_open_yet, HashingBusy: busy, TooManyAttempts: too_many_attempts}
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -131,7 +135,7 @@ class PageForException:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         page = self.PAGES.get(type(exception))
-        return page(request) if page else None
+        return page(request, exception) if page else None
 
 
 class PageForBareAnswers:
