@@ -125,7 +125,11 @@ class PageForException:
     No policy version is in force, as after installation; many passwords are being checked; a limit is reached.
     """
 
-    PAGES: ClassVar = {NoPolicyInForce: not_open_yet, HashingBusy: busy, TooManyAttempts: too_many_attempts}
+    PAGES: ClassVar[dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]]] = {
+        NoPolicyInForce: not_open_yet,
+        HashingBusy: busy,
+        TooManyAttempts: too_many_attempts,
+    }
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
