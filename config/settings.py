@@ -105,6 +105,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "config.web.headers.SafeHeaders",
     "config.web.headers.content_security_policy",
+    "config.web.middleware.HttpsOnly",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.web.middleware.SmallForms",
@@ -257,7 +258,7 @@ ACCOUNT_SIGNUP_FIELDS = ["email*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"  # the code proves the address
 ACCOUNT_RATE_LIMITS = {"request_login_code": None}  # config/sign_in/limits.py counts these mails
 ACCOUNT_LOGIN_BY_CODE_ENABLED = True
-ACCOUNT_LOGIN_BY_CODE_TIMEOUT = 900
+ACCOUNT_LOGIN_BY_CODE_TIMEOUT = 600
 ACCOUNT_LOGIN_BY_CODE_MAX_ATTEMPTS = 5
 ACCOUNT_LOGIN_BY_CODE_SUPPORTS_RESEND = True
 # Passkeys of customers are optional; the code is always enough (config/sign_in/passkeys.py)

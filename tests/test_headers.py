@@ -94,3 +94,25 @@ print(settings.SESSION_COOKIE_DOMAIN, settings.CSRF_COOKIE_DOMAIN, settings.SESS
         "True True True",
         "None None /",
     ], ended.stderr
+
+
+class TestWithoutHttps:
+    @pytest.fixture(autouse=True)
+    def public_site(self, settings):
+        settings.SECURE = settings.SECURE_SSL_REDIRECT = True
+        settings.SITE_URL = "https://cancel.example.com"
+
+    @pytest.mark.parametrize("path", ["/api/v1/requests", "/api/v1/openapi.json", "/mail-provider/sendgrid/inbound/"])
+    def test_calls_of_machines_are_refused_and_not_redirected(self, client, path):
+        answer = client.get(path)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (403, "application/json")
+        assert "https://cancel.example.com" in answer.json()["detail"]
+        assert client.get(path, secure=True).status_code in (200, 401, 404)
+
+    def test_people_are_redirected(self, client):
+        assert client.get("/law/").status_code == 301
+
+
+@pytest.mark.parametrize("path", ["/", "/admin/", "/api/v1/requests", "/static/css/base.css"])
+def test_trace_is_not_answered(client, path):
+    assert client.trace(path).status_code == 405

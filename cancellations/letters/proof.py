@@ -14,7 +14,7 @@ from messaging.sealing import secret_keys
 
 PROOF_SALT = "cancellations.proof"
 CODE_SALT = "cancellations.follow"
-CODE_SECONDS = 900
+CODE_SECONDS, STEP_SECONDS = 600, 15  # OWASP ASVS 5.0, V6.5.5
 
 
 class Link(NamedTuple):
@@ -36,13 +36,13 @@ def read_proof_token(token: str) -> Link:
 
 
 def follow_code(link: Link, now: datetime, *, earlier: int = 0, key: str = "") -> str:
-    """Returns the code that is sent with the link, for reading mail on another device. Valid for 15 to 30 minutes.
+    """Returns the code that is sent with the link, for reading mail on another device. Valid for ten minutes.
 
     Like the link it works once. It is derived from SECRET_KEY, or from an earlier `key`, and never stored. There are
     29^8 codes, and wrong ones are limited (cancellations/pages/requests.py).
     """
-    window = int(now.timestamp()) // CODE_SECONDS - earlier
-    value = f"{link.reference}|{fold_address(link.email)}|{link.links_used}|{window}"
+    step = int(now.timestamp()) // STEP_SECONDS - earlier
+    value = f"{link.reference}|{fold_address(link.email)}|{link.links_used}|{step}"
     digest = salted_hmac(CODE_SALT, value, secret=key or settings.SECRET_KEY, algorithm="sha256").digest()
     characters = "".join(ALPHABET[byte % len(ALPHABET)] for byte in digest[:8])
     return f"{characters[:4]}-{characters[4:]}"
@@ -51,5 +51,6 @@ def follow_code(link: Link, now: datetime, *, earlier: int = 0, key: str = "") -
 def is_follow_code(code: str, link: Link, now: datetime) -> bool:
     """Whether `code` is valid now, ignoring case, spaces and hyphens. A code of an earlier key counts, too."""
     typed = "".join(code.split()).upper().replace("-", "")
-    codes = [follow_code(link, now, earlier=n, key=key) for n in (0, 1) for key in secret_keys()]
+    steps = range(CODE_SECONDS // STEP_SECONDS)
+    codes = [follow_code(link, now, earlier=n, key=key) for n in steps for key in secret_keys()]
     return any(constant_time_compare(typed, valid_code.replace("-", "")) for valid_code in codes)

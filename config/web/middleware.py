@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse, QueryDict
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
 from pghistory.middleware import HistoryMiddleware
@@ -15,7 +15,7 @@ from accounts.visitors import address_of, language_of
 from cancellations.queries.policies import NoPolicyInForce
 from config.sign_in.hashing import HashingBusy
 from config.sign_in.sessions import describe, end_customer_session_when_due, end_staff_session_when_due
-from config.web.errors import busy, not_allowed, not_open_yet, too_many_attempts
+from config.web.errors import API, busy, not_allowed, not_open_yet, too_many_attempts
 from messaging.links import hide_proving_links
 from messaging.text import is_keepable, replace_unkeepable
 
@@ -116,6 +116,25 @@ class KeepableText:
             query._mutable = False
             request.GET = query  # type: ignore[assignment]
         request.COOKIES = {name: value for name, value in request.COOKIES.items() if is_keepable(name + value)}
+        return self.get_response(request)
+
+
+class HttpsOnly:
+    """Refuses calls of machines that arrive without TLS, and the method TRACE.
+
+    A redirect to HTTPS would hide from whoever wrote the machine that it sends its secrets in the clear.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.method == "TRACE":
+            return HttpResponseNotAllowed(["GET", "HEAD", "POST"])
+        if settings.SECURE and not request.is_secure() and request.path.startswith((API, PROVIDER)):
+            return JsonResponse(
+                {"detail": f"Use {settings.SITE_URL}: this address answers over HTTPS only."}, status=403
+            )
         return self.get_response(request)
 
 

@@ -1,6 +1,7 @@
 """Who may see a guest's request, in which browser, and until when."""
 
 import re
+from datetime import timedelta
 
 import pytest
 import time_machine
@@ -11,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.tasks import tidy
-from cancellations.letters.proof import proof_token
+from cancellations.letters.proof import Link, follow_code, is_follow_code, proof_token
 from cancellations.web import access
 from messaging.models import OutgoingMessage
 from tests import cast
@@ -173,3 +174,10 @@ def test_sessions_that_have_ended_are_deleted(client, request_):
     Session.objects.update(expire_date=NOW)
     tidy()
     assert not Session.objects.exists()
+
+
+def test_a_code_works_for_ten_minutes():
+    link = Link("CR-AAAA-AAAA", "zoe@customer.example")
+    code = follow_code(link, cast.NOW)
+    assert is_follow_code(code, link, cast.NOW + timedelta(minutes=9, seconds=45))
+    assert not is_follow_code(code, link, cast.NOW + timedelta(minutes=10))
