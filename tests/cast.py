@@ -30,6 +30,7 @@ from cancellations.wording.policy import FIRST_TEXT
 from messaging.models import DeliveryState, Door, EventType, MessageState, OutgoingMessage, WebhookDelivery
 from messaging.services.inbox import store
 from messaging.services.webhooks import add_endpoint, emit
+from tests.mail.corpus import mail
 
 NOW = datetime(2026, 2, 12, 13, 7, 31, tzinfo=UTC)
 _numbers = count(1)
@@ -201,8 +202,8 @@ def fresh(row: Any) -> Any:
 def waits_for_an_answer(holder: Account, words: str = "Where is my invoice?", at: datetime = NOW) -> Conversation:
     """The holder wrote to us, and somebody has to answer."""
     _some_policy(at)
-    raw = f"From: {holder.name} <{holder.email}>\r\nSubject: Hello\r\nMessage-ID: <{next(_numbers)}@c>\r\n\r\n{words}"
-    kept = store(raw=raw.encode(), arrived_at=at, door=Door.COMMAND, now=at)
+    raw = mail(words, sender=f"{holder.name} <{holder.email}>", subject="Hello", message_id=f"<{next(_numbers)}@c>")
+    kept = store(raw=raw, arrived_at=at, door=Door.COMMAND, now=at)
     read_due(now=at)
     return Conversation.objects.get(reference=fresh(kept).thread)
 

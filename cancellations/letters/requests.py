@@ -122,12 +122,13 @@ def _typed(request: CancellationRequest) -> dict[str, Value]:
         ]
     elif is_own_mail:
         texts = [(gettext("In your own words"), request.words)]
-    lines = [f"{label}: {_quote(text)}" for label, text in texts if text.strip()]
+    lines = [f"{label}: {quote_unproven(text, MAX_QUOTED)}" for label, text in texts if text.strip()]
     return {"typed": lines}
 
 
-def _quote(text: str) -> str:
-    return shorten(without_links(text, gettext("[link removed]")), MAX_QUOTED)
+def quote_unproven(text: str, length: int) -> str:
+    """Returns what somebody typed for a letter to an address that is not proven to be theirs: short, without links."""
+    return shorten(without_links(text, gettext("[link removed]")), length)
 
 
 def _joined(request: CancellationRequest, zone: str) -> dict[str, Value]:

@@ -17,7 +17,7 @@ from messaging.models import Door, IncomingMessage, MessageState, OutgoingMessag
 from messaging.services.inbox import store
 from tests import cast
 from tests.cast import NOW, fresh
-from tests.mail.corpus import mail
+from tests.mail.corpus import FAILED, mail
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
@@ -53,6 +53,19 @@ class TestAnswering:
         again = write(alice, "Thanks, but it is empty.", at=NOW + HOUR, headers=(f"In-Reply-To: {sent.message_id}",))
         row = fresh(row)
         assert (again.thread, row.state, row.waiting_since) == (row.reference, "open", NOW + HOUR)
+
+    @pytest.mark.parametrize("checked", ["", FAILED])
+    def test_what_somebody_may_have_written_in_another_name_is_not_sent_on(self, alice, checked):
+        lure = "Your account is blocked, log in at https://bank.example/login now. " * 3
+        came = write(alice, lure, subject=lure, checked=checked)
+        row = Conversation.objects.get()
+        conversations.answer(conversation=row, by=cast.staff("support"), words="We did not write that.", now=NOW)
+        sent = OutgoingMessage.objects.get(kind="answer")
+        for part in (sent.subject, sent.text, sent.html):
+            assert "bank.example" not in part
+        assert "blocked" not in sent.text + sent.html.partition("</title>")[2]
+        assert len(sent.subject) <= len("Re: ") + 80
+        assert sent.in_reply_to == came.message_id
 
     def test_by_its_signed_address_as_well(self, alice, settings):
         settings.REPLY_ADDRESS = "support+{token}@atntcrm.com"
