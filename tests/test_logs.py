@@ -2,6 +2,7 @@
 
 import io
 import logging
+import re
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -39,6 +40,11 @@ def test_a_message_is_one_line(log):
     assert line.endswith(
         r"WARNING portal Not Found: /\n2026-01-01 ERROR root all is lost\r\x1b[31m\x85\u2028\u202e\x00\x0b"
     )
+
+
+def test_a_line_starts_with_its_time_in_utc(log):
+    log.warning("x")
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00 WARNING", log.written.getvalue())
 
 
 def test_a_traceback_follows_indented_and_begins_no_line(log):

@@ -106,7 +106,10 @@ class BankDetailsForm(VerbForm):
         label="Account holder", max_length=140, error_messages={"required": "Enter the account holder."}
     )
     account = forms.CharField(
-        label="IBAN or account number", max_length=80, error_messages={"required": "Enter the account."}
+        label="IBAN or account number",
+        max_length=80,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),  # static/js/desk.js then keeps no copy of it
+        error_messages={"required": "Enter the account."},
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

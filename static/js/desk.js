@@ -214,6 +214,7 @@
     const fields = [...form.elements].filter(
       (one) =>
         one.name &&
+        one.autocomplete !== "off" &&
         /^(textarea|select|input)$/i.test(one.tagName) &&
         !/^(hidden|password|file|submit)$/i.test(one.type),
     );

@@ -90,6 +90,14 @@ def ask(visitor: Visitor, page: str, draw) -> None:
     check(visitor.client().get(address), f"{address} as {visitor.name}")
 
 
+def test_every_text_names_its_charset(visitors):
+    for visitor in visitors:
+        for page in visitor.pages:
+            kind, _, charset = visitor.client().get(page).headers.get("Content-Type", "").partition(";")
+            is_text = kind.startswith("text/") or kind.endswith(("/xml", "+xml"))
+            assert not is_text or charset.strip() == "charset=utf-8", (page, kind)
+
+
 def test_every_address_takes_hostile_text(visitors):
     addresses = sorted(set(routes(get_resolver())))
     assert len(addresses) > 150
