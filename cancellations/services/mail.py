@@ -27,7 +27,7 @@ from messaging.confined import TooCostly, run_confined
 from messaging.due import UNLIMITED, Run, Work
 from messaging.inbound.reading import WORDS_SECONDS, ReadMail
 from messaging.locking import lock_correspondence
-from messaging.models import IncomingMessage, OutgoingMessage, ReadState, Sort
+from messaging.models import Checked, IncomingMessage, OutgoingMessage, ReadState, Sort
 from messaging.services.inbox import MOST_ATTEMPTS, earlier_copy, lease, read_into_row, waiting_mails
 from messaging.services.outbox import record_bounce, wrote_lately
 from messaging.text import replace_unkeepable
@@ -123,7 +123,7 @@ def _process_message(row: IncomingMessage, mail: ReadMail, now: datetime) -> Non
     is_too_large = not row.is_whole
     is_clear = recognised.is_certain and bool(row.sender) and len(recognised.numbers) <= MAX_NUMBERS
     if is_clear and not is_subject_only and not _is_about_open_request(row):
-        _submit_requests(row, words or mail.text, recognised, mail.sent_at, now)
+        _submit_requests(row, mail, words or mail.text, recognised, now)
         if is_too_large:  # the cancellation counts, but its files were cut off
             conversation = _open_conversation(row, Todo.TOO_LARGE, recognised, now)
             if _is_below_answer_limit(row, now):
@@ -190,10 +190,12 @@ def _is_below_answer_limit(row: IncomingMessage, now: datetime) -> bool:
     return recent.filter(kind="mail_too_large").count() < MAX_AUTOMATIC_ANSWERS
 
 
-def _submit_requests(
-    row: IncomingMessage, words: str, recognised: Recognised, sent_at: datetime | None, now: datetime
-) -> None:
-    """Submits a request for each account number or subscription number in the mail, or one for the sender."""
+def _submit_requests(row: IncomingMessage, mail: ReadMail, words: str, recognised: Recognised, now: datetime) -> None:
+    """Submits a request for each account number or subscription number in the mail, or one for the sender.
+
+    A mail whose sender is not authenticated may be written in anybody's name, like a form: its network is limited.
+    """
+    network = "" if row.checked == Checked.PASSED else mail.client
     holder = accounts_at(row.sender).first()
     references = []
     for number in recognised.numbers or ("",):
@@ -208,9 +210,9 @@ def _submit_requests(
             kind=Kind(recognised.kind),
             requested_end=recognised.requested_end,
             language=recognised.language or (holder.language if holder else settings.LANGUAGE_CODE),
-            sent_at=sent_at,
+            sent_at=mail.sent_at,
         )
-        request = submit_by_mail(declaration=declaration, submission_key=key, mail=row, now=now)
+        request = submit_by_mail(declaration=declaration, submission_key=key, mail=row, now=now, network=network)
         references.append(request.declaration)
     row.about = references[0]
     row.outcome = f"A cancellation: {', '.join(references)}."

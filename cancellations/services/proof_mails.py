@@ -36,7 +36,7 @@ def send_proof_mail(
 ) -> bool:
     """Queues the mail with the link of a saved request, or says in its row when it may go out. Returns whether it did.
 
-    `network` is the client's address, empty for mail.
+    `network` is the client's address, empty for an authenticated mail.
     """
     _lock_address(request.email_given)
     due = max(_free_at(request.email_given, now), _slot_of_number(request, now), _slot_of_network(network, now))

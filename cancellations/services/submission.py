@@ -207,9 +207,11 @@ def declared_by_mail(
 
 
 def submit_by_mail(
-    *, declaration: Declaration, submission_key: UUID, mail: IncomingMessage, now: datetime
+    *, declaration: Declaration, submission_key: UUID, mail: IncomingMessage, now: datetime, network: str = ""
 ) -> CancellationRequest:
     """Submits a cancellation sent by mail (policy 1.1) and answers it with the link that proves the sender.
+
+    `network` is the client's address, if mails with a link are to be limited for it, as in `submit_as_guest`.
 
     The time of receipt is the mail's arrival. If our server could not authenticate the sender, an account number or
     username is needed as well as the link.
@@ -224,7 +226,7 @@ def submit_by_mail(
         mail.arrived_at + timedelta(days=request.policy_version.verification_days),
         now + timedelta(days=settings.PROOF_LINK_DAYS),
     )
-    return _create(request, now, answers=mail)
+    return _create(request, now, network=network, answers=mail)
 
 
 @transaction.atomic

@@ -1,8 +1,10 @@
-"""When our mail server took a mail, from its newest Received header. Needs no parser of mail, so nothing can fail."""
+"""When and from where our mail server took a mail, from Received headers. Needs no parser, so nothing can fail."""
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
 
 MOST_BYTES = 100_000  # in which the header has to begin
 MOST_LENGTH = 2_000
@@ -13,6 +15,7 @@ WRITTEN_BY_SENDER = (
     "mime-version", "content-type", "dkim-signature",
 )  # fmt: skip
 SENDERS = re.compile(rf"^(?:{'|'.join(WRITTEN_BY_SENDER)})[ \t]*:".encode(), re.IGNORECASE | re.MULTILINE)
+CLIENT = re.compile(r"\[(?:IPv6:)?([0-9a-fA-F:.]{2,45})\]")  # RFC 5321, 4.1.3
 HEADERS_END = re.compile(rb"\r?\n\r?\n")
 
 
@@ -30,6 +33,28 @@ def arrival_in(raw: bytes, *, own_servers: list[str]) -> datetime | None:
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return at if at.tzinfo is not None else None
+
+
+def client_in(headers: Iterable[tuple[str, str]], *, own_servers: list[str]) -> str:
+    """Returns the public address from which our servers took the mail; empty if it is not known.
+
+    `headers` are the (name, value) pairs of the mail in its order: the Received headers of our servers are at the top.
+    """
+    for name, value in headers:
+        if name != "received" or not traced_by(value, own_servers=own_servers):
+            return ""
+        before_by = re.split(r"\sby\s", value, maxsplit=1, flags=re.IGNORECASE)[0]
+        addresses = [address for address in CLIENT.findall(before_by) if _is_public(address)]
+        if addresses:
+            return str(addresses[-1])  # the first may be the name by which the client called itself
+    return ""
+
+
+def _is_public(address: str) -> bool:
+    try:
+        return ip_address(address).is_global
+    except ValueError:
+        return False
 
 
 def traced_by(received: str, *, own_servers: list[str]) -> bool:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import NamedTuple
 
 from messaging.confined import TooCostly, run_confined
+from messaging.inbound.arrival import WRITTEN_BY_SENDER, client_in
 from messaging.inbound.authentication import verdict
 from messaging.inbound.mime import File, Unreadable, parse, sent_at
 from messaging.inbound.quoting import own_words
@@ -32,6 +33,7 @@ class FileEntry(NamedTuple):
 class ReadMail:
     """What a mail says. `safe_html` is sanitised; `words` are the sender's own, without quotations and signature.
 
+    `client` is the network address from which our servers took it; empty if it is not known.
     `sent_at` is when it was sent, as the sender says; None if it does not say so in a way that can be read.
     """
 
@@ -54,6 +56,7 @@ class ReadMail:
     checked: str
     results_header: str
     sent_at: datetime | None = None
+    client: str = ""
     cost: str = ""
 
 
@@ -112,6 +115,7 @@ def read_here(
         checked=checked,
         results_header=header,
         sent_at=sent_at(mail.header("Date")),
+        client=client_in(mail.ordered("Received", *WRITTEN_BY_SENDER), own_servers=list(own_servers)),
     )
 
 

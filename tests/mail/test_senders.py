@@ -46,6 +46,46 @@ def test_a_quoted_local_part_is_answered():
     assert OutgoingMessage.objects.get().recipient == '"alice adler"@customer.example'
 
 
+class TestManyInOtherNames:
+    """Mails in the names of many people, from one network: each answer would go to somebody who did not write."""
+
+    def flood(self, trace, checked=""):
+        for n in range(24):
+            sender = f"somebody{n}@customer.example"
+            raw = mail("Please cancel my subscription.", sender=sender, checked=checked)
+            start, _, rest = raw.partition(b"Received: ")
+            raw = start + trace.replace("#", str(n)).encode() + b"\r\n" + rest.partition(b"\r\n")[2]
+            store(raw=raw, arrived_at=NOW, door=Door.COMMAND, now=NOW)
+        read_due(now=NOW)
+        assert CancellationRequest.objects.count() == 24  # none is refused
+        return OutgoingMessage.objects.count()
+
+    TRACE = f"Received: from x (x [8.8.4.#]) by {OUR_SERVER} with ESMTP; Thu, 12 Feb 2026 13:07:31 +0000"
+
+    @pytest.mark.parametrize(
+        "trace",
+        [
+            TRACE,
+            TRACE.replace("from x", "from [9.9.#.9]"),
+            TRACE.replace("[8.8.4.#]", "[IPv6:2a00:1450:4001:81b::#]"),
+            f"Received: from {OUR_SERVER} ([10.0.0.5]) by mail.atntcrm.com with LMTP; x\r\n{TRACE}",
+        ],
+    )
+    def test_are_answered_later(self, trace):
+        assert self.flood(trace) == 20
+
+    def test_are_answered_at_once_from_many_networks(self):
+        assert self.flood(self.TRACE.replace("8.8.4.#", "8.8.#.8")) == 24
+
+    def test_are_answered_at_once_if_their_senders_are_genuine(self):
+        genuine = f"Authentication-Results: {OUR_SERVER}; dmarc=pass header.from=customer.example"
+        assert self.flood(self.TRACE, genuine) == 24
+
+    @pytest.mark.parametrize("trace", [TRACE.replace("8.8.4.#", "192.168.1.7"), "Received: from x by y; z"])
+    def test_from_an_unknown_network_are_not_limited_for_each_other(self, trace):
+        assert self.flood(trace) == 24
+
+
 class TestTheVerdict:
     RESULT = f"Authentication-Results: {OUR_SERVER}; "
 
