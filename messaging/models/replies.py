@@ -17,12 +17,14 @@ VARIABLES = {
 
 
 def refuse_unknown_variables(text: str) -> None:
-    """Raises ValidationError if the text uses a variable that is not in VARIABLES."""
+    """Raises ValidationError if the text uses a variable that is not in VARIABLES, or a format such as `{name:>99}`."""
     try:
-        names = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
+        fields = [field for field in string.Formatter().parse(text) if field[1] is not None]
     except ValueError as error:
         raise ValidationError("A brace has no partner. Write variables like {name}.") from error
-    if unknown := [name for name in names if name not in VARIABLES]:
+    if any(format or conversion for _, _, format, conversion in fields):
+        raise ValidationError("A variable stands alone in its braces. Write variables like {name}.")
+    if unknown := [name for _, name, _, _ in fields if name not in VARIABLES]:
         allowed = ", ".join(f"{{{name}}}" for name in VARIABLES)
         raise ValidationError(f"{{{unknown[0]}}} is not a variable. You can use {allowed}.")
 

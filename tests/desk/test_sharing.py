@@ -203,6 +203,13 @@ class TestCannedReplies:
         )
         assert CannedReply.objects.count() == 1
 
+    @pytest.mark.parametrize("text", ["{name:>999999999}", "{name:d}", "{name!r}", "{name:{plan}}", "{name.__class__}"])
+    def test_a_variable_has_no_format(self, text):
+        mara = at_desk(cast.staff("manager"))
+        told = {"name": "Thanks", "used_for": "any", "text_en": text, "text_de": "", "text_fr": ""}
+        assert mara.post(reverse("admin:messaging_cannedreply_add"), told).status_code == 200
+        assert not CannedReply.objects.exists()
+
 
 class TestNextInQueue:
     @pytest.fixture
