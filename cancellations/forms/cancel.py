@@ -10,7 +10,8 @@ from django.utils.translation import gettext_lazy as _
 from billing.models import Subscription
 from cancellations.forms.fields import LONGEST_WORDS, ChoiceOfSubscriptions, CrispyForm, email_address
 from cancellations.models import Kind, Reason
-from cancellations.rules.jurisdictions import COOLING_OFF, Profile
+from cancellations.rules.jurisdictions import COOLING_OFF
+from cancellations.rules.law import Profile
 from cancellations.services.submission import Declaration
 from messaging.forms import IdentifierField, WordsField
 

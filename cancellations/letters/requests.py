@@ -16,7 +16,7 @@ from cancellations.models import (
     Proof,
     Receipt,
 )
-from cancellations.rules.jurisdictions import PROFILES
+from cancellations.rules.jurisdictions import profile_of_code
 from cancellations.wording.explanation import sentences
 from messaging.models import IncomingMessage
 from messaging.outbound.rendering import Value
@@ -89,7 +89,7 @@ def _context(
         "cause": request.cause,
         "reason": str(request.get_reason_display()) if request.reason else "",
         "name": request.name_given,
-        "end_notice": PROFILES[request.jurisdiction].end_notice and request.effective_on is not None,
+        "end_notice": profile_of_code(request.jurisdiction).end_notice and request.effective_on is not None,
         "words": request.words,
         "requested_end": day_words(request.requested_end),
         "refund_reason": request.refund_reason,
@@ -111,7 +111,7 @@ def _typed(request: CancellationRequest) -> dict[str, Value]:
     """
     is_own_mail = request.channel == Channel.EMAIL and request.proof == Proof.LINK
     is_law = request.channel == Channel.GUEST and (
-        PROFILES[request.jurisdiction].one_page or request.kind_declared == Kind.COOLING_OFF
+        profile_of_code(request.jurisdiction).one_page or request.kind_declared == Kind.COOLING_OFF
     )
     texts: list[tuple[str, str]] = []
     if is_law:

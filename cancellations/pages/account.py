@@ -26,10 +26,14 @@ from cancellations.queries.own_data import own_data
 from cancellations.queries.policies import policy_in_force
 from cancellations.queries.requests import has_ended, open_request_for, points_of_request
 from cancellations.rules.date_line import points_of
+from cancellations.rules.end_date import DEADLINE
 from cancellations.web.calendar import calendar_event
 from cancellations.web.downloads import calendar_response
 from cancellations.wording.explanation import sentences
 from messaging.wording import day_words
+
+# The keys of the steps that explain a last day to cancel
+ABOUT_DEADLINE = DEADLINE - {"in_time", "late"} | {"next_billing", "minimum_term", "trial", "trial_without_notice"}
 
 
 @require_safe
@@ -62,7 +66,7 @@ def cancel_by(http: HttpRequest) -> HttpResponse:
         day=assessment.deadline_on,
         summary=gettext("Last day to cancel %(plan)s for %(day)s")
         % {"plan": subscription.plan_name, "day": day_words(assessment.deadline_for)},
-        description="\n".join(sentences(assessment.steps[1:3])),
+        description="\n".join(sentences(each for each in assessment.steps if each.key in ABOUT_DEADLINE)),
         url=settings.SITE_URL + reverse("cancel"),
         remind_days=2,
         made_at=now,

@@ -9,7 +9,9 @@ from django.views.decorators.http import require_safe
 
 from cancellations.queries.policies import policy_in_force
 from cancellations.rules.jurisdictions import COOLING_OFF, PROFILES
-from cancellations.web.places import ELSEWHERE, chosen_country, countries, profile_of, remember_country
+from cancellations.rules.law import changes
+from cancellations.rules.statute import statements_of
+from cancellations.web.places import ELSEWHERE, countries, country_of_guest, profile_of, remember_country
 
 
 @require_safe
@@ -18,7 +20,7 @@ def entry(http: HttpRequest) -> HttpResponse:
     context = {
         "policy": policy_in_force(timezone.now()),
         "countries": countries(),
-        "country": chosen_country(http) or ELSEWHERE,
+        "country": country_of_guest(http) or ELSEWHERE,
         "offer": _offer() if profile.offers else None,
     }
     response = render(http, "portal/entry.html", context)
@@ -37,4 +39,14 @@ def _offer() -> dict[str, str] | None:
 @require_safe
 def law(http: HttpRequest) -> HttpResponse:
     """Shows what the law of each place changes about a cancellation, with its sources."""
-    return render(http, "portal/law.html", {"profiles": PROFILES.values(), "cooling_off": COOLING_OFF})
+    places = [{"profile": profile, "statements": statements_of(profile)} for profile in PROFILES.values()]
+    by_name = {profile.name: statements_of(profile) for profile in PROFILES.values()}
+    context = {
+        "places": places,
+        "cooling_off": COOLING_OFF,
+        "changes": changes(
+            {"European Union and European Economic Area: cooling-off": COOLING_OFF.statements} | by_name
+        ),
+        "today": timezone.localdate(),
+    }
+    return render(http, "portal/law.html", context)

@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from dateutil.relativedelta import relativedelta
 
 from billing.rules.periods import Interval, next_billing_date, period_containing
+from cancellations.rules.law import Profile, Source, Statement
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Rule:
     """
 
     country: str
+    text: str
     source: str
     url: str
     end: Callable[[Contract], date | None]
@@ -60,6 +62,14 @@ class Rule:
     contracts_from: date | None = None
     refund_days: int | None = None
     verified: bool = True
+
+    @property
+    def statement(self) -> Statement:
+        """What customers read about the rule."""
+        source = Source(self.source, self.url, self.country.lower())
+        return Statement(
+            self.text, source, self.valid_from, self.read_on, valid_to=self.valid_to, verified=self.verified
+        )
 
     def applies(self, country: str, *, received_on: date, concluded_on: date) -> bool:
         return (
@@ -94,9 +104,14 @@ def _at_once_without_reminder(*, earliest: relativedelta, latest: relativedelta)
     return end
 
 
+MONTH_TEXT = (
+    "After the first term, the contract of a consumer ends at most one month after the day on which the cancellation "
+    "arrived."
+)
 RULES: tuple[Rule, ...] = (
     Rule(
         country="DE",
+        text=MONTH_TEXT,
         source="BGB § 309 Nr. 9",
         url="https://www.gesetze-im-internet.de/bgb/__309.html",
         end=_month_after_receipt,
@@ -106,6 +121,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         country="NL",
+        text=MONTH_TEXT,
         source="BW 6:236 sub j, p",
         url="https://wetten.overheid.nl/BWBR0005289/",
         end=_month_after_receipt,
@@ -115,6 +131,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         country="FR",
+        text="After a renewal, the contract of a consumer ends at once if no reminder came one to three months before "
+        "the last day to refuse the renewal. The unused part is paid back within 30 days.",
         source="Code de la consommation L215-1",
         url="https://www.legifrance.gouv.fr/codes/article_lc/LEGIARTI000032227035",
         end=_at_once_without_reminder(earliest=relativedelta(months=3), latest=relativedelta(months=1)),
@@ -124,6 +142,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         country="IT",
+        text="After a renewal, the contract of a consumer ends at once if no reminder came at least 30 days before.",
         source="Codice del consumo art. 65-bis",
         url="https://www.normattiva.it/uri-res/N2Ls?urn:nir:stato:decreto.legislativo:2005-09-06;206~art65bis",
         end=_at_once_without_reminder(earliest=relativedelta(years=1), latest=relativedelta(days=30)),
@@ -131,6 +150,11 @@ RULES: tuple[Rule, ...] = (
         read_on=date(2026, 11, 25),
     ),
 )
+
+
+def statements_of(profile: Profile) -> tuple[Statement, ...]:
+    """Returns what customers read about the law of the profile: about the form, and about the latest end."""
+    return (*profile.statements, *(rule.statement for rule in RULES if rule.country in profile.countries))
 
 
 def latest_end(

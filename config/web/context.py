@@ -3,7 +3,7 @@ from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import get_language, get_language_bidi
 
-from cancellations.web.places import profile_of
+from cancellations.web.places import offers_withdrawal, profile_of
 from config.web.style import style_url
 
 
@@ -16,6 +16,7 @@ def portal(request: HttpRequest) -> dict[str, object]:
         "support_email": settings.SUPPORT_EMAIL,
         "site_url": settings.SITE_URL,
         "profile": SimpleLazyObject(lambda: profile_of(request)),
+        "offers_withdrawal": SimpleLazyObject(lambda: offers_withdrawal(request)),
         "text_language": settings.LANGUAGE_CODE.partition("-")[0],
         "local_run": settings.LOCAL_RUN,
         "languages": settings.LANGUAGES,

@@ -1,5 +1,6 @@
 """What the law of a place makes different, sentence by sentence, and the question after the declaration."""
 
+import html
 from datetime import date, timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from billing.services import review as money
 from cancellations.letters.proof import proof_token
 from cancellations.models import CancellationRequest
 from cancellations.rules.jurisdictions import COOLING_OFF, DEFAULT, PROFILES, countries_with_profile, profile_for, texts
+from cancellations.rules.statute import RULES
 from cancellations.services.submission import answer_question, verify
 from messaging.models import OutgoingMessage
 from tests import cast
@@ -40,13 +42,25 @@ def _fields(page) -> list[str]:
 class TestTheTable:
     @pytest.mark.parametrize(
         ("country", "profile"),
-        [("DE", "DE"), ("de", "DE"), ("FR", "FR"), ("US", "US"), ("GB", "UK"), ("AT", "default"), ("JP", "default")],
+        [
+            ("DE", "DE"),
+            ("de", "DE"),
+            ("FR", "FR"),
+            ("US", "US"),
+            ("GB", "UK"),
+            ("AT", "AT"),
+            ("NL", "NL"),
+            ("be", "BE"),
+            ("PT", "default"),
+            ("JP", "default"),
+        ],
     )
     def test_the_country_of_the_account_chooses(self, country, profile):
         assert profile_for(country, "FR").code == profile
 
     @pytest.mark.parametrize(
-        ("region", "profile"), [("CA", "US-CA"), ("ca", "US-CA"), ("MN", "US"), ("NY", "US"), ("", "US")]
+        ("region", "profile"),
+        [("CA", "US-CA"), ("ca", "US-CA"), ("MN", "US-MN"), ("NY", "US-NY"), ("ma", "US-MA"), ("TX", "US"), ("", "US")],
     )
     def test_in_the_united_states_offers_are_off_unless_the_law_of_the_state_was_read(self, region, profile):
         found = profile_for("US", region=region)
@@ -58,7 +72,7 @@ class TestTheTable:
         assert client.get("/cancel/").context["profile"].code == profile
 
     def test_a_region_of_another_country_is_no_state(self):
-        assert profile_for("IT", region="CA").code == DEFAULT
+        assert profile_for("IT", region="CA").code == "IT"
 
     def test_without_a_country_the_sites_default_holds(self):
         assert profile_for("").code == DEFAULT
@@ -71,7 +85,8 @@ class TestTheTable:
             "DE": ("Verträge hier kündigen", "jetzt kündigen"),
             "FR": ("Résilier votre contrat", "Notifier la résiliation"),
             "US-CA": ("Cancel subscription", "Click to cancel"),
-            "US": ("Cancel subscription", "Click to cancel"),
+            **dict.fromkeys(("US", "US-NY", "US-MA", "US-MN"), ("Cancel subscription", "Click to cancel")),
+            **dict.fromkeys(("NL", "IT", "ES", "AT", "BE"), ("Cancel a subscription", "Cancel my subscription")),
             "UK": ("Cancel a subscription", "Cancel my subscription"),
         }
         assert (COOLING_OFF.entry_label, COOLING_OFF.confirm_label) == (
@@ -81,7 +96,9 @@ class TestTheTable:
 
     def test_each_profile_but_the_default_names_its_sources(self):
         assert all(one.sources for one in PROFILES.values() if one.code != DEFAULT)
-        assert COOLING_OFF.sources
+        assert all(each.source and each.read_on for each in COOLING_OFF.statements)
+        sourced = [each for one in PROFILES.values() for each in one.statements if each.source]
+        assert all(each.read_on and each.valid_from for each in sourced)
         assert all(source.url.startswith("https://") for one in PROFILES.values() for source in one.sources)
 
     def test_offers_are_forbidden_where_the_page_must_be_bare(self):
@@ -94,6 +111,92 @@ class TestTheTable:
         assert "no legal advice" in page
         assert "https://www.gesetze-im-internet.de/bgb/__312k.html" in page
         assert page.count("applies to you") == 1
+
+    def test_it_shows_sources_days_what_changed_when_and_what_is_not_in_force(self, client):
+        page = client.get("/law/").content.decode()
+        uk = page[page.index("United Kingdom") : page.index("European Union and European Economic Area")]
+        assert "Announced for spring 2027, not in force yet" in uk
+        assert "Not verified; we do not apply it" in page
+        assert "Since 1 July 2022" in page
+        assert "read on 26" in page
+        changes = page[page.index('id="changes"') :]
+        assert changes.index("19 June 2026") < changes.index("1 March 2022")
+
+    @pytest.mark.parametrize("code", ["DE", "NL", "FR", "IT"])
+    def test_the_latest_end_by_law_is_named_with_its_source(self, client, code):
+        rule = next(rule for rule in RULES if rule.country == code)
+        page = html.unescape(client.get("/law/").content.decode())
+        assert rule.text in page
+        assert rule.url in page
+
+
+class TestTheBrowserLeadsToTheFormOfThePlace:
+    @pytest.mark.parametrize(
+        ("accepted", "profile"),
+        [
+            ("de", "DE"),
+            ("fr-FR,fr;q=0.9,en;q=0.8", "FR"),
+            ("nl", "NL"),
+            ("nl-BE", "BE"),
+            ("de-AT", "AT"),
+            ("it-IT", "IT"),
+            ("es", "ES"),
+            ("es-MX", "default"),
+            ("fr-CA", "default"),
+            ("en-US,de;q=0.5", "default"),
+            ("pl", "default"),
+            ("", "default"),
+            ("*", "default"),
+            ("x" * 9000, "default"),
+        ],
+    )
+    def test_at_once_and_it_can_be_changed(self, client, accepted, profile):
+        headers = {"accept-language": accepted}
+        assert client.get("/cancel/", headers=headers).context["profile"].code == profile
+        client.get("/?country=GB", headers=headers)
+        assert client.get("/cancel/", headers=headers).context["profile"].code == "UK"
+
+    def test_an_account_leads_to_its_country(self):
+        _, client = _of("NL")
+        page = client.get("/", headers={"accept-language": "de"})
+        assert page.context["profile"].code == "NL"
+
+
+class TestNationalWordsOfTheCoolingOffRight:
+    @pytest.mark.parametrize(
+        ("country", "entry", "confirm"),
+        [
+            ("NL", "hier de overeenkomst ontbinden", "ontbinding bevestigen"),
+            ("IT", "recedere dal contratto qui", "conferma recesso"),
+            ("ES", "desistir del contrato aquí", "confirmar desistimiento"),
+            ("BE", "overeenkomst hier herroepen", "herroeping bevestigen"),
+        ],
+    )
+    def test_the_button_and_the_footer_say_them(self, client, country, entry, confirm):
+        home = client.get(f"/?country={country}").content.decode()
+        assert home.count(entry) == 2  # its own button, and the footer
+        assert "They mean: Withdraw from contract here" in home
+        assert entry in client.get("/policy/").content.decode()
+        answers = {"kind": "cooling_off", "law": country, "name": "J", "account_number": "A", "email": "j@else.example"}
+        assert confirm in client.post("/cancel/", answers).content.decode()
+
+    @pytest.mark.parametrize(
+        ("country", "language", "words"),
+        [
+            ("AT", "de", "Vertrag widerrufen"),
+            ("BE", "fr", "Renoncer au contrat ici"),
+            ("BE", "de", "Vertrag widerrufen"),
+        ],
+    )
+    def test_pages_in_a_language_of_the_country_use_it(self, client, country, language, words):
+        assert words in client.get(f"/?country={country}", headers={"accept-language": language}).content.decode()
+
+    def test_both_links_stand_on_every_page_of_a_guest(self, client):
+        for path in ("/", "/cancel/", "/policy/", "/policy/history/", "/law/", "/requests/", "/verify/", "/signin/"):
+            page = client.get(path).content.decode()
+            footer = page[page.index("<footer") :]
+            assert "Cancel a subscription" in footer, path
+            assert "Withdraw from contract here" in footer, path
 
 
 class TestChosen:
