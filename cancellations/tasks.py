@@ -9,6 +9,7 @@ from cancellations.services.erasure import apply_retention
 from cancellations.services.mail import read_due
 from cancellations.services.proof_mails import send_waiting
 from cancellations.services.reminders import notify_staff
+from cancellations.services.renewals import remind_of_renewals
 from cancellations.services.scanning import scan_due
 from messaging.due import SLICE_SECONDS
 
@@ -41,6 +42,11 @@ def send_staff_notifications() -> None:
 @shared_task(name="cancellations.announce")
 def announce_policy() -> None:
     announce_due(now=timezone.now(), seconds=SLICE_SECONDS)
+
+
+@shared_task(name="cancellations.renewals")
+def send_renewal_reminders() -> None:
+    remind_of_renewals(now=timezone.now(), seconds=SLICE_SECONDS)
 
 
 @shared_task(name="cancellations.retain")

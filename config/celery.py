@@ -25,6 +25,7 @@ app.conf.beat_schedule = {
     "send proof links that waited": {"task": "cancellations.prove", "schedule": 60.0, "options": {"expires": 60}},
     "check files for viruses": {"task": "cancellations.scan", "schedule": 60.0, "options": {"expires": 60}},
     "run bulk jobs": {"task": "cancellations.bulk", "schedule": 15.0, "options": {"expires": 15}},
+    "remind of renewals": {"task": "cancellations.renewals", "schedule": 600.0, "options": {"expires": 600}},
     "remind staff": {"task": "cancellations.remind", "schedule": 300.0, "options": {"expires": 300}},
     "seal the audit": {"task": "accounts.seal_audit", "schedule": 20.0, "options": {"expires": 20}},
     "tidy": {"task": "accounts.tidy", "schedule": 3600.0, "options": {"expires": 3600}},

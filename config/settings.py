@@ -68,6 +68,7 @@ UNKNOWN_CUSTOMERS = env.str("UNKNOWN_CUSTOMERS", default="consumer")  # how an a
 if UNKNOWN_CUSTOMERS not in ("consumer", "business"):
     raise ImproperlyConfigured(f"UNKNOWN_CUSTOMERS has to be consumer or business, not {UNKNOWN_CUSTOMERS!r}.")
 # One offer to stay, only on the entry page and where the law allows it; none if the text is empty
+RENEWAL_REMINDERS = env.bool("RENEWAL_REMINDERS", default=True)  # off if the company sends its own
 OFFER_TEXT = env.str("OFFER_TEXT", default="")
 OFFER_LABEL = env.str("OFFER_LABEL", default="")
 OFFER_URL = env.str("OFFER_URL", default="")

@@ -8,6 +8,7 @@ from cancellations.models.notes import Note
 from cancellations.models.policy import PolicyVersion, ReviewMode
 from cancellations.models.receipts import Receipt
 from cancellations.models.reminders import Reminder
+from cancellations.models.renewals import RenewalReminder, RenewalRun
 from cancellations.models.requests import (
     REFERENCE_LENGTH,
     CancellationRequest,
@@ -42,6 +43,8 @@ __all__ = [
     "Reason",
     "Receipt",
     "Reminder",
+    "RenewalReminder",
+    "RenewalRun",
     "ReviewMode",
     "ScanState",
     "TerminatedSubscription",

@@ -15,6 +15,7 @@ from cancellations.models import (
     CancellationRequest,
     Kind,
     PolicyVersion,
+    RenewalReminder,
 )
 from cancellations.rules.cooling_off import (
     CoolingOff,
@@ -26,6 +27,7 @@ from cancellations.rules.cooling_off import (
 )
 from cancellations.rules.end_date import Contract, End, Terms, assess_end
 from cancellations.rules.notice import NoticeAssessment, assess_for_cause
+from cancellations.rules.reminders import reminder_rule
 from cancellations.rules.terms import SpecialTerms
 
 COUNTS_AS_ORDINARY = gettext_noop("The cooling-off days were over when it was received")
@@ -124,8 +126,17 @@ def contract_of(subscription: Subscription) -> Contract:
         country=account.country,
         is_consumer=is_consumer(account),
         is_type_assumed=account.customer_type == CustomerType.UNKNOWN,
+        further_reminders=_reminders_sent(subscription),
         ends_elsewhere_on=subscription.ended_on if subscription.ended_by == EndedBy.CRM else None,
     )
+
+
+def _reminders_sent(subscription: Subscription) -> tuple[date, ...]:
+    """Returns the days on which the portal reminded of a renewal, where the law looks at them."""
+    if subscription.pk is None or reminder_rule(subscription.account.country, subscription.account.region) is None:
+        return ()
+    sent = RenewalReminder.objects.filter(subscription=subscription)
+    return tuple(sent.order_by("reminded_on").values_list("reminded_on", flat=True))
 
 
 def is_consumer(account: Account) -> bool:

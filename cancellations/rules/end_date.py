@@ -44,7 +44,8 @@ class Contract:
     """What the end of a contract depends on.
 
     `country` is ISO 3166-1 alpha-2. `is_type_assumed` says that nobody told us whether the customer is a consumer.
-    `ends_elsewhere_on` is the end that the company's own system has already.
+    `further_reminders` are reminders of renewals besides `reminded_on`. `ends_elsewhere_on` is the end that the
+    company's own system has already.
     """
 
     started_on: date
@@ -58,6 +59,7 @@ class Contract:
     is_consumer: bool = False
     is_type_assumed: bool = False
     ends_elsewhere_on: date | None = None
+    further_reminders: tuple[date, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,16 @@ def assess_by_policy(
 
 
 def _law(contract: Contract, received_on: date) -> StatutoryEnd | None:
+    ends = [_law_after(contract, received_on, reminded_on) for reminded_on in _reminders(contract)]
+    return None if None in ends else ends[0]
+
+
+def _reminders(contract: Contract) -> tuple[date | None, ...]:
+    """Returns each reminder of a renewal that is recorded: any of them may be the one for the last renewal."""
+    return (contract.reminded_on, *contract.further_reminders)
+
+
+def _law_after(contract: Contract, received_on: date, reminded_on: date | None) -> StatutoryEnd | None:
     return latest_end(
         received_on=received_on,
         started_on=contract.started_on,
@@ -162,7 +174,7 @@ def _law(contract: Contract, received_on: date) -> StatutoryEnd | None:
         consumer=contract.is_consumer,
         minimum_term_ends_on=contract.minimum_term_ends_on,
         concluded_on=contract.concluded_on,
-        reminded_on=contract.reminded_on,
+        reminded_on=reminded_on,
     )
 
 

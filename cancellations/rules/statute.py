@@ -13,6 +13,7 @@ from dateutil.relativedelta import relativedelta
 
 from billing.rules.periods import Interval, next_billing_date, period_containing
 from cancellations.rules.law import Profile, Source, Statement
+from cancellations.rules.reminders import reminder_statements
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,11 @@ RULES: tuple[Rule, ...] = (
 
 def statements_of(profile: Profile) -> tuple[Statement, ...]:
     """Returns what customers read about the law of the profile: about the form, and about the latest end."""
-    return (*profile.statements, *(rule.statement for rule in RULES if rule.country in profile.countries))
+    return (
+        *profile.statements,
+        *(rule.statement for rule in RULES if rule.country in profile.countries),
+        *reminder_statements(profile),
+    )
 
 
 def latest_end(

@@ -17,7 +17,7 @@ from babel.messages.pofile import read_po, write_po
 from django.conf import settings
 from django.utils.translation import template as django_template
 
-from cancellations.rules import date_line, explanation, jurisdictions, statute
+from cancellations.rules import date_line, explanation, jurisdictions, reminders, statute
 
 KEYWORDS = {
     "_": None,
@@ -110,7 +110,12 @@ def _texts() -> Iterator[tuple[Text, str]]:
             yield from _extracted("\n".join(line.strip() for line in source.splitlines()).encode(), path)
     for sentences in explanation.SENTENCES.values():
         yield sentences if len(sentences) > 1 else sentences[0], "cancellations/rules/explanation.py"
-    for text in (*jurisdictions.texts(), *(rule.text for rule in statute.RULES), *date_line.LABELS.values()):
+    for text in (
+        *jurisdictions.texts(),
+        *(rule.text for rule in statute.RULES),
+        *(rule.statement.text for rule in reminders.RULES),
+        *date_line.LABELS.values(),
+    ):
         yield text, "cancellations"
 
 
