@@ -34,6 +34,7 @@ STAFF_VERBS: Mapping[str, str] = {
     "claim": "Claimed",
     "assign": "Assigned",
     "release": "Released",
+    "review_charge": "Charged after the end: review started",
     "redate": "Refund adjusted to the new end date",
     "propose": "Refund proposed",
     "approve": "Refund approved",

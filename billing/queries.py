@@ -1,5 +1,6 @@
 """The computed proposal of a refund, payment by payment."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -8,7 +9,7 @@ from django.db.models import DecimalField, F, Q, Sum
 from django.db.models.functions import Coalesce
 from moneyed import Money
 
-from billing.models import Dispute, Payment, Refund, RefundBasis, Subscription
+from billing.models import Dispute, Payment, Refund, RefundBasis, RefundLine, Subscription
 from billing.models.states import RELEASED
 from billing.rules.proration import unused_amount, unused_days
 
@@ -32,6 +33,13 @@ def payments_with_returned(subscription: Subscription) -> list[Payment]:
     payments = Payment.objects.filter(subscription=subscription)
     zero = Decimal(0)
     return list(payments.annotate(returned=Coalesce(taken, zero, output_field=DecimalField())).order_by("-period_end"))
+
+
+def returnable(payments: Iterable[Payment]) -> dict[int, Decimal]:
+    """Returns by payment what can still be returned of it: not if it is disputed or refunded already."""
+    lines = RefundLine.objects.filter(payment__in=payments).exclude(refund__state__in=RELEASED)
+    taken = dict(lines.values_list("payment").annotate(total=Sum("amount")).order_by())
+    return {each.pk: max(each.refundable.amount - taken.get(each.pk, Decimal(0)), Decimal(0)) for each in payments}
 
 
 def quote(

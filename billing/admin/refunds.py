@@ -42,6 +42,16 @@ class RefundDue(admin.SimpleListFilter):
         return queryset.filter(conditions.get(self.value() or "", Q()))
 
 
+class ChargedAfterEnd(admin.SimpleListFilter):
+    title, parameter_name = "charged after the end", "charged"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "charged for a time after the end")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Refund]) -> QuerySet[Refund]:
+        return queryset.filter(charged_after_end=True) if self.value() == "yes" else queryset
+
+
 class Currency(admin.SimpleListFilter):
     title, parameter_name = "currency", "currency"
 
@@ -66,7 +76,7 @@ class Gateway(admin.SimpleListFilter):
 @admin.register(Refund)
 class RefundAdmin(VerbAdmin):
     list_display = ["reference", "falls_due", "customer", "about", "shown_amount", "basis", "people", "shown_state"]
-    list_filter = [RefundDue, "state", "basis", Currency, Gateway]
+    list_filter = [RefundDue, ChargedAfterEnd, "state", "basis", Currency, Gateway]
     search_fields = ["reference", "about", "account__account_number"]
     search_help_text = "Reference, request or account number, from its beginning"
     sortable = ("falls_due",)
@@ -94,6 +104,7 @@ class RefundAdmin(VerbAdmin):
         ("Settlement reference", lambda row: row.settlement_reference),
         ("Credit note", lambda row: row.credit_note),
         ("Ground", lambda row: row.decision_ground),
+        ("Charged after the end", lambda row: "yes" if row.charged_after_end else ""),
     )
     refusals, illegal = (RefundRefused,), (IllegalTransition,)
     change_form_template = "desk/refund.html"

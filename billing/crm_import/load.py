@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from django.db import DatabaseError, DataError, IntegrityError, models, transaction
+from django.db import DatabaseError, DataError, IntegrityError, OperationalError, models, transaction
 
 from accounts.history import recorded
 from accounts.models import Account
@@ -143,7 +143,7 @@ def _save(kind: Kind, lines: list[Line], rejects: Rejects, report: Report) -> No
     try:
         with transaction.atomic():
             report.counts.update(_write(kind, lines))
-    except (DataError, IntegrityError, RowRejected):
+    except (DataError, IntegrityError, OperationalError, RowRejected):  # of the third kind: a deadlock with a worker
         for line in lines:
             try:
                 with transaction.atomic():

@@ -51,6 +51,15 @@ CREDIT_NOTE = """
     RETURN NEW;
 """
 
+# A payment for a time after the end that the portal set: the worker has to look at it. The subscription is locked, so
+# that an end which is being set at the same time is seen, or sees the payment.
+CHARGED_AFTER_END = """
+    PERFORM 1 FROM billing_subscription WHERE id = NEW.subscription_id AND ended_by = 'portal'
+        AND ended_on < NEW.period_end FOR SHARE;
+    NEW.is_to_check := NEW.is_to_check OR FOUND;
+    RETURN NEW;
+"""
+
 # From the proposal on, a refund's amount is the sum of its lines. A refund that takes a further step to the money, or
 # that changes its sum, is checked against the cap again. What was approved does not change any more.
 GUARDED = (

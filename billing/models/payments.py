@@ -1,6 +1,7 @@
 """Payments: each is money received for one billing period."""
 
 import pghistory
+import pgtrigger
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
@@ -9,6 +10,7 @@ from moneyed import Money
 
 from accounts.history import tracked
 from accounts.models import Account
+from billing.models.guards import CHARGED_AFTER_END
 from billing.models.subscriptions import AMOUNT, Subscription
 from billing.rules.periods import Period
 
@@ -38,14 +40,38 @@ class Payment(models.Model):
     gateway = models.CharField(max_length=40, blank=True)
     gateway_reference = models.CharField(max_length=120, blank=True)
     dispute = models.CharField(max_length=4, choices=Dispute.choices, default=Dispute.NONE, blank=True)
+    is_to_check = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="It may charge for a time after the end. Set by the database, cleared by the worker",
+    )
 
     class Meta:
         ordering = ["subscription", "period_start"]
-        indexes = [models.Index(fields=["subscription", "period_end"], name="payment_period")]
+        indexes = [
+            models.Index(fields=["subscription", "period_end"], name="payment_period"),
+            models.Index(fields=["id"], condition=Q(is_to_check=True), name="payment_to_check"),
+        ]
         constraints = [
             models.CheckConstraint(name="payment_period_holds_a_day", condition=Q(period_end__gt=F("period_start"))),
             models.CheckConstraint(
                 name="payment_refunded_within", condition=Q(amount_refunded__gte=0, amount_refunded__lte=F("amount"))
+            ),
+        ]
+        triggers = [
+            pgtrigger.Trigger(
+                name="charged_after_end_new",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert,
+                func=CHARGED_AFTER_END,
+            ),
+            pgtrigger.Trigger(
+                name="charged_after_end",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Update,
+                condition=pgtrigger.AnyChange("period_start", "period_end", "amount", "dispute"),
+                func=CHARGED_AFTER_END,
             ),
         ]
 

@@ -63,6 +63,13 @@ class Refund(models.Model):
         default=False, help_text="Includes payments for past periods, because the whole contract is unwound"
     )
 
+    charged_after_end = models.BooleanField(
+        "charged after the end",
+        default=False,
+        db_default=False,
+        help_text="The customer was charged for a time after the end of the subscription",
+    )
+
     basis = models.CharField(max_length=6, choices=RefundBasis.choices, blank=True)
     amount = MoneyField(**AMOUNT, default_currency=None, null=True, blank=True)
     proposed_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
@@ -124,6 +131,7 @@ class Refund(models.Model):
         indexes = [
             models.Index(fields=["attempt_due_at"], condition=Q(state="sending"), name="refund_to_send"),
             models.Index(fields=["due_on", "requested_at", "id"], name="refund_queue"),
+            models.Index(fields=["due_on", "id"], condition=Q(charged_after_end=True), name="refund_charged_after_end"),
             models.Index(fields=["state", "due_on", "requested_at", "id"], name="refund_queue_by_state"),
         ]
         constraints = [

@@ -1,9 +1,10 @@
 """The review of a refund: requested, proposed by one person, approved or declined by another, or voided."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -47,10 +48,12 @@ def request_refund(
 
     The proposal starts from `computed_basis`; `whole_contract` includes payments for past periods.
     """
-    today = local_date(now, settings.COMPANY_TIME_ZONE)
-    return Refund.objects.create(
-        account_id=subscription.account_id,
+    refund = _review(
+        now=now,
         subscription=subscription,
+        decision_days=decision_days,
+        pay_by_on=pay_by_on,
+        approval_limits=approval_limits,
         about=about,
         notify=notify,
         language=language,
@@ -59,13 +62,61 @@ def request_refund(
         computed_basis=computed_basis,
         computed_ground=computed_ground,
         whole_contract=whole_contract,
+        payment_days=payment_days,
+    )
+    refund.save(force_insert=True)
+    return refund
+
+
+def review_charges(*, cases: Sequence[Mapping[str, Any]], now: datetime) -> list[Refund]:
+    """Reviews what was charged for a time after the end of subscriptions, one case for each.
+
+    A case has the arguments of `request_refund`. The open review of its subscription starts again, with the case's
+    basis and without a proposal; without one, a new review is queued. The caller has locked the subscriptions.
+    """
+    subscriptions = [case["subscription"].pk for case in cases]
+    rows = Refund.objects.filter(subscription__in=subscriptions, state__in=UNDECIDED).order_by("pk")
+    opened = {row.subscription_id: row for row in rows.select_for_update(of=("self",))}
+    new = [_review(now=now, charged_after_end=True, **case) for case in cases if case["subscription"].pk not in opened]
+    for case in cases:
+        if refund := opened.get(case["subscription"].pk):
+            _start_again(refund, now)
+            refund.ended_on, refund.charged_after_end = case["ended_on"], True
+            if not refund.whole_contract:
+                refund.computed_basis = case["computed_basis"]
+            refund.save()
+            refund.lines.all().delete()
+    return [*opened.values(), *Refund.objects.bulk_create(new)]
+
+
+def _review(
+    *,
+    now: datetime,
+    subscription: Subscription,
+    decision_days: int,
+    approval_limits: Mapping[str, str],
+    pay_by_on: date | None = None,
+    **fields: Any,
+) -> Refund:
+    """Returns a new review, unsaved."""
+    today = local_date(now, settings.COMPANY_TIME_ZONE)
+    return Refund(
+        account_id=subscription.account_id,
+        subscription=subscription,
         requested_at=now,
         state_changed_at=now,
         approval_limits=dict(approval_limits),
         decision_due_on=_due(today, decision_days, pay_by_on),
         pay_by_on=pay_by_on,
-        payment_days=payment_days,
+        **fields,
     )
+
+
+def _start_again(refund: Refund, now: datetime) -> None:
+    """Returns an open refund to the state before any proposal. The caller saves it and deletes the lines."""
+    if refund.state == RefundState.PROPOSED:
+        move(refund, RefundState.REQUESTED, now)
+        refund.approved_by = None
 
 
 @permitted("billing.propose_refund")
@@ -172,9 +223,7 @@ def redate(
         refund.ended_on, refund.computed_basis, refund.whole_contract = ended_on, computed_basis, whole_contract
         refund.pay_by_on = pay_by_on
         refund.decision_due_on = min(refund.decision_due_on, pay_by_on or date.max)
-        if refund.state == RefundState.PROPOSED:
-            move(refund, RefundState.REQUESTED, now)
-            refund.approved_by = None
+        _start_again(refund, now)
         refund.save()
         refund.lines.all().delete()
     return refund

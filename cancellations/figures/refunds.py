@@ -9,17 +9,36 @@ from django.urls import reverse
 from moneyed import Money
 
 from billing.models import Refund, RefundBasis
-from billing.models.states import RefundState
+from billing.models.states import UNDECIDED, RefundState
 from cancellations.figures.spans import Figure, Group, Span, times
 from messaging.wording import money_words
 
 
 def refunds_figures(span: Span) -> list[Group]:
-    return [_refund_times(span), _refunds_by_currency(span)]
+    return [_charged_after_end(span), _refund_times(span), _refunds_by_currency(span)]
 
 
 def _refunds(**filters: str) -> str:
     return f"{reverse('admin:billing_refund_changelist')}?{urlencode(filters)}"
+
+
+def _charged_after_end(span: Span) -> Group:
+    rows = Refund.objects.filter(charged_after_end=True)
+    in_span = rows.filter(requested_at__gte=span.start, requested_at__lt=span.end).count()
+    is_open = rows.filter(state__in=UNDECIDED).count()
+    return Group(
+        "Charged after the end",
+        [
+            Figure(
+                "charged after the end",
+                str(in_span),
+                "the target is 0",
+                _refunds(**span.of("requested_at"), charged="yes"),
+            ),
+            Figure("of them to decide", str(is_open), "at any time", _refunds(charged="yes", due="decide")),
+        ],
+        tiles=True,
+    )
 
 
 _DECIDED = """SELECT {what} FROM billing_refund r JOIN billing_refundevent e ON e.pgh_obj_id = r.id

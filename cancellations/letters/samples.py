@@ -36,6 +36,7 @@ SAMPLE: Mapping[str, Value] = {
     "change": "passkey_added",
     "changed_at": "12 February 2026, 14:07:31 (Europe/Berlin)",
     "changed_by": "Adam Berger",
+    "charges": ["30,00 € for 28 February 2026 to 31 March 2026 (PAY-00042)"],
     "code": "7KQ4-M9XT",
     "compare_url": f"{settings.SITE_URL}/policy/compare/1/2/",
     "count": "2",
@@ -62,7 +63,12 @@ SAMPLE: Mapping[str, Value] = {
     "is_own": True,
     "is_single": False,
     "items": [
-        {"what": "CR-7KQ4-M9XT, received on 10 February 2026", "todo": "match it", "page_url": settings.SITE_URL}
+        {
+            "what": "CR-7KQ4-M9XT, received on 10 February 2026",
+            "todo": "match it",
+            "due": "26 February 2026",
+            "page_url": settings.SITE_URL,
+        }
     ],
     "joined": [
         {
@@ -81,6 +87,7 @@ SAMPLE: Mapping[str, Value] = {
     "mail": "6",
     "mail_subject": "Cancellation, with all of our invoices",
     "mine": "3",
+    "more": "",
     "more_proof": False,
     "name": "Donaudampfschifffahrtsgesellschaft Mannheim-Ludwigshafen mbH",
     "overdue": ["CR-7KQ4-M9XT, received on 10 February 2026: match it"],
@@ -100,6 +107,7 @@ SAMPLE: Mapping[str, Value] = {
     "reference": "CR-7KQ4-M9XT",
     "refund_due": "26 February 2026",
     "refund_reason": "I paid twice.",
+    "refunds_charged": "1",
     "refunds_decide": "4",
     "refunds_paid": ["RF-2N8K-QQ3M"],
     "refunds_pay": "2",

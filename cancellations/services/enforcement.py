@@ -1,4 +1,4 @@
-"""Taking due requests into effect, by the workers at every tick and by `manage.py enforce`.
+"""Taking due requests into effect and reviewing payments after an end, at every tick and by `manage.py enforce`.
 
 Requests are processed in batches (messaging/due.py). If a run is killed, its batch stays due. A second run, or another
 worker at the same time, finds the rows locked or done.
@@ -18,6 +18,7 @@ from cancellations.letters.webhooks import emit_request_event, emit_subscription
 from cancellations.models import CancellationRequest
 from cancellations.models.states import OPEN, RequestState
 from cancellations.queries.requests import due_requests
+from cancellations.services.charge_watch import CHARGES
 from cancellations.services.common import move
 from cancellations.services.refunds import queue_refund, void_refund
 from messaging.due import UNLIMITED, Run, Work
@@ -28,7 +29,10 @@ BATCH = 50
 
 @dataclass(frozen=True)
 class EnforcementResult:
-    """What enforcement did to one request. `what` is `effective`, `expired`, `superseded` or `set aside`."""
+    """What enforcement did to one request.
+
+    `what` is `effective`, `expired`, `superseded`, `set aside`, or `charged` (a payment for a time after its end).
+    """
 
     reference: str
     what: str
@@ -45,6 +49,8 @@ def enforcing(*, now: datetime, seconds: float = UNLIMITED) -> Iterator[Enforcem
     run = Run(now, seconds=seconds)
     yield from SUPERSEDE.results(run)
     yield from TAKE_EFFECT.results(run)
+    for refund in CHARGES.results(run):
+        yield EnforcementResult(refund.about or refund.reference, "charged", f"after its end, reviewed as {refund}")
 
 
 def _act_on_due(keys: list[int], now: datetime) -> Iterator[EnforcementResult]:

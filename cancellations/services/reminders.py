@@ -36,7 +36,7 @@ def notify_staff(*, now: datetime) -> int:
     """Queues the notifications that are due, each once, and returns how many messages."""
     with use_language(settings.LANGUAGE_CODE):
         warnings = sum(ENDPOINTS.results(Run(now)))
-        return warnings + _send_digests(now) + _send_escalations(now)
+        return warnings + _send_digests(now) + _send_escalations(now) + _send_charged(now)
 
 
 def _claim_new(kind: str, about: Sequence[str], now: datetime) -> set[str]:
@@ -80,6 +80,7 @@ def _figures(now: datetime) -> dict[str, Value]:
         decide=Count("pk", filter=Q(state__in=UNDECIDED)),
         pay=Count("pk", filter=~Q(state__in=UNDECIDED)),
         today=Count("pk", filter=Q(due_on__lte=today)),
+        charged=Count("pk", filter=Q(state__in=UNDECIDED, charged_after_end=True)),
     )
     figures: dict[str, Value] = {f"requests_{name}": str(count) for name, count in requests.items()}
     figures |= {f"refunds_{name}": str(count) for name, count in refunds.items()}
@@ -113,6 +114,36 @@ def _send_escalations(now: datetime) -> int:
         }
         for email in people:
             queue_message(kind="staff_overdue", recipient=email, context=context, now=now)
+    return len(people)
+
+
+def _send_charged(now: datetime) -> int:
+    """Queues a message about customers who were charged after the end, each once."""
+    with transaction.atomic():
+        opened = Refund.objects.filter(charged_after_end=True, state__in=UNDECIDED)
+        refunds = {refund.reference: refund for refund in opened.select_related("account").order_by("due_on", "pk")}
+        new = _claim_new("charged", list(refunds), now) if refunds else set()
+        if not new:
+            return 0
+        items = [
+            {
+                "what": f"{refund.about or reference}, {refund.account.account_number}",
+                "due": day_words(refund.decision_due_on),
+                "page_url": settings.SITE_URL + reverse("admin:billing_refund_change", args=[refund.pk]),
+            }
+            for reference, refund in refunds.items()
+            if reference in new
+        ]
+        context: dict[str, Value] = {
+            "items": items[:MAX_ITEMS],
+            "count": str(len(items)),
+            "is_single": len(items) == 1,
+            "more": str(len(items) - MAX_ITEMS) if len(items) > MAX_ITEMS else "",
+            "page_url": settings.SITE_URL + reverse("admin:billing_refund_changelist") + "?charged=yes",
+        }
+        people = _recipients(settings.STAFF_OVERDUE_TO, REFUNDS)
+        for email in people:
+            queue_message(kind="staff_charged", recipient=email, context=context, now=now)
     return len(people)
 
 

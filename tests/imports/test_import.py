@@ -130,6 +130,20 @@ def test_a_later_start_after_our_end_is_a_new_contract(export):
     assert [line.payment for line in quote(row, ended_on=date(2026, 2, 10))] == [paid_again, old]
 
 
+def test_a_payment_for_a_time_after_our_end_is_marked_in_any_order_of_imports(export):
+    after_the_end = paid(payment_ref="P-2", period_start="2026-02-28", period_end="2026-03-31")
+    export()
+    end_subscription(subscription=Subscription.objects.get(), ended_on=date(2026, 2, 28))
+    export(payments=[PAID])
+    assert not Payment.objects.filter(is_to_check=True).exists()
+    export(payments=[after_the_end])
+    assert Payment.objects.get(is_to_check=True).reference == "P-2"
+    Payment.objects.update(is_to_check=False)
+    counts, _ = export(payments=[after_the_end, PAID])
+    assert counts["payments.csv"] == [0, 0, 2, 0]
+    assert not Payment.objects.filter(is_to_check=True).exists()
+
+
 def test_our_end_before_the_start_may_come_back(export):
     future = {"started_on": "2026-03-01", "billing_anchor": "2026-03-01"}
     export(subscriptions=[sold(**future)], payments=[])
