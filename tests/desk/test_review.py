@@ -319,21 +319,6 @@ def test_a_manager_drafts_and_publishes_a_version():
     assert "Notice is 8 days." in Client().get("/policy/").content.decode()
 
 
-def test_an_administrator_makes_a_member_of_staff():
-    root = at_desk(User.objects.create_superuser("root@atntcrm.example", "a-long-password"))
-    told = {"email": "New@atntcrm.example", "name": "Nell New", "usable_password": "true", "is_staff": "on"}
-    told |= {"password1": "another-long-word", "password2": "another-long-word"}
-    told["groups"] = cast.Group.objects.get(name="support").pk
-    answer = root.post(reverse("admin:accounts_user_add"), told)
-    assert answer.status_code == 302, answer.content.decode()
-    nell = User.objects.get(name="Nell New")
-    assert nell.has_perm("cancellations.schedule_request")
-    login = Client().post(
-        "/admin/login/?next=/admin/", {"username": "NEW@atntcrm.example", "password": "another-long-word"}
-    )
-    assert login.url == "/admin/second/set-up/"
-
-
 @pytest.mark.parametrize(
     "name",
     ["accounts_account", "accounts_user", "billing_subscription", "billing_payment", "billing_refund",
