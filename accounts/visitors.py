@@ -12,11 +12,17 @@ from accounts.queries import accounts_of
 from messaging.wording import language_for
 
 
+def user_of(http: HttpRequest) -> User | None:
+    """The signed-in visitor; None for a guest, and for a request that was refused before its session was read."""
+    user = getattr(http, "user", None)
+    return user if isinstance(user, User) else None
+
+
 def account_of(http: HttpRequest) -> Account | None:
     """The first account that the signed-in visitor holds; queried once a request."""
     if not hasattr(http, "_account_of_visit"):
-        user = http.user
-        http._account_of_visit = accounts_of(user).first() if isinstance(user, User) else None  # type: ignore[attr-defined]
+        user = user_of(http)
+        http._account_of_visit = accounts_of(user).first() if user else None  # type: ignore[attr-defined]
     account: Account | None = http._account_of_visit  # type: ignore[attr-defined]
     return account
 

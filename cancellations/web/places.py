@@ -9,9 +9,9 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation.trans_real import parse_accept_lang_header
 
-from accounts.models import Account, User
+from accounts.models import Account
 from accounts.queries import accounts_of
-from accounts.visitors import account_of
+from accounts.visitors import account_of, user_of
 from billing.models import Subscription
 from cancellations.queries.outcomes import may_cool_off
 from cancellations.queries.policies import NoPolicyInForce, policy_in_force
@@ -71,7 +71,7 @@ def offers_withdrawal(http: HttpRequest) -> bool:
     """Whether pages link to the form of the cooling-off right: for guests by the place, for customers by their days."""
     if not profile_of(http).cooling_off:
         return False
-    if not isinstance(http.user, User):
+    if (user := user_of(http)) is None:
         return True
     now = timezone.now()
     try:
@@ -80,7 +80,7 @@ def offers_withdrawal(http: HttpRequest) -> bool:
         return False
     started = (now - timedelta(days=max(policy.cooling_off_days, COOLING_OFF.days) + LONGEST_MOVE)).date()
     new = Q(started_on__gte=started) | Q(concluded_on__gte=started)
-    contracts = Subscription.objects.filter(new, account__in=accounts_of(http.user)).select_related("account")
+    contracts = Subscription.objects.filter(new, account__in=accounts_of(user)).select_related("account")
     return any(may_cool_off(contract, now=now, policy=policy) for contract in contracts)
 
 
