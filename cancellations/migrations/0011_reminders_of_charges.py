@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('cancellations', '0009_erasure_is_a_procedure'),
+        ('cancellations', '0010_renewals_are_reminded_of'),
     ]
 
     operations = [
