@@ -158,6 +158,8 @@ if env.str("DATABASE_URL", default=""):
     DATABASES = {"default": env.db_url("DATABASE_URL")}
 else:
     DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", **embedded.database_settings()}}
+# The role of web, worker and beat, for `manage.py migrate`: it grants this role what they need
+APP_DATABASE_URL = env.str("APP_DATABASE_URL", default="")
 DATABASES["default"].update({"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True, "DISABLE_SERVER_SIDE_CURSORS": True})
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -3,7 +3,6 @@
 import io
 import re
 import threading
-from contextlib import contextmanager
 
 import pytest
 from django.contrib.auth.models import Group
@@ -18,18 +17,10 @@ from cancellations.services.erasure import erase
 from cancellations.services.review import decline
 from tests import cast
 from tests.cast import NOW, fresh
+from tests.databases import as_owner, behind_the_back
 
 pytestmark = pytest.mark.django_db
 EVENTS = "cancellations_cancellationrequestevent"
-
-
-@contextmanager
-def behind_the_back():
-    """As a superuser of the database may: no trigger notices."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL session_replication_role = replica")
-        yield cursor
-        cursor.execute("SET LOCAL session_replication_role = origin")
 
 
 @pytest.fixture
@@ -123,7 +114,7 @@ class TestBehindTheBack:
 
 def test_with_only_one_guard_off_the_change_itself_is_noted(declined):
     seal_audit(now=NOW)
-    with connection.cursor() as cursor:
+    with as_owner() as cursor:
         cursor.execute(
             "SELECT tgname FROM pg_trigger WHERE tgrelid = %s::regclass AND tgname LIKE %s", [EVENTS, "%append%"]
         )

@@ -55,7 +55,7 @@ def test_each_variable_of_the_settings_is_documented():
 def test_the_example_names_variables_that_exist():
     example = re.findall(r"^#? ?([A-Z_]+)=", (BASE / "docs" / "env.example").read_text(), flags=re.MULTILINE)
     page = (BASE / "docs" / "configuration.md").read_text()
-    of_containers = ["POSTGRES_PASSWORD", "REDIS_PASSWORD"]
+    of_containers = ["POSTGRES_PASSWORD", "APP_POSTGRES_PASSWORD", "REDIS_PASSWORD"]
     assert [variable for variable in example if f"`{variable}`" not in page] == of_containers
 
 

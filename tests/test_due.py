@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 from django.core.management import call_command
-from django.db import DatabaseError, OperationalError, connection
+from django.db import DatabaseError, OperationalError
 from django.db.backends.postgresql.base import DatabaseWrapper
 
 from billing.gateways import Answer
@@ -34,6 +34,7 @@ from messaging.services.outbox import deliver_due, queue_message
 from messaging.services.webhooks import add_endpoint, call_due, emit
 from tests import cast
 from tests.cast import NOW, fresh
+from tests.databases import as_owner
 from tests.webhooks.conftest import receiver  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.django_db
@@ -44,7 +45,7 @@ _numbers = count(1)
 def poison(row, operation="UPDATE", errcode="P0001"):
     """From now on the database refuses to change this row."""
     name, table = f"poison_{next(_numbers)}", row._meta.db_table
-    with connection.cursor() as cursor:
+    with as_owner() as cursor:
         cursor.execute(
             f"CREATE FUNCTION {name}() RETURNS trigger AS $$ BEGIN RAISE 'broken row' USING ERRCODE = '{errcode}'; "
             "END $$ LANGUAGE plpgsql"
@@ -55,7 +56,7 @@ def poison(row, operation="UPDATE", errcode="P0001"):
         )
 
     def cure():
-        with connection.cursor() as cursor:
+        with as_owner() as cursor:
             cursor.execute(f"DROP TRIGGER {name} ON {table}")
 
     return cure

@@ -18,6 +18,7 @@ from cancellations.wording.explanation import sentences
 from messaging.models import OutgoingMessage
 from tests import cast
 from tests.cast import NOW, fresh
+from tests.databases import as_owner
 from tests.workers import ended, killed_somewhere, started
 
 pytestmark = pytest.mark.django_db
@@ -169,7 +170,7 @@ def test_a_refunded_payment_needs_no_review():
 
 
 def _refuse_updates_of(subscription):
-    with connection.cursor() as cursor:
+    with as_owner() as cursor:
         cursor.execute(
             "CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN RAISE 'broken row'; END $$ LANGUAGE plpgsql"
         )
@@ -188,7 +189,7 @@ def test_one_bad_row_is_set_aside_and_holds_nobody_up():
     assert "broken row" in bad.enforcement_error
     assert fresh(good).state == "effective"
     assert enforce(now=EFFECTIVE_AT) == []
-    with connection.cursor() as cursor:
+    with as_owner() as cursor:
         cursor.execute("DROP TRIGGER refuse ON billing_subscription")
     try_again(request=bad, by=cast.staff("support"), now=EFFECTIVE_AT)
     assert [one.what for one in enforce(now=EFFECTIVE_AT)] == ["effective"]

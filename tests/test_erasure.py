@@ -19,7 +19,7 @@ from cancellations.services.erasure import apply_retention, erase, lift_hold, pl
 from cancellations.services.receipts import broken_receipts, is_genuine, pdf_of
 from messaging.models import MessageState, OutgoingMessage
 from messaging.services.outbox import deliver_due
-from tests import cast
+from tests import cast, databases
 
 pytestmark = pytest.mark.django_db
 MARKS = ("Xylophia", "xylophia", "Zebrawords", "Zebracause", "Zebrarefund", "Zebraground", "zebrafile")
@@ -93,11 +93,9 @@ class TestErasing:
         assert Receipt.objects.get(pk=receipt.pk).pdf is None
 
     def test_a_seal_changed_behind_the_portals_back_is_found_in_an_erased_receipt_too(self, left):
-        import pgtrigger
-
         cast.in_review()
         erase(account=left, by=cast.staff("manager"), ground="Asked", now=LATER)
-        with pgtrigger.ignore():
+        with databases.without_guards():
             Receipt.objects.filter(erased_at__isnull=False).update(seal="0" * 64)
         assert len(list(broken_receipts())) == 1
 

@@ -2,9 +2,8 @@
 
 from itertools import permutations
 
-import pgtrigger
 import pytest
-from django.db import InternalError, connection, transaction
+from django.db import InternalError, ProgrammingError, connection, transaction
 
 from billing.models import Refund
 from billing.models.states import TRANSITIONS as REFUND_TRANSITIONS
@@ -30,7 +29,7 @@ from messaging.models import (
     WebhookDelivery,
 )
 from messaging.models import TRANSITIONS as MESSAGE_TRANSITIONS
-from tests import cast
+from tests import cast, databases
 from tests.cast import NOW
 
 pytestmark = pytest.mark.django_db
@@ -82,7 +81,7 @@ def _refund_in(state, like, whole):
     like.lines.all().delete()
     row = Refund.objects.create(decision_due_on=NOW.date(), payment_days=1, **told)
     row.lines.create(payment=like.subscription.payments.get(), amount="20", unused_days=20, period_days=30)
-    with pgtrigger.ignore("billing.Refund:refund_state"):
+    with databases.without_guards("billing.Refund:refund_state"):
         Refund.objects.filter(pk=row.pk).update(**whole)
         Refund.objects.filter(pk=row.pk).update(state=state)
     return row
@@ -132,9 +131,9 @@ def test_the_history_sees_raw_sql_and_cannot_be_changed():
     with connection.cursor() as cursor:
         cursor.execute("UPDATE cancellations_cancellationrequest SET state = 'withdrawn' WHERE id = %s", [request.pk])
     assert request.events.count() == before + 1
-    with pytest.raises(InternalError), transaction.atomic():
+    with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
         request.events.update(state="scheduled")
-    with pytest.raises(InternalError), transaction.atomic():
+    with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
         request.events.all().delete()
 
 
@@ -176,7 +175,7 @@ def test_a_mail_stays_as_it_came(name):
 @pytest.mark.parametrize(("old", "new"), list(permutations(DeliveryState.values, 2)))
 def test_a_webhook_delivery_moves_only_along_its_table(old, new):
     row = cast.webhook_delivered()
-    with pgtrigger.ignore("messaging.WebhookDelivery:delivery_state"):
+    with databases.without_guards("messaging.WebhookDelivery:delivery_state"):
         WebhookDelivery.objects.filter(pk=row.pk).update(state=old)
     assert_enforced(row, DELIVERY_TRANSITIONS, old, new, {})
 

@@ -23,6 +23,7 @@ from cancellations.wording.explanation import sentences
 from messaging.models import OutgoingMessage
 from tests import cast
 from tests.cast import NOW
+from tests.databases import behind_the_back
 
 pytestmark = pytest.mark.django_db
 WORDS = 'Zoë: «Grüße», <b>no</b> #markup *here* $x$ @ref \\ "quoted"\n'
@@ -79,19 +80,15 @@ class TestTheSeal:
         for _ in range(3):
             cast.in_review()
         middle = Receipt.objects.get(number=2)
-        with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL session_replication_role = replica")
+        with behind_the_back() as cursor:
             cursor.execute(
                 "UPDATE cancellations_receipt SET content = replace(content, 'dear', 'fine') WHERE number = 2"
             )
-            cursor.execute("SET LOCAL session_replication_role = origin")
         assert not is_intact(Receipt.objects.get(number=2))
-        with connection.cursor() as cursor:  # somebody who also makes a new seal breaks the chain behind it
-            cursor.execute("SET LOCAL session_replication_role = replica")
+        with behind_the_back() as cursor:  # somebody who also makes a new seal breaks the chain behind it
             forged = Receipt.objects.get(number=2)
             new = seal_of(forged.previous_seal, forged.content)
             cursor.execute("UPDATE cancellations_receipt SET seal = %s WHERE number = 2", [new])
-            cursor.execute("SET LOCAL session_replication_role = origin")
         assert not is_intact(Receipt.objects.get(number=2))
         assert not is_intact(Receipt.objects.get(number=3))
         assert is_intact(Receipt.objects.get(number=1))
@@ -105,10 +102,8 @@ class TestTheSeal:
             cast.in_review()
         call_command("verify_receipts", stdout=(out := StringIO()))
         assert "3 receipts, each sealed" in out.getvalue()
-        with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL session_replication_role = replica")
+        with behind_the_back() as cursor:
             cursor.execute("DELETE FROM cancellations_receipt WHERE number = 2")
-            cursor.execute("SET LOCAL session_replication_role = origin")
         assert list(broken_receipts()) == ["Receipts 2 to 2 are missing."]
 
 
