@@ -5,6 +5,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
 from cancellations.queries.policies import policy_in_force
@@ -37,6 +38,7 @@ def _offer() -> dict[str, str] | None:
 
 
 @require_safe
+@gzip_page  # the one long page; Django pads it against attacks on what is compressed beside a secret (BREACH)
 def law(http: HttpRequest) -> HttpResponse:
     """Shows what the law of each place changes about a cancellation, with its sources."""
     places = [{"profile": profile, "statements": statements_of(profile)} for profile in PROFILES.values()]
