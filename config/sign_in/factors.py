@@ -7,7 +7,6 @@ from functools import cached_property
 
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
-from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import validate_totp_code
 from allauth.mfa.utils import decrypt
 from cryptography.fernet import InvalidToken, MultiFernet
@@ -18,6 +17,7 @@ from accounts.audit import record_action
 from accounts.models import User
 from accounts.services.notices import notify_person
 from accounts.services.sessions import end_sessions
+from config.sign_in.recovery_codes import use_code
 from messaging.sealing import SealedRows, box
 
 Kinds = Authenticator.Type
@@ -43,18 +43,13 @@ class EncryptedFactors(DefaultMFAAdapter):
 
 
 def _sealed_secrets(factor: Authenticator) -> list[str]:
-    """The encrypted texts of an authenticator app or of recovery codes; a passkey has none."""
-    single = [factor.data[name] for name in ("secret", "seed") if name in factor.data]
-    return [*single, *factor.data.get("migrated_codes", [])]
+    """The encrypted secret of an authenticator app; recovery codes are hashed, and a passkey has no secret here."""
+    return [factor.data["secret"]] if "secret" in factor.data else []
 
 
 def _replace_sealed_secrets(factor: Authenticator, sealed: list[str]) -> None:
-    texts = iter(sealed)
-    for name in ("secret", "seed"):
-        if name in factor.data:
-            factor.data[name] = next(texts)
-    if "migrated_codes" in factor.data:
-        factor.data["migrated_codes"] = list(texts)
+    if sealed:
+        (factor.data["secret"],) = sealed
 
 
 SEALED_FACTORS = SealedRows(
@@ -89,7 +84,7 @@ def verify_code(user: User, code: str) -> str:
                     factor.data["used"], factor.last_used_at = [plain_code, *used][:5], now
                     factor.save(update_fields=["data", "last_used_at"])
                     return "authenticator app"
-                if factor.type == Kinds.RECOVERY_CODES and RecoveryCodes(factor).validate_code(plain_code):
+                if factor.type == Kinds.RECOVERY_CODES and use_code(factor, plain_code):
                     return "recovery code"
             except InvalidToken:  # encrypted with a key that no longer exists: skip it
                 continue

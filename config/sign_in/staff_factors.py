@@ -7,7 +7,6 @@ from contextlib import suppress
 
 from allauth.mfa.adapter import get_adapter as mfa
 from allauth.mfa.models import Authenticator
-from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret, validate_totp_code
 from allauth.mfa.utils import decrypt, encrypt
 from allauth.mfa.webauthn.internal import auth as webauthn
@@ -26,6 +25,7 @@ from accounts.models import User
 from accounts.services.sessions import end_other_sessions, end_session, keep_session, sessions_of
 from config.sign_in.factors import Kinds, has_factor, record_change
 from config.sign_in.limits import remember_browser
+from config.sign_in.recovery_codes import codes_left, make_codes
 from config.sign_in.sessions import SECRET, complete, pending
 from config.sign_in.staff import MALFORMED, CodeForm, next_page, sign_in_page
 from messaging.sealing import InvalidToken
@@ -117,8 +117,7 @@ def _after_set_up(request: HttpRequest, user: User, next_url: str) -> HttpRespon
     """The next page, or the new recovery codes first."""
     if Authenticator.objects.filter(user=user, type=Kinds.RECOVERY_CODES).exists():
         return redirect(next_page(request, next_url))
-    RecoveryCodes.activate(user)
-    request.session["show_codes"] = True
+    _show_next(request, make_codes(user))
     request.session["after_codes"] = next_url
     return redirect("admin:recovery_codes")
 
@@ -131,27 +130,29 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
     assert isinstance(request.user, User)
     if request.method == "POST":
         with transaction.atomic():
-            Authenticator.objects.filter(user=request.user, type=Kinds.RECOVERY_CODES).delete()
-            RecoveryCodes.activate(request.user)
+            codes = make_codes(request.user)
             record_change(of=request.user, verb="recovery_codes_renewed", change="codes_renewed")
         keep_session(request)
-        request.session["show_codes"] = True
+        _show_next(request, codes)
         return redirect("admin:recovery_codes")
-    if not request.session.pop("show_codes", False):
+    if not (sealed := request.session.pop("new_codes", "")):
         return redirect("admin:security")
-    codes = RecoveryCodes.activate(request.user).get_unused_codes()
+    codes = decrypt(sealed).split()
     next_url = next_page(request, request.session.pop("after_codes", ""))
     return sign_in_page(request, "codes", title="Recovery codes", codes=codes, next=next_url)
+
+
+def _show_next(request: HttpRequest, codes: list[str]) -> None:
+    """Keeps the codes, encrypted, for the one page that shows them."""
+    request.session["new_codes"] = encrypt(" ".join(codes))
 
 
 def security(request: HttpRequest) -> HttpResponse:
     """One's own second factors, recovery codes, password and sessions."""
     assert isinstance(request.user, User)
     factors = Authenticator.objects.filter(user=request.user).exclude(type=Kinds.RECOVERY_CODES).order_by("created_at")
-    codes = Authenticator.objects.filter(user=request.user, type=Kinds.RECOVERY_CODES).first()
-    remaining = len(RecoveryCodes(codes).get_unused_codes()) if codes else 0
     sessions = sessions_of(request.user, current=request.session.session_key)
-    context = {"factors": factors, "codes_left": remaining, "sessions": sessions}
+    context = {"factors": factors, "codes_left": codes_left(request.user), "sessions": sessions}
     return sign_in_page(request, "security", title="Signing in", **context)
 
 
