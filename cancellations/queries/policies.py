@@ -23,9 +23,13 @@ def published_versions() -> QuerySet[PolicyVersion]:
 
 
 def policy_in_force(at: datetime) -> PolicyVersion:
-    """Returns the version in force at an instant. Raises NoPolicyInForce."""
+    """Returns the version whose start is the latest that has come. Raises NoPolicyInForce.
+
+    A version announced for January comes into force in January, also if another was published for now in between. Of
+    two that start at the same instant, the one published later counts.
+    """
     effective = published_versions().filter(effective_from__lte=at)
-    version = effective.order_by("-published_at", "-number").first()
+    version = effective.order_by("-effective_from", "-published_at", "-number").first()
     if version is None:
         raise NoPolicyInForce
     return version

@@ -188,19 +188,26 @@ def test_the_feed_has_an_entry_for_each_version(client, policy):
     assert feed.find("a:entry/a:link", names).get("href").endswith("/policy/2/")
 
 
-def test_the_newest_published_version_whose_time_has_come_is_in_force(policy):
-    def version(number, published, effective):
-        made = PolicyVersion.objects.create(number=number, text="x")
-        publish(version=made, change_summary="x", effective_from=effective, now=published)
-        return made
+class TestInForce:
+    DAY = timedelta(days=1)
 
-    day = timedelta(days=1)
-    announced = version(2, cast.NOW, cast.NOW + 60 * day)
-    sooner = version(3, cast.NOW + day, cast.NOW + 2 * day)
-    assert policy_in_force(cast.NOW + day) == policy
-    assert policy_in_force(cast.NOW + 2 * day) == sooner
-    assert policy_in_force(cast.NOW + 90 * day) == sooner  # published after the one that was announced
-    assert announced.number == 2
+    def publish(self, number, published, effective):
+        draft = PolicyVersion.objects.create(number=number, text="x")
+        return publish(version=draft, change_summary="x", effective_from=effective, now=published)
+
+    def test_the_version_with_the_latest_start_that_has_come_is_in_force(self, policy):
+        announced = self.publish(2, cast.NOW, cast.NOW + 60 * self.DAY)
+        sooner = self.publish(3, cast.NOW + self.DAY, cast.NOW + 2 * self.DAY)
+        assert policy_in_force(cast.NOW + self.DAY) == policy
+        assert policy_in_force(cast.NOW + 2 * self.DAY) == sooner
+        assert policy_in_force(cast.NOW + 60 * self.DAY - timedelta(seconds=1)) == sooner
+        assert policy_in_force(cast.NOW + 60 * self.DAY) == announced  # history and feed promised it for this day
+
+    def test_of_two_for_the_same_instant_the_one_published_later_counts(self, policy):
+        start = cast.NOW + 60 * self.DAY
+        later = self.publish(2, cast.NOW + self.DAY, start)
+        self.publish(3, cast.NOW, start)
+        assert policy_in_force(start) == later
 
 
 @pytest.mark.parametrize(
