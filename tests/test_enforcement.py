@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from accounts.timeline import entries
-from billing.models import Refund
+from billing.models import Refund, Subscription
 from billing.models.states import IllegalTransition
 from cancellations.models import CancellationRequest, ReviewMode
 from cancellations.services.enforcement import enforce
@@ -128,6 +128,21 @@ def test_an_end_by_the_companys_own_system_settles_the_request():
     type(request.subscription).objects.filter(pk=request.subscription_id).update(ended_on=NOW.date(), ended_by="crm")
     assert [one.what for one in enforce(now=NOW)] == ["superseded"]
     assert kinds(request)[-1] == "superseded"
+
+
+@pytest.mark.parametrize(
+    ("zone", "midnight"),
+    [
+        ("America/Los_Angeles", datetime(2026, 2, 20, 8, tzinfo=UTC)),
+        ("Pacific/Auckland", datetime(2026, 2, 19, 11, tzinfo=UTC)),
+        ("Pacific/Kiritimati", datetime(2026, 2, 19, 10, tzinfo=UTC)),
+    ],
+)
+def test_an_end_elsewhere_comes_at_midnight_in_the_zone_of_the_account(zone, midnight):
+    request = cast.scheduled(cast.subscription(cast.account(time_zone=zone)))
+    Subscription.objects.filter(pk=request.subscription_id).update(ended_on=date(2026, 2, 20), ended_by="crm")
+    assert enforce(now=midnight - SECOND) == []
+    assert [result.what for result in enforce(now=midnight)] == ["superseded"]
 
 
 def test_no_review_is_queued_where_nothing_is_prepaid():

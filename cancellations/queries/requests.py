@@ -19,6 +19,7 @@ from cancellations.models.states import OPEN, RequestState
 from cancellations.rules.date_line import Point, points
 from messaging.models import NOT_ARRIVED, IncomingMessage, OutgoingMessage
 
+FURTHEST_ZONE = timedelta(hours=14)  # no place is further ahead of UTC
 INTERNAL_VERBS = frozenset({"claim", "assign", "release"})
 
 
@@ -48,6 +49,20 @@ def points_of_request(request: CancellationRequest, *, today: date) -> tuple[Poi
 
 def has_ended(subscription: Subscription, *, on: date) -> bool:
     return subscription.ended_on is not None and subscription.ended_on <= on
+
+
+def has_ended_by(now: datetime, requests: QuerySet[CancellationRequest]) -> Q:
+    """Returns the condition that a request's subscription has ended, by the date in the account's zone (`has_ended`).
+
+    `requests` are those to look at: their zones are read, because the database may know other zones than Python.
+    """
+    somewhere = requests.filter(subscription__ended_on__lte=(now + FURTHEST_ZONE).date())
+    zones = somewhere.order_by().values_list("subscription__account__time_zone", flat=True).distinct()
+    condition = Q(pk__in=())
+    for zone in zones:
+        today = local_date(now, zone)
+        condition |= Q(subscription__account__time_zone=zone, subscription__ended_on__lte=today)
+    return condition
 
 
 def running(account: Account, *, now: datetime) -> QuerySet[Subscription]:

@@ -17,7 +17,7 @@ from cancellations.letters.requests import send_letter
 from cancellations.letters.webhooks import emit_request_event, emit_subscription_ended
 from cancellations.models import CancellationRequest
 from cancellations.models.states import OPEN, RequestState
-from cancellations.queries.requests import due_requests
+from cancellations.queries.requests import due_requests, has_ended_by
 from cancellations.services.charge_watch import CHARGES
 from cancellations.services.common import move
 from cancellations.services.refunds import queue_refund, void_refund
@@ -104,10 +104,10 @@ def _was_told_of_expiry(request: CancellationRequest, now: datetime) -> bool:
 
 
 def requests_of_ended(now: datetime) -> QuerySet[CancellationRequest]:
-    """Returns open requests whose subscription has ended earlier for another reason."""
+    """Returns open requests whose subscription has ended earlier for another reason, by the date in its own zone."""
     earlier = Q(effective_on__isnull=True) | Q(effective_on__gt=F("subscription__ended_on"))
-    ended = CancellationRequest.objects.filter(earlier, state__in=OPEN, subscription__ended_on__lte=now.date())
-    return ended.filter(enforcement_error="").order_by("pk")
+    rows = CancellationRequest.objects.filter(earlier, state__in=OPEN, enforcement_error="").order_by("pk")
+    return rows.filter(has_ended_by(now, rows))
 
 
 def _supersede(keys: list[int], now: datetime) -> Iterator[EnforcementResult]:
