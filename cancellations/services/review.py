@@ -19,9 +19,11 @@ from cancellations.queries.requests import has_ended
 from cancellations.rules.end_date import Terms, assess_by_policy
 from cancellations.rules.explanation import step
 from cancellations.services.common import RequestRefused, is_violation, locked, match, move, only_choice, unmatch
+from cancellations.services.receipts import issue_receipt
 from cancellations.services.refunds import move_refund, queue_requested_refund
 from messaging.models import EventType
 from messaging.waking import wake
+from messaging.wording import day_words
 
 
 @permitted("cancellations.schedule_request")
@@ -51,6 +53,7 @@ def schedule(
     if request.kind == Kind.FOR_CAUSE:
         request.ground_accepted = True
         match(request, subscription)
+    _refuse_ended(request, subscription, now)
     move(request, RequestState.SCHEDULED, now)
     with recorded("schedule", actor="staff", by=by.pk, why=words):
         queue_requested_refund(request, now)
@@ -154,12 +157,13 @@ def change_kind(
 def reopen(*, request: CancellationRequest, by: User, ground: str, now: datetime) -> CancellationRequest:
     """Reopens a settled request. The end date is recalculated from the same time of receipt.
 
-    If the address was never proven, reopening counts as proof, and the ground must say how it was proven.
-    Raises RequestRefused, IllegalTransition.
+    If the address was never proven, reopening counts as proof: the declaration gets its receipt, and the ground must
+    say how it was proven. Raises RequestRefused, IllegalTransition.
     """
     if not ground.strip():
         raise RequestRefused("State the ground for reopening. It is stored with the request.")
     request = locked(request, "reopen", RequestState.EXPIRED, RequestState.DECLINED, RequestState.SUPERSEDED)
+    is_proof = request.verified_at is None
     request.verified_at, request.joined_to = request.verified_at or now, None
     request.decline_ground = request.decision_words = ""
     request.decided_by = request.notice_waived_by = None
@@ -173,6 +177,10 @@ def reopen(*, request: CancellationRequest, by: User, ground: str, now: datetime
     with recorded("reopen", actor="staff", by=by.pk, why=ground):
         _save_unless_another_is_open(request)
         send_letter("reopened", request, now=now)
+        if is_proof:
+            issue_receipt(request, [request], now)
+            send_letter("received", request, now=now, parts=[request])
+            emit_request_event(EventType.REQUEST_RECEIVED, request, now)
     wake("cancellations.enforce")
     return request
 
@@ -189,6 +197,18 @@ def try_again(*, request: CancellationRequest, by: User, now: datetime) -> Cance
         request.save(update_fields=["enforcement_error"])
     wake("cancellations.enforce")
     return request
+
+
+def _refuse_ended(request: CancellationRequest, subscription: Subscription, now: datetime) -> None:
+    """Raises RequestRefused if the subscription has ended before the end that the customer would be sent."""
+    ended_on, today = subscription.ended_on, local_date(now, subscription.account.time_zone)
+    if ended_on is None or request.effective_on is None or not has_ended(subscription, on=today):
+        return
+    if ended_on < request.effective_on:
+        raise RequestRefused(
+            f"{subscription} ended on {day_words(ended_on)}, before this request would end it. Decline the request as "
+            "already ended, or choose another subscription."
+        )
 
 
 def _emit_new_end(request: CancellationRequest, now: datetime) -> None:

@@ -6,7 +6,8 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import User
-from cancellations.models import PolicyVersion
+from billing.models import Subscription
+from cancellations.models import PolicyVersion, Receipt
 from cancellations.services.submission import verify
 from cancellations.wording.explanation import sentences
 from messaging.models import OutgoingMessage
@@ -136,6 +137,7 @@ def test_a_request_that_expired_is_taken_up_again_from_its_time_of_receipt(sam):
     assert (request.state, request.received_at, request.subscription) == ("in_review", NOW, of)
     assert (request.effective_on, request.on_time) == (cast.date(2026, 2, 28), True)
     assert "That time of receipt still counts" in OutgoingMessage.objects.get(kind="reopened").text
+    assert request.receipt.seal in OutgoingMessage.objects.get(kind="received").text  # reopening was the proof
     cast.pass_time(NOW.replace(month=5))
     assert fresh(of).ended_on == cast.date(2026, 2, 28)
 
@@ -150,6 +152,18 @@ def test_a_declined_request_is_reopened_unless_another_is_open(sam):
     sam.post(url(other, "decline"), {"ground": "duplicate"})
     sam.post(url(declined, "reopen"), {"ground": "A mistake of ours"})
     assert (fresh(declined).state, fresh(declined).decline_ground) == ("in_review", "")
+    assert Receipt.objects.filter(declaration=declined.declaration).count() == 1  # it was proven before
+
+
+def test_a_subscription_that_ended_before_is_not_scheduled(sam):
+    of = cast.subscription()
+    request = cast.unverified(of.account, email="other@else.example")
+    verify(request=request, now=NOW)
+    Subscription.objects.filter(pk=of.pk).update(ended_on=cast.date(2026, 1, 31), ended_by="portal")
+    answer = sam.post(url(request, "schedule"), {"words": "", "subscription": of.pk})
+    assert "ended on 31 January 2026" in answer.content.decode()
+    assert (fresh(request).state, fresh(request).subscription) == ("in_review", None)
+    assert not OutgoingMessage.objects.filter(kind="scheduled").exists()
 
 
 def test_somebody_was_faster(sam):
