@@ -1,16 +1,18 @@
-"""The computed proposal of a refund, payment by payment."""
+"""The computed proposal of a refund, payment by payment, and overdue refunds."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
-from django.db.models import DecimalField, F, Q, Sum
+from django.conf import settings
+from django.db.models import DecimalField, F, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from moneyed import Money
 
 from billing.models import Dispute, Payment, Refund, RefundBasis, RefundLine, Subscription
 from billing.models.states import RELEASED
+from billing.rules.periods import local_date
 from billing.rules.proration import unused_amount, unused_days
 
 
@@ -83,6 +85,11 @@ def prepaid_beyond(subscription: Subscription, day: date, *, received_after: dat
 def was_ever_paid(subscription: Subscription) -> bool:
     """Whether any money was ever received for the subscription, so that a refund can be reviewed."""
     return Payment.objects.filter(subscription=subscription, amount__gt=0).exists()
+
+
+def overdue_refunds(now: datetime, rows: QuerySet[Refund]) -> QuerySet[Refund]:
+    """Returns those of the rows that were to be decided or paid before today, by the company's date."""
+    return rows.filter(due_on__lt=local_date(now, settings.COMPANY_TIME_ZONE))
 
 
 def is_charged_back(refund: Refund) -> bool:

@@ -16,7 +16,7 @@ from billing.admin.refund_verbs import VERBS
 from billing.gateways import gateway_choices
 from billing.models import Refund
 from billing.models.states import IllegalTransition, RefundState
-from billing.queries import payments_with_returned, quote, quoted_total
+from billing.queries import overdue_refunds, payments_with_returned, quote, quoted_total
 from billing.rules.periods import local_date
 from billing.services.common import RefundRefused
 from messaging.models import OutgoingMessage
@@ -32,9 +32,11 @@ class RefundDue(admin.SimpleListFilter):
         return [("overdue", "overdue"), ("today", "by the end of today"), ("decide", "to decide"), ("pay", "to pay")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Refund]) -> QuerySet[Refund]:
-        today = local_date(timezone.now(), settings.COMPANY_TIME_ZONE)
+        now = timezone.now()
+        if self.value() == "overdue":
+            return overdue_refunds(now, queryset)
+        today = local_date(now, settings.COMPANY_TIME_ZONE)
         conditions = {
-            "overdue": Q(due_on__lt=today),
             "today": Q(due_on__lte=today),
             "decide": Q(state__in=(S.REQUESTED, S.PROPOSED)),
             "pay": Q(state__in=(S.APPROVED, S.SENDING, S.FAILED)),

@@ -256,7 +256,7 @@ def _in_days(moment: datetime, now: datetime) -> str:
     days = (local_date(moment, zone) - local_date(now, zone)).days
     day = f"{local_date(moment, zone):%d %b %Y}"
     if moment <= now:
-        return f"{day}, overdue"
+        return f"{day}, due now"  # the worker has it next; overdue is what staff have to move on
     return f"{day}, " + ("today" if days == 0 else "tomorrow" if days == 1 else f"in {days} days")
 
 

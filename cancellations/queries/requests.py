@@ -13,13 +13,15 @@ from cancellations.models import (
     REFERENCE_LENGTH,
     Attachment,
     CancellationRequest,
+    Conversation,
     Kind,
 )
-from cancellations.models.states import OPEN, RequestState
+from cancellations.models.states import OPEN, ConversationState, RequestState
 from cancellations.rules.date_line import Point, points
 from messaging.models import NOT_ARRIVED, IncomingMessage, OutgoingMessage
 
 FURTHEST_ZONE = timedelta(hours=14)  # no place is further ahead of UTC
+OVERDUE_AFTER = timedelta(days=1)
 INTERNAL_VERBS = frozenset({"claim", "assign", "release"})
 
 
@@ -118,8 +120,13 @@ def overdue_requests(now: datetime, rows: QuerySet[CancellationRequest]) -> Quer
     automatically.
     """
     needs_staff = Q(state=RequestState.IN_REVIEW) & (Q(effective_at__isnull=True) | Q(kind=Kind.FOR_CAUSE))
-    waited_too_long = needs_staff & Q(received_at__lt=now - timedelta(days=1))
+    waited_too_long = needs_staff & Q(received_at__lt=now - OVERDUE_AFTER)
     return rows.filter(waited_too_long | ~Q(enforcement_error=""), state__in=OPEN)
+
+
+def overdue_conversations(now: datetime, rows: QuerySet[Conversation]) -> QuerySet[Conversation]:
+    """Returns those of the rows in which the customer has waited for us for more than a day."""
+    return rows.filter(state=ConversationState.OPEN, waiting_since__lt=now - OVERDUE_AFTER)
 
 
 def timeline_for_customer(row: CancellationRequest) -> list[Entry]:

@@ -14,11 +14,11 @@ from accounts.audit import head
 from accounts.models import User
 from accounts.queries import staff_with
 from billing.models import Refund
-from billing.models.states import UNDECIDED, RefundState
+from billing.models.states import UNDECIDED
 from billing.rules.periods import local_date
+from cancellations.figures.overdue import overdue_items
 from cancellations.models import CancellationRequest, Conversation, Reminder
 from cancellations.models.states import OPEN, ConversationState, RequestState
-from cancellations.queries.requests import overdue_requests
 from messaging.due import Run, Work
 from messaging.models import NOT_ARRIVED, Mailbox, OutgoingMessage, WebhookEndpoint
 from messaging.outbound.rendering import Value
@@ -29,7 +29,6 @@ from messaging.wording import day_words, instant_words, use_language
 REQUESTS, REFUNDS = "schedule_request", "approve_refund"
 MAX_ITEMS = 50
 WARN_AFTER, DISABLE_AFTER = timedelta(days=1), timedelta(days=5)
-Item = tuple[str, str, str]  # what is overdue and since when, what to do, the path of its page
 
 
 def notify_staff(*, now: datetime) -> int:
@@ -85,7 +84,9 @@ def _figures(now: datetime) -> dict[str, Value]:
     figures: dict[str, Value] = {f"requests_{name}": str(count) for name, count in requests.items()}
     figures |= {f"refunds_{name}": str(count) for name, count in refunds.items()}
     figures["received"] = str(CancellationRequest.objects.filter(received_at__gt=day, received_at__lte=now).count())
-    figures["overdue"] = [f"{what}: {todo}" for what, todo, _ in _overdue_items(now)]
+    figures["overdue"] = [
+        f"{item.reference}, {item.since}: {item.todo}" for item in overdue_items(now, limit=MAX_ITEMS)
+    ]
     figures["given_up"] = str(OutgoingMessage.objects.filter(NOT_ARRIVED).count())
     figures["mail"] = str(Conversation.objects.filter(state=ConversationState.OPEN).count())
     figures["unread"] = [str(mailbox) for mailbox in Mailbox.objects.filter(failing_since__isnull=False)]
@@ -99,15 +100,16 @@ def _send_escalations(now: datetime) -> int:
     if not settings.STAFF_OVERDUE:
         return 0
     with transaction.atomic():
-        items = _overdue_items(now)
-        new_keys = _claim_new("overdue", [what for what, _, _ in items], now) if items else set()
-        new_items = [item for item in items if item[0] in new_keys]
+        items = {f"{item.reference}, {item.since}": item for item in overdue_items(now, limit=MAX_ITEMS)}
+        new_keys = _claim_new("overdue", list(items), now) if items else set()
+        new_items = {what: item for what, item in items.items() if what in new_keys}
         if not new_items:
             return 0
         people = _recipients(settings.STAFF_OVERDUE_TO, REQUESTS, REFUNDS)
         context: dict[str, Value] = {
             "items": [
-                {"what": what, "todo": todo, "page_url": settings.SITE_URL + url} for what, todo, url in new_items
+                {"what": what, "todo": item.todo, "page_url": settings.SITE_URL + item.path}
+                for what, item in new_items.items()
             ],
             "count": str(len(new_items)),
             "is_single": len(new_items) == 1,
@@ -145,30 +147,6 @@ def _send_charged(now: datetime) -> int:
         for email in people:
             queue_message(kind="staff_charged", recipient=email, context=context, now=now)
     return len(people)
-
-
-def _overdue_items(now: datetime) -> list[Item]:
-    today = local_date(now, settings.COMPANY_TIME_ZONE)
-    items: list[Item] = []
-    for request in overdue_requests(now, CancellationRequest.objects.all()).order_by("received_at", "pk")[:MAX_ITEMS]:
-        url = reverse("admin:cancellations_cancellationrequest_change", args=[request.pk])
-        todo = "fix the error that stopped the worker" if request.enforcement_error else "match it or review its ground"
-        since = local_date(request.received_at, settings.COMPANY_TIME_ZONE)
-        items.append((f"{request.reference}, received on {day_words(since)}", todo, url))
-    waiting = Conversation.objects.filter(state=ConversationState.OPEN, waiting_since__lt=now - timedelta(days=1))
-    for conversation in waiting.order_by("waiting_since", "pk")[:MAX_ITEMS]:
-        url = reverse("admin:cancellations_conversation_change", args=[conversation.pk])
-        since = local_date(conversation.waiting_since or now, settings.COMPANY_TIME_ZONE)
-        items.append((f"{conversation.reference}, since {day_words(since)}", str(conversation.get_todo_display()), url))
-    for refund in Refund.objects.filter(due_on__lt=today).order_by("due_on", "pk")[:MAX_ITEMS]:
-        todo = "decide it" if refund.state in UNDECIDED else "make sure that it is paid"
-        url = reverse("admin:billing_refund_change", args=[refund.pk])
-        items.append((f"{refund.reference}, due on {day_words(refund.due_on)}", todo, url))
-    for refund in Refund.objects.filter(state=RefundState.FAILED, due_on__gte=today).order_by("pk")[:MAX_ITEMS]:
-        url = reverse("admin:billing_refund_change", args=[refund.pk])
-        failed = local_date(refund.state_changed_at, settings.COMPANY_TIME_ZONE)
-        items.append((f"{refund.reference}, failed on {day_words(failed)}", "send it again", url))
-    return items
 
 
 def _warn_about_endpoints(keys: list[UUID], now: datetime) -> list[int]:

@@ -10,11 +10,12 @@ from django.utils import timezone
 from accounts.audit import record_action
 from accounts.desk.exports import exported
 from accounts.models import User
-from cancellations.figures.overdue import overdue
+from cancellations.figures.overdue import overdue_items
 from cancellations.figures.refunds import refunds_figures
 from cancellations.figures.requests import requests_figures
 from cancellations.figures.spans import Group, span_of
 
+LISTED = 10  # overdue rows of each kind
 COLUMNS = (
     ("Group", lambda row: row[0]),
     ("Figure", lambda row: row[1].name),
@@ -37,7 +38,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "span": span,
         "span_problem": problem,
         "groups": [(group, _chart(group)) for group in groups],
-        "overdue": overdue(now) if may_see_requests and may_see_refunds else [],
+        "overdue": overdue_items(now, limit=LISTED) if may_see_requests and may_see_refunds else [],
         "may_see": may_see_requests or may_see_refunds,
         "csv_query": request.GET.urlencode(),
     }

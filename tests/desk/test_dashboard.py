@@ -13,7 +13,9 @@ from billing.services.review import approve, propose
 from cancellations.figures.requests import requests_figures
 from cancellations.figures.spans import Span, span_of
 from cancellations.models import BegunForm
+from cancellations.services.reminders import notify_staff
 from cancellations.services.review import decline, schedule
+from messaging.models import OutgoingMessage
 from tests import cast
 from tests.cast import NOW
 from tests.desk.test_permissions import person
@@ -154,3 +156,17 @@ class TestAbandonedForms:
         monkeypatch.setattr(begun_forms.BegunForm.objects, "bulk_create", broken)
         page = client.post("/cancel/", self.GUEST)
         assert client.post("/cancel/", {"draft": page.context["draft"], "step": "confirm"}).status_code == 302
+
+
+def test_the_first_page_and_the_mail_list_the_same_as_overdue(settings):
+    settings.STAFF_DIGEST_HOUR = -1
+    request, refund = cast.proven_but_unmatched(), cast.refund_requested()
+    conversation = cast.waits_for_an_answer(cast.account())
+    manager, later = cast.staff("manager"), cast.datetime(2026, 2, 20, 12, tzinfo=cast.UTC)
+    with time_machine.travel(later, tick=False):
+        page = cast.at_desk(manager).get("/admin/").content.decode()
+    notify_staff(now=later)
+    mail = OutgoingMessage.objects.filter(kind="staff_overdue").first()
+    for row in (request, refund, conversation):
+        assert row.reference in page
+        assert row.reference in mail.text
