@@ -14,6 +14,7 @@ ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PORTAL_DAT
 RUN SECRET_KEY=$(head -c 40 /dev/urandom | base64) SITE_URL=https://portal.invalid \
     DATABASE_URL=postgres://none REDIS_URL=redis://none \
     python manage.py collectstatic --noinput --verbosity 0
-USER portal
+# A number, so that Kubernetes sees that it is not root
+USER 10001
 EXPOSE 8000
 CMD ["gunicorn", "config.wsgi", "--config", "python:config.gunicorn", "--bind", "0.0.0.0:8000", "--workers", "2", "--no-control-socket", "--worker-tmp-dir", "/dev/shm", "--access-logfile", "-"]

@@ -8,7 +8,8 @@ import sys
 def _names_no_servers() -> bool:
     """Whether a command by hand means the data of `make run`. Web, worker and beat are never started from here."""
     names = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SITE_URL")
-    return not any(os.environ.get(name) for name in names) and sys.argv[1:2] != ["runserver"]
+    given = any(os.environ.get(name) or os.environ.get(f"{name}_FILE") for name in names)
+    return not given and sys.argv[1:2] != ["runserver"]
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from email.utils import parseaddr
 from pathlib import Path
+from typing import Any
 
 import environ
 from csp.constants import NONE, SELF
@@ -14,7 +15,17 @@ from config.local import embedded
 from messaging.inbound.mailboxes import source_of
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
+
+
+class Environment(environ.FileAwareEnv):
+    """`SECRET_KEY_FILE` names a file that holds `SECRET_KEY`, and so for each variable; spaces around it go."""
+
+    def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
+        value = super().get_value(var, *args, **kwargs)
+        return value.strip() if isinstance(value, str) else value
+
+
+env = Environment()
 DATA_DIR = embedded.data_dir()
 LOCAL_RUN = env.bool("PORTAL_LOCAL_RUN", default=False)  # asked for, never inferred: `make run` sets it
 

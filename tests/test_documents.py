@@ -59,6 +59,11 @@ def test_the_example_names_variables_that_exist():
     assert [variable for variable in example if f"`{variable}`" not in page] == of_containers
 
 
+def test_no_value_of_the_example_has_a_comment_behind_it():
+    lines = (BASE / "docs" / "env.example").read_text().splitlines()
+    assert [line for line in lines if re.match(r"#? ?[A-Z_]+=.*#", line)] == []
+
+
 def test_the_architecture_lists_each_package_of_the_import_contracts():
     contracts = tomllib.loads((BASE / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     page = (BASE / "docs" / "architecture.md").read_text()

@@ -64,6 +64,20 @@ def test_a_production_start_without_its_servers_is_no_local_run(missing, process
     assert f"Set {missing}" in ended.stderr
 
 
+def test_a_secret_may_stand_in_a_file(tmp_path):
+    secrets = {
+        "SECRET_KEY": SOUND["secret_key"],
+        "DATABASE_URL": "postgres://u:p@127.0.0.1:1/x",
+        "REDIS_URL": "redis://127.0.0.1:1",
+    }
+    for name, value in secrets.items():
+        (tmp_path / name).write_text(value + "\n")
+    files = {f"{name}_FILE": str(tmp_path / name) for name in secrets}
+    show = "from config import settings; print([settings.SECRET_KEY, settings.DATABASES['default']['NAME']])"
+    ended = started("-c", show, SITE_URL=SOUND["site_url"], **files)
+    assert ended.stdout.strip() == str([SOUND["secret_key"], "x"])
+
+
 def test_the_check_of_a_deployment_says_all_at_once():
     ended = started("manage.py", "check", "--tag", "security", SECRET_KEY="x", DEBUG="1", SITE_URL="http://a.example")
     assert ended.returncode != 0

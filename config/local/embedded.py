@@ -41,7 +41,8 @@ class EmbeddedServerError(RuntimeError):
 
 
 def wanted() -> bool:
-    return not (os.environ.get("DATABASE_URL") and os.environ.get("REDIS_URL"))
+    names = ("DATABASE_URL", "REDIS_URL")
+    return not all(os.environ.get(name) or os.environ.get(f"{name}_FILE") for name in names)
 
 
 def data_dir() -> Path:
