@@ -17,10 +17,12 @@ _READ = (
     "messaging.view_cannedreply",
     "messaging.view_incomingmessage",
     "messaging.view_mailbox",
+    "messaging.view_setaside",
     "cancellations.view_conversation",
 )
 _AUDIT = ("accounts.view_user", "auth.view_group", "cancellations.view_hold", "cancellations.view_erasure")
 _SEE_AUDIT = ("accounts.view_auditentry",)
+_RETRY = ("messaging.try_again",)
 _REVIEW = (
     "cancellations.schedule_request",
     "cancellations.decline_request",
@@ -30,6 +32,7 @@ _REVIEW = (
     "cancellations.answer_conversation",
     "billing.propose_refund",
     "messaging.send_message_again",
+    *_RETRY,
     "cancellations.export_cancellationrequest",
 )
 _MONEY = (
@@ -38,6 +41,7 @@ _MONEY = (
     "billing.decline_refund",
     "billing.settle_refund",
     "billing.export_refund",
+    *_RETRY,
 )
 _POLICY = (
     "cancellations.add_policyversion",
@@ -58,6 +62,7 @@ _WEBHOOKS = (
     "messaging.change_webhookendpoint",
     "messaging.send_webhook_again",
 )
+_WORKERS = ("messaging.view_mailbox", "messaging.view_setaside")
 _EXPORT = ("accounts.export_auditentry", "cancellations.export_cancellationrequest", "billing.export_refund")
 _PEOPLE = ("accounts.view_user", "accounts.add_user", "accounts.change_user", "auth.view_group")
 
@@ -66,7 +71,15 @@ ROLES = {
     "finance": (*_READ, *_MONEY),
     "manager": (*_READ, *_REVIEW, *_MONEY, *_POLICY, *_DATA, *_REPLIES, *_SEE_AUDIT, "cancellations.terminate_account"),
     "auditor": (*_READ, *_AUDIT, *_SEE_AUDIT, *_EXPORT, *_WEBHOOKS[:2]),
-    "administrator": (*_AUDIT, *_SEE_AUDIT, *_PEOPLE, *_WEBHOOKS, "messaging.view_mailbox"),
+    "administrator": (
+        *_AUDIT,
+        *_SEE_AUDIT,
+        *_PEOPLE,
+        *_WEBHOOKS,
+        "messaging.view_mailbox",
+        "messaging.view_setaside",
+        *_RETRY,
+    ),
 }
 ABOUT = {
     "support": "reviews requests and proposes refunds",

@@ -8,6 +8,7 @@ from django.core.management import call_command
 from django.db import DatabaseError, OperationalError
 from django.db.backends.postgresql.base import DatabaseWrapper
 
+from accounts.models import StaffAction
 from billing.gateways import Answer
 from billing.services import sending
 from billing.services.review import approve, propose
@@ -47,8 +48,8 @@ def poison(row, operation="UPDATE", errcode="P0001"):
     name, table = f"poison_{next(_numbers)}", row._meta.db_table
     with as_owner() as cursor:
         cursor.execute(
-            f"CREATE FUNCTION {name}() RETURNS trigger AS $$ BEGIN RAISE 'broken row' USING ERRCODE = '{errcode}'; "
-            "END $$ LANGUAGE plpgsql"
+            f"CREATE FUNCTION {name}() RETURNS trigger AS $$ BEGIN RAISE 'broken row' "
+            f"USING DETAIL = 'Zoe', ERRCODE = '{errcode}'; END $$ LANGUAGE plpgsql"
         )
         cursor.execute(
             f"CREATE TRIGGER {name} BEFORE {operation} ON {table} FOR EACH ROW "
@@ -233,6 +234,50 @@ class TestRetention:
         assert apply_retention(now=NOW + timedelta(days=200))["accounts"] == 2
         assert set_aside() == []
         assert not Erasure.objects.filter(account=old[0]).exists()
+
+
+class TestStaff:
+    @pytest.fixture
+    def bad(self):
+        messages = failed_messages(2)
+        self.cure = poison(messages[0])
+        open_tasks_for_failed_messages(now=NOW)
+        return messages[0]
+
+    def test_see_it_on_the_first_page_and_get_an_escalation(self, bad, settings):
+        settings.STAFF_DIGEST_HOUR = -1
+        desk = cast.at_desk(cast.staff("manager"))
+        assert f"messages.notice_failed {bad.pk}" in desk.get("/admin/").content.decode()
+        page = desk.get("/admin/messaging/setaside/").content.decode()
+        assert "Open a task for a message that did not arrive" in page
+        assert f"/admin/messaging/outgoingmessage/{bad.pk}/change/" in page
+        assert notify_staff(now=NOW) == 1
+        assert str(bad.pk) in OutgoingMessage.objects.get(kind="staff_overdue").text
+        assert notify_staff(now=NOW + timedelta(hours=1)) == 0
+
+    @pytest.mark.parametrize(("role", "tried"), [("support", 1), ("finance", 1), ("manager", 1)])
+    def test_try_it_again_once_it_is_mended(self, bad, role, tried):
+        row = SetAside.objects.get()
+        self.cure()
+        desk = cast.at_desk(cast.staff(role))
+        desk.post("/admin/messaging/setaside/", {"action": "try_again", "_selected_action": [row.pk]})
+        assert open_tasks_for_failed_messages(now=NOW) == tried
+        assert set_aside() == []
+        assert StaffAction.objects.get(verb="try_again").why == row.error
+
+    def test_what_fails_again_is_set_aside_again(self, bad):
+        desk = cast.at_desk(cast.staff("support"))
+        desk.post(
+            "/admin/messaging/setaside/", {"action": "try_again", "_selected_action": [SetAside.objects.get().pk]}
+        )
+        assert open_tasks_for_failed_messages(now=NOW) == 0
+        assert len(set_aside()) == 1
+
+    def test_the_error_holds_no_values_of_the_row(self):
+        request = cast.scheduled()
+        poison(request.subscription)
+        enforce(now=LATER)
+        assert fresh(request).enforcement_error == "InternalError: broken row"
 
 
 class TestTheRunner:

@@ -9,6 +9,7 @@ from cancellations.admin import (
     personal_data,
     policies,
     requests,
+    set_aside,
     terminations,
     webhooks,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "personal_data",
     "policies",
     "requests",
+    "set_aside",
     "terminations",
     "webhooks",
 ]

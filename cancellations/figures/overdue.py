@@ -13,6 +13,7 @@ from billing.queries import overdue_refunds
 from billing.rules.periods import local_date
 from cancellations.models import CancellationRequest, Conversation
 from cancellations.queries.requests import overdue_conversations, overdue_requests
+from messaging.models import SetAside
 from messaging.wording import day_words, use_language
 
 
@@ -27,12 +28,18 @@ class OverdueItem:
 
 
 def overdue_items(now: datetime, *, limit: int) -> list[OverdueItem]:
-    """Returns overdue requests, conversations and refunds, and refunds that failed: the oldest `limit` of each.
+    """Returns overdue requests, conversations and refunds, refunds that failed and rows set aside: `limit` of each.
 
     In the language of the desk.
     """
     with use_language(settings.LANGUAGE_CODE):
-        return [*_requests(now, limit), *_conversations(now, limit), *_refunds(now, limit), *_failed(now, limit)]
+        return [
+            *_requests(now, limit),
+            *_conversations(now, limit),
+            *_refunds(now, limit),
+            *_failed(now, limit),
+            *_set_aside(limit),
+        ]
 
 
 def _requests(now: datetime, limit: int) -> Iterator[OverdueItem]:
@@ -60,6 +67,13 @@ def _failed(now: datetime, limit: int) -> Iterator[OverdueItem]:
     for refund in failed.exclude(pk__in=overdue_refunds(now, failed)).order_by("pk")[:limit]:
         since = f"failed on {_company_day(refund.state_changed_at)}"
         yield OverdueItem(refund.reference, since, "send it again", _refund_page(refund))
+
+
+def _set_aside(limit: int) -> Iterator[OverdueItem]:
+    for row in SetAside.objects.order_by("at", "pk")[:limit]:
+        path = reverse("admin:messaging_setaside_change", args=[row.pk])
+        todo = f"look at the error of {row}, then try it again"
+        yield OverdueItem(f"Row {row.pk}", f"set aside on {_company_day(row.at)}", todo, path)
 
 
 def _refund_page(refund: Refund) -> str:

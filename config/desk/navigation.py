@@ -11,6 +11,7 @@ from billing.models.states import RefundState
 from cancellations.models import CancellationRequest, Conversation, Termination
 from cancellations.models.states import OPEN, ConversationState, RequestState, TerminationState
 from cancellations.queries.requests import overdue_requests
+from messaging.models import SetAside
 
 REQUESTS = "cancellations.cancellationrequest"
 SEE = "cancellations.view_cancellationrequest"
@@ -35,6 +36,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             badge=_to_answer,
             query="?state__exact=open",
         ),
+        _item(request, "Set aside", "report", "messaging.setaside", badge=_set_aside),
         _item(request, "Bulk jobs", "checklist", "cancellations.bulkjob", needs=SEE),
         _item(request, "Terminations", "person_off", "cancellations.termination", badge=_unconfirmed),
         _item(request, "Refunds to decide", "balance", REFUNDS, badge=_undecided, query="?due=decide"),
@@ -113,6 +115,10 @@ def _overdue() -> str:
 
 def _to_answer() -> str:
     return _badge(Conversation.objects.filter(state=ConversationState.OPEN)[: MAX_COUNT + 1].count())
+
+
+def _set_aside() -> str:
+    return _badge(SetAside.objects.all()[: MAX_COUNT + 1].count())
 
 
 def _undecided() -> str:
