@@ -82,7 +82,9 @@ class Refund(models.Model):
 
     gateway = models.CharField(max_length=40, blank=True, help_text="The gateway that sends it")
     failure = models.TextField(blank=True, help_text="Why the money did not arrive, or has not yet")
-    attempts = models.PositiveSmallIntegerField(default=0, help_text="How often the gateway was called")
+    attempts = models.PositiveSmallIntegerField(
+        default=0, help_text="How often a transfer was ordered by hand or the gateway was called"
+    )
     attempt_due_at = models.DateTimeField(null=True, blank=True, help_text="When the gateway is called next")
     credit_note_number = models.PositiveIntegerField(
         unique=True,
@@ -187,6 +189,14 @@ class Refund(models.Model):
 
     def __str__(self) -> str:
         return self.reference
+
+    @property
+    def end_to_end_id(self) -> str:
+        """The bank's reference of the order that counts now (ISO 20022 EndToEndId, 35 characters at most).
+
+        Each order has its own, so that the bank's answer to an earlier one is recognised.
+        """
+        return f"{self.reference}-{self.attempts}" if self.attempts else self.reference
 
     @property
     def credit_note(self) -> str:

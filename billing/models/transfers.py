@@ -37,15 +37,17 @@ class TransferBatch(models.Model):
 
 
 class TransferItem(models.Model):
-    """A refund in a batch, with the amount that was ordered."""
+    """A refund in a batch, with the amount that was ordered and the reference that comes back from the bank."""
 
     batch = models.ForeignKey(TransferBatch, models.PROTECT, related_name="items")
     refund = models.ForeignKey(Refund, models.PROTECT, related_name="transfers")
     amount = MoneyField(**AMOUNT, default_currency=None)
+    end_to_end_id = models.CharField(max_length=35, default="", db_default="", editable=False)
 
     class Meta:
         ordering = ["pk"]
         constraints = [models.UniqueConstraint(fields=["batch", "refund"], name="refund_once_a_batch")]
+        indexes = [models.Index(fields=["end_to_end_id"], name="order_by_reference")]
         triggers = [pgtrigger.Protect(name="item_stays", operation=pgtrigger.Update | pgtrigger.Delete)]
 
     def __str__(self) -> str:

@@ -38,8 +38,11 @@ def send(*, refund: Refund, by: User, now: datetime) -> Refund:
         refund = locked(refund, "send", RefundState.APPROVED, RefundState.FAILED)
         refuse_disputed(refund)
         refund.gateway, refund.failure = gateway_name(refund), ""
-        # The count of attempts goes on, so that the answer to an earlier call can be recognised
-        refund.attempt_due_at = None if refund.gateway == MANUAL else now
+        # The count of attempts goes on, so that the answer to an earlier call or order can be recognised
+        if refund.gateway == MANUAL:
+            refund.attempt_due_at, refund.attempts = None, refund.attempts + 1
+        else:
+            refund.attempt_due_at = now
         move(refund, RefundState.SENDING, now)
         save_guarded(refund)
     wake("billing.send")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -23,13 +24,17 @@ from messaging.currencies import minor_unit_digits
 from messaging.text import remove_direction_marks
 
 MAX_TRANSFERS = 1000
-MAX_REFERENCE = 20  # characters of Refund.reference
+MAX_REFERENCE = 35  # characters of an EndToEndId
 BATCH = 1000
 
 
 @dataclass(frozen=True)
 class Result:
-    """The result of one line of the bank's file: `what` is `paid`, `failed`, `refused` or `not ours`."""
+    """The result of one line of the bank's file.
+
+    `what` is `paid`, `failed`, `refused`, `not ours`, or `known before`: an answer that was read already, or one to an
+    order that has failed since, changes nothing.
+    """
 
     reference: str
     what: str
@@ -87,7 +92,8 @@ def make_batch(*, refunds: Sequence[Refund], by: User, now: datetime) -> Transfe
             reference=reference, form=form, total=total, count=len(sent), made_by=by, made_at=now, file=file
         )
         TransferItem.objects.bulk_create(
-            TransferItem(batch=batch, refund=refund, amount=refund.amount) for refund in sent
+            TransferItem(batch=batch, refund=refund, amount=refund.amount, end_to_end_id=refund.end_to_end_id)
+            for refund in sent
         )
     return batch
 
@@ -113,7 +119,7 @@ def _file(refunds: Sequence[Refund], batch: str, on: date) -> tuple[str, bytes]:
 def _transfer(refund: Refund) -> Transfer:
     digits = minor_unit_digits(refund.amount.currency)
     return Transfer(
-        reference=refund.reference,
+        reference=refund.end_to_end_id,
         name=refund.payee_name,
         account=refund.payee_account,
         amount=Money(round(refund.amount.amount, digits), refund.amount.currency),
@@ -123,37 +129,82 @@ def _transfer(refund: Refund) -> Transfer:
 
 @permitted("billing.settle_refund")
 def read_back(*, bookings: Sequence[Booking], by: User, now: datetime) -> list[Result]:
-    """Marks refunds as paid or failed by the bank's bookings, one by one. Skips those whose amount differs."""
+    """Marks refunds as paid or failed by the bank's bookings, one by one. Skips those whose amount differs.
+
+    A booking belongs to one order of a transfer. Read twice, late or out of order, it changes nothing.
+    """
     ours = _ours({booking.reference for booking in bookings})
-    return [_apply(booking, by, now) if booking.reference in ours else _not_ours(booking) for booking in bookings]
+    return [
+        _apply(ours[booking.reference], booking, by, now) if booking.reference in ours else _not_ours(booking)
+        for booking in bookings
+    ]
 
 
-def _ours(references: set[str]) -> set[str]:
-    """Returns those that are references of refunds. A bank's file may hold thousands that are not."""
+def _ours(references: set[str]) -> dict[str, UUID]:
+    """Returns the keys of the refunds that these name. A bank's file may hold thousands of others.
+
+    Orders have references of their own; the refund's own one is used by transfers without a file.
+    """
     plausible = [reference for reference in references if len(reference) <= MAX_REFERENCE]
-    batches = [plausible[start : start + BATCH] for start in range(0, len(plausible), BATCH)]
-    matches = [Refund.objects.filter(reference__in=batch).values_list("reference", flat=True) for batch in batches]
-    return {reference for references in matches for reference in references}
+    refunds: dict[str, UUID] = {}
+    for start in range(0, len(plausible), BATCH):
+        batch = plausible[start : start + BATCH]
+        refunds |= Refund.objects.filter(reference__in=batch).values_list("reference", "pk")
+        refunds |= TransferItem.objects.filter(end_to_end_id__in=batch).values_list("end_to_end_id", "refund")
+    return refunds
 
 
 def _not_ours(booking: Booking) -> Result:
     return Result(booking.reference[:100], "not ours", "No refund has this reference.")
 
 
-def _apply(booking: Booking, by: User, now: datetime) -> Result:
-    refund = Refund.objects.get(reference=booking.reference)
+def _apply(key: UUID, booking: Booking, by: User, now: datetime) -> Result:
     try:
-        if booking.rejected:
-            fail(refund=refund, by=by, ground=booking.rejected, now=now)
-            return Result(booking.reference, "failed", booking.rejected)
-        if booking.amount is None or booking.amount != refund.amount:
-            raise RefundRefused(f"The bank booked {booking.amount}, the refund is {refund.amount}. Check it by hand.")
-        if booking.booked_on is None:
-            raise RefundRefused("The file does not give the booking date.")
-        if refund.state != RefundState.SENDING:
-            raise IllegalTransition(reference=refund.reference, state=refund.state, verb="mark as paid")
-        proof = booking.bank_reference or f"bank, {booking.booked_on.isoformat()}"
-        settle(refund=refund, by=by, reference=proof[:120], paid_on=booking.booked_on, now=now)
+        with transaction.atomic():
+            return _record(Refund.objects.select_for_update().get(pk=key), booking, by, now)
     except (RefundRefused, IllegalTransition) as error:
         return Result(booking.reference, "refused", str(error))
+
+
+def _record(refund: Refund, booking: Booking, by: User, now: datetime) -> Result:
+    if known := _known_before(refund, booking):
+        return Result(booking.reference, "known before", known)
+    if booking.rejected:
+        fail(refund=refund, by=by, ground=booking.rejected, now=now)
+        return Result(booking.reference, "failed", booking.rejected)
+    if not _answers_current_order(refund, booking):
+        raise RefundRefused(
+            "The bank booked an earlier order, which had failed here. Ask the bank before the refund is paid twice."
+        )
+    if booking.amount is None or booking.amount != refund.amount:
+        raise RefundRefused(f"The bank booked {booking.amount}, the refund is {refund.amount}. Check it by hand.")
+    if booking.booked_on is None:
+        raise RefundRefused("The file does not give the booking date.")
+    if refund.state != RefundState.SENDING:
+        raise IllegalTransition(reference=refund.reference, state=refund.state, verb="mark as paid")
+    settle(refund=refund, by=by, reference=_proof(booking), paid_on=booking.booked_on, now=now)
     return Result(booking.reference, "paid", booking.bank_reference)
+
+
+def _known_before(refund: Refund, booking: Booking) -> str:
+    """Returns why the booking says nothing new; empty if it does."""
+    if not booking.rejected:
+        is_paid = refund.state == RefundState.PAID and refund.settlement_reference == _proof(booking)
+        return "It is marked as paid by this booking already." if is_paid else ""
+    if not _answers_current_order(refund, booking):
+        return "This is about an earlier order, not about the current one."
+    return "This was recorded already." if refund.state == RefundState.FAILED else ""
+
+
+def _answers_current_order(refund: Refund, booking: Booking) -> bool:
+    """Whether the booking names the latest order of the transfer.
+
+    The refund's own reference stands for the first order, as somebody may have typed it at the bank.
+    """
+    names_refund = booking.reference == refund.reference and refund.attempts <= 1
+    return names_refund or booking.reference == refund.end_to_end_id
+
+
+def _proof(booking: Booking) -> str:
+    assert booking.booked_on is not None
+    return (booking.bank_reference or f"bank, {booking.booked_on}")[:120]

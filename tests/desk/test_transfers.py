@@ -12,13 +12,14 @@ from moneyed import Money
 from accounts.models import StaffAction
 from billing.bank_files.orders import Transfer, as_csv, is_iban, plain_account
 from billing.bank_files.statements import Booking, UnreadableFile, read
-from billing.models import TransferBatch
+from billing.models import Refund, TransferBatch, TransferItem
 from billing.models.states import IllegalTransition
 from billing.services.common import RefundRefused
 from billing.services.review import approve, propose
 from billing.services.transfers import enter_bank_details, make_batch, read_back, ready_for_transfer
 from tests import cast
 from tests.cast import NOW, fresh
+from tests.databases import behind_the_back
 from tests.desk.test_review import at_desk, url
 
 pytestmark = pytest.mark.django_db
@@ -104,7 +105,7 @@ class TestFile:
             return [one.text for one in root.iterfind(f".//p:{path}", space)]
 
         assert told("MsgId") == [batch.reference]
-        assert sorted(told("EndToEndId")) == sorted(one.reference for one in refunds)
+        assert sorted(told("EndToEndId")) == sorted(f"{one.reference}-1" for one in refunds)
         assert sorted(told("InstdAmt")) == ["0.02", "20.00"]
         assert told("GrpHdr/p:CtrlSum") == ["20.02"]
         assert told("ReqdExctnDt/p:Dt") == ["2026-04-20"]
@@ -148,8 +149,11 @@ PAIN_002 = """<Document xmlns="urn:iso:std:iso:20022:tech:xsd:pain.002.001.10"><
 <AddtlInf>Account closed</AddtlInf></StsRsnInf></TxInfAndSts></OrgnlPmtInfAndSts></CstmrPmtStsRpt></Document>"""
 
 
+CAMT_FIELDS = {"amount": "20.00", "side": "DBIT", "status": "BOOK", "more": ""}
+
+
 def camt(refund, amount="20.00", side="DBIT", status="BOOK", more=""):
-    told = {"amount": amount, "side": side, "status": status, "more": more, "reference": refund.reference}
+    told = {"amount": amount, "side": side, "status": status, "more": more, "reference": fresh(refund).end_to_end_id}
     return CAMT.format(**told).encode()
 
 
@@ -173,7 +177,7 @@ class TestReadingBack:
 
     def test_the_same_file_twice_changes_nothing(self, sent, fiona):
         self.back(camt(sent), fiona)
-        assert self.back(camt(sent), fiona)[0][0] == "refused"
+        assert self.back(camt(sent), fiona)[0][0] == "known before"
         assert fresh(sent).credit_note_number == 1
 
     def test_another_sum_is_left_alone(self, sent, fiona):
@@ -196,6 +200,39 @@ class TestReadingBack:
         assert told == [("failed", "rejected by the bank (AC01): Account closed")]
         assert ready_for_transfer("EUR", by=fiona) == [fresh(sent)]
         assert make_batch(refunds=[sent], by=fiona, now=self.LATER).count == 1
+
+    def test_an_answer_to_an_earlier_order_does_not_touch_the_current_one(self, sent, fiona):
+        """A rejection, a second order, then the old file once more: nobody may order a third."""
+        first = fresh(sent).end_to_end_id
+        rejection = PAIN_002.format(reference=first).encode()
+        self.back(rejection, fiona)
+        assert self.back(rejection, fiona) == [("known before", "This was recorded already.")]
+        make_batch(refunds=[sent], by=fiona, now=self.LATER)
+        second = fresh(sent).end_to_end_id
+        assert len({first, second, sent.reference}) == 3
+        for reference in (first, sent.reference):
+            ((what, _),) = self.back(PAIN_002.format(reference=reference).encode(), fiona)
+            assert what == "known before"
+        assert fresh(sent).state == "sending"
+        ((what, why),) = self.back(CAMT.format(**CAMT_FIELDS, reference=first).encode(), fiona)
+        assert (what, fresh(sent).state) == ("refused", "sending")
+        assert "paid twice" in why
+        assert self.back(camt(sent), fiona) == [("paid", "BANK-77")]
+        assert self.back(PAIN_002.format(reference=first).encode(), fiona)[0][0] == "known before"
+        assert fresh(sent).state == "paid"
+
+    def test_a_booking_that_is_read_after_its_return_changes_nothing(self, sent, fiona):
+        booked = camt(sent)
+        self.back(camt(sent, side="CRDT", more="<RtrInf><Rsn><Cd>AC04</Cd></Rsn></RtrInf>"), fiona)
+        assert self.back(booked, fiona)[0][0] == "refused"
+        assert fresh(sent).state == "failed"
+
+    def test_an_order_of_the_release_before_is_read_back(self, sent, fiona):
+        """It had no reference of its own and was not counted."""
+        with behind_the_back():
+            Refund.objects.filter(pk=sent.pk).update(attempts=0)
+            TransferItem.objects.update(end_to_end_id="")
+        assert self.back(camt(sent), fiona) == [("paid", "BANK-77")]
 
     def test_csv_and_strangers(self, sent, fiona):
         lines = [
