@@ -1,8 +1,14 @@
-"""Locks on what has no row of its own, such as an address. They are held until the transaction ends."""
+"""Locks on what has no row of its own, such as an address, held until the transaction ends; and refusals by name."""
 
-from django.db import connection
+from django.db import IntegrityError, connection
 
 from messaging.addresses import fold_address
+
+
+def is_violation(error: IntegrityError, constraint: str) -> bool:
+    """Whether the database refused the row because of this constraint."""
+    diagnostics = getattr(error.__cause__, "diag", None)
+    return getattr(diagnostics, "constraint_name", None) == constraint
 
 
 def lock_name(name: str) -> None:

@@ -1,5 +1,6 @@
 """One row never harms another: each kind of due work, with a row that fails and neighbours that go on."""
 
+from contextlib import nullcontext
 from datetime import timedelta
 from itertools import count
 
@@ -20,16 +21,19 @@ from cancellations.services.erasure import apply_retention
 from cancellations.services.mail import read_due
 from cancellations.services.reminders import notify_staff
 from messaging.due import Run, Work
+from messaging.inbound.mailboxes import Listed, source_of
 from messaging.models import (
     Door,
     EventType,
     IncomingMessage,
+    Mailbox,
     MessageState,
     OutgoingMessage,
     SetAside,
     WebhookDelivery,
     WebhookEndpoint,
 )
+from messaging.services import inbox
 from messaging.services.inbox import store
 from messaging.services.outbox import deliver_due, queue_message
 from messaging.services.webhooks import add_endpoint, call_due, emit
@@ -44,16 +48,16 @@ _numbers = count(1)
 
 
 def poison(row, operation="UPDATE", errcode="P0001"):
-    """From now on the database refuses to change this row."""
+    """From now on the database refuses to change this row, or to insert any like it."""
     name, table = f"poison_{next(_numbers)}", row._meta.db_table
+    which = "" if operation == "INSERT" else f"WHEN (OLD.{row._meta.pk.column}::text = '{row.pk}')"
     with as_owner() as cursor:
         cursor.execute(
             f"CREATE FUNCTION {name}() RETURNS trigger AS $$ BEGIN RAISE 'broken row' "
             f"USING DETAIL = 'Zoe', ERRCODE = '{errcode}'; END $$ LANGUAGE plpgsql"
         )
         cursor.execute(
-            f"CREATE TRIGGER {name} BEFORE {operation} ON {table} FOR EACH ROW "
-            f"WHEN (OLD.{row._meta.pk.column}::text = '{row.pk}') EXECUTE FUNCTION {name}()"
+            f"CREATE TRIGGER {name} BEFORE {operation} ON {table} FOR EACH ROW {which} EXECUTE FUNCTION {name}()"
         )
 
     def cure():
@@ -278,6 +282,33 @@ class TestStaff:
         poison(request.subscription)
         enforce(now=LATER)
         assert fresh(request).enforcement_error == "InternalError: broken row"
+
+
+class TestAMailbox:
+    class Folder:
+        uid_validity, mails = 7, {1: b"Subject: a\n\nb", 2: b"Subject: c\n\nd"}
+
+        def after(self, uid):
+            return [number for number in self.mails if number > uid]
+
+        def listed(self, uids):
+            return [Listed(uid, len(self.mails[uid]), NOW) for uid in uids]
+
+        def content(self, uid, limit):
+            return self.mails[uid]
+
+    def test_a_mail_that_the_database_refuses_is_not_passed_over(self, monkeypatch):
+        """Only "stored already" may be taken for stored."""
+        monkeypatch.setattr(inbox, "open_folder", lambda source: nullcontext(self.Folder()))
+        source = source_of("imaps://portal:x@mail.example/INBOX")
+        cure = poison(IncomingMessage(), "INSERT", "23514")
+        assert inbox.fetch(source=source, run=Run(NOW)) == 0
+        mailbox = Mailbox.objects.get()
+        assert mailbox.last_error.startswith("IntegrityError: broken row")
+        assert mailbox.last_uid == 0
+        cure()
+        assert inbox.fetch(source=source, run=Run(NOW + timedelta(hours=1))) == 2
+        assert Mailbox.objects.get().last_error == ""
 
 
 class TestTheRunner:

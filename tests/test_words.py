@@ -1,6 +1,7 @@
 """The glossary of docs/rules.md holds: its words exist where it says, and the words it bans are gone."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ BANNED = [row for table in TABLES for row in table if "not" in row]
 TERMS = [row for table in TABLES for row in table if "word" in row]
 
 
+@cache
 def documents() -> dict[str, str]:
     """The documents by path, without the table of banned words and without the generated names of permissions."""
     paths = [*BASE.glob("*.md"), *(path for path in (BASE / "docs").rglob("*.md") if path.name != "permissions.md")]
@@ -39,11 +41,13 @@ def documents() -> dict[str, str]:
     return texts
 
 
+@cache
 def templates() -> dict[str, str]:
     paths = [path for path in (BASE / "templates").rglob("*.*") if path.suffix in (".html", ".txt", ".md")]
     return {str(path.relative_to(BASE)): path.read_text() for path in paths}
 
 
+@cache
 def translatable() -> dict[str, str]:
     ids = [message.id for message in catalogues.template_catalogue() if message.id]
     return {text: text for each in ids for text in ([each] if isinstance(each, str) else each)}

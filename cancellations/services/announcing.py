@@ -14,6 +14,7 @@ from cancellations.models import Announcement, PolicyVersion
 from cancellations.models.states import PolicyState
 from cancellations.services.common import RequestRefused
 from messaging.due import UNLIMITED, Run, Work
+from messaging.locking import is_violation
 from messaging.waking import wake
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ def announce(*, version: PolicyVersion, by: User | None, now: datetime) -> Annou
                 policy_version=version, started_at=now, started_by=by, total=_recipients().count()
             )
     except IntegrityError as error:
+        if not is_violation(error, "cancellations_announcement_policy_version_id_key"):
+            raise
         raise RequestRefused("This version is already announced.") from error
     wake("cancellations.announce")
     return announcement

@@ -4,7 +4,6 @@ import re
 from datetime import datetime
 from typing import Any
 
-from django.db import IntegrityError
 from django.db.models import QuerySet
 
 from accounts.history import recorded
@@ -155,12 +154,6 @@ def match(request: CancellationRequest, subscription: Subscription) -> None:
     request.effective_on, request.effective_at = outcome.effective_on, outcome.effective_at
     request.refund_quoted, request.refund_basis = outcome.refund, outcome.refund_basis
     request.refund_days = outcome.refund_days
-
-
-def is_violation(error: IntegrityError, constraint: str) -> bool:
-    """Whether the database refused the row because of this constraint."""
-    diagnostics = getattr(error.__cause__, "diag", None)
-    return getattr(diagnostics, "constraint_name", None) == constraint
 
 
 def assign_to(row: CancellationRequest | Conversation, *, to: User | None, by: User, permission: str) -> None:

@@ -10,6 +10,7 @@ from accounts.models import User
 from accounts.permissions import permitted
 from accounts.services.notices import notify_staff
 from cancellations.services.common import RequestRefused
+from messaging.locking import is_violation
 from messaging.models import WebhookDelivery, WebhookEndpoint
 from messaging.services import webhooks
 
@@ -29,6 +30,8 @@ def add(*, name: str, url: str, event_types: Sequence[str], by: User, now: datet
     except webhooks.EndpointRefused as error:
         raise RequestRefused(str(error)) from error
     except IntegrityError as error:
+        if not is_violation(error, "messaging_webhookendpoint_name_key"):
+            raise
         raise RequestRefused(SAME_NAME) from error
     return endpoint
 
@@ -49,6 +52,8 @@ def change(
     except webhooks.EndpointRefused as error:
         raise RequestRefused(str(error)) from error
     except IntegrityError as error:
+        if not is_violation(error, "messaging_webhookendpoint_name_key"):
+            raise
         raise RequestRefused(SAME_NAME) from error
 
 

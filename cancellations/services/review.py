@@ -18,9 +18,10 @@ from cancellations.queries.outcomes import contract_of, is_sent_in_time
 from cancellations.queries.requests import has_ended
 from cancellations.rules.end_date import Terms, assess_by_policy
 from cancellations.rules.explanation import step
-from cancellations.services.common import RequestRefused, is_violation, locked, match, move, only_choice, unmatch
+from cancellations.services.common import RequestRefused, locked, match, move, only_choice, unmatch
 from cancellations.services.receipts import issue_receipt
 from cancellations.services.refunds import move_refund, queue_requested_refund
+from messaging.locking import is_violation
 from messaging.models import EventType
 from messaging.waking import wake
 from messaging.wording import day_words

@@ -29,7 +29,6 @@ from cancellations.services.common import (
     RequestRefused,
     contracts_of,
     is_known_to_holder,
-    is_violation,
     locked,
     match,
     matching_account,
@@ -54,6 +53,7 @@ from cancellations.services.joining import (
 from cancellations.services.proof_mails import may_send_follow_link, send_proof_mail
 from cancellations.services.receipts import issue_receipt
 from cancellations.services.refunds import queue_requested_refund, refuse_while_refund_is_under_way, void_refund
+from messaging.locking import is_violation
 from messaging.models import Checked, EventType, IncomingMessage, OutgoingMessage
 from messaging.waking import wake
 from messaging.wording import language_for

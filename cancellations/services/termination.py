@@ -28,9 +28,10 @@ from cancellations.models import (
 from cancellations.models.states import OPEN, RequestState, TerminationState
 from cancellations.queries.policies import policy_in_force
 from cancellations.queries.requests import has_ended
-from cancellations.services.common import RequestRefused, is_violation, move, review_terms, unmatch
+from cancellations.services.common import RequestRefused, move, review_terms, unmatch
 from cancellations.services.enforcement import take_effect
 from cancellations.services.refunds import void_refund
+from messaging.locking import is_violation
 from messaging.models import EventType, OutgoingMessage
 from messaging.outbound.rendering import markdown_to_html
 from messaging.waking import wake
@@ -140,6 +141,8 @@ def _create(case: Case, by: User, now: datetime, *, is_preview: bool = False) ->
         with transaction.atomic():
             termination.save(force_insert=True)
     except IntegrityError as error:
+        if not is_violation(error, "one_standing_termination_an_account"):
+            raise
         raise RequestRefused(
             "This account is already terminated, or its termination waits for a second manager."
         ) from error

@@ -17,7 +17,7 @@ from messaging.inbound.html import show_targets
 from messaging.inbound.mailboxes import Folder, Listed, Source, open_folder, source_of
 from messaging.inbound.mime import File, Unreadable
 from messaging.inbound.reading import ReadMail, read, read_file
-from messaging.locking import lock_name
+from messaging.locking import is_violation, lock_name
 from messaging.models import Checked, Door, IncomingMessage, Mailbox, ReadState, Sort
 from messaging.text import replace_unkeepable
 from messaging.waking import wake
@@ -210,8 +210,10 @@ def _store_one(folder: Folder, mailbox: Mailbox, listed: Listed, now: datetime) 
                     uid=listed.uid,
                 )
                 stored = 1
-        except IntegrityError:  # another worker stored it first
-            stored = 0
+        except IntegrityError as error:
+            if not is_violation(error, "mail_stored_once"):
+                raise
+            stored = 0  # another worker stored it first
         _save_position(mailbox, folder.uid_validity, listed.uid, now)
     return stored
 
