@@ -19,7 +19,7 @@ test: $(VENV)/dev ## the test suite on all cores, or what ARGS chooses in one pr
 	@$(PY) -m pytest $(or $(ARGS),$(ALL_CORES))
 
 browser: $(VENV)/dev ## the journeys in a real browser (Debian's Chromium)
-	@$(PY) -m pytest tests/browser -m browser $(ARGS)
+	@$(PY) -m pytest tests/browser -m browser $(or $(ARGS),$(ALL_CORES))
 
 check: $(VENV)/dev ## format, lint, types, imports, packages, migrations, templates, deployment check
 	@$(PY) -m ruff format --check . && $(PY) -m ruff check .
