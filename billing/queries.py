@@ -30,11 +30,13 @@ class QuotedLine:
 
 def payments_with_returned(subscription: Subscription) -> list[Payment]:
     """The subscription's payments, newest first, each with `returned`: the sum of the refunds that count against it."""
+    return list(_with_returned(Payment.objects.filter(subscription=subscription)).order_by("-period_end"))
+
+
+def _with_returned(payments: QuerySet[Payment]) -> QuerySet[Payment]:
     counting = ~Q(refund_lines__refund__state__in=RELEASED)
     taken = Sum("refund_lines__amount", filter=counting, output_field=DecimalField())
-    payments = Payment.objects.filter(subscription=subscription)
-    zero = Decimal(0)
-    return list(payments.annotate(returned=Coalesce(taken, zero, output_field=DecimalField())).order_by("-period_end"))
+    return payments.annotate(returned=Coalesce(taken, Decimal(0), output_field=DecimalField()))
 
 
 def returnable(payments: Iterable[Payment]) -> dict[int, Decimal]:
@@ -77,8 +79,9 @@ def quoted_total(lines: list[QuotedLine]) -> Money | None:
 
 
 def prepaid_beyond(subscription: Subscription, day: date, *, received_after: datetime | None = None) -> bool:
-    """Whether money was received, and not all returned, for a period that ends after the day."""
-    paid = Payment.objects.filter(subscription=subscription, period_end__gt=day, amount__gt=F("amount_refunded"))
+    """Whether money was received, and not all returned by others or us, for a period that ends after the day."""
+    paid = _with_returned(Payment.objects.filter(subscription=subscription, period_end__gt=day))
+    paid = paid.filter(amount__gt=F("amount_refunded") + F("returned"))
     return (paid.filter(paid_at__gt=received_after) if received_after else paid).exists()
 
 

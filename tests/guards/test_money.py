@@ -11,6 +11,7 @@ from moneyed import Money
 
 from billing.models import Refund, RefundLine, Subscription
 from billing.models.states import IllegalTransition
+from billing.queries import prepaid_beyond
 from billing.services.common import RefundRefused
 from billing.services.review import approve, decline, propose
 from billing.services.sending import settle
@@ -34,6 +35,16 @@ def test_the_proposal_is_the_unused_share_by_payment():
 @pytest.mark.parametrize(("paid", "unused"), [(Money(1000, "JPY"), "667"), (Money("10.000", "BHD"), "6.667")])
 def test_the_proposal_is_rounded_to_the_currency(paid, unused):
     assert proposed(amount=paid).amount == Money(unused, paid.currency)
+
+
+def test_money_that_we_returned_is_not_prepaid():
+    refund = cast.refund_requested()
+    subscription, day = refund.subscription, refund.ended_on
+    assert prepaid_beyond(subscription, day)
+    propose(refund=refund, basis="full", by=cast.staff("support"), now=NOW)
+    assert not prepaid_beyond(subscription, day)
+    decline(refund=refund, by=cast.staff("finance"), ground="The period was used.", now=NOW)
+    assert prepaid_beyond(subscription, day)
 
 
 def test_the_proposer_does_not_approve():
