@@ -84,6 +84,25 @@ def test_publishing_announces_where_wanted_and_the_page_shows_how_far_it_has_com
     assert "is not possible now" in again.content.decode()
 
 
+def test_a_terminated_account_gets_no_letter():
+    cast.policy()
+    holder, bob = cast.account(), cast.account("Bob")
+    cast.terminated(bob)
+    announce(version=cast.policy(), by=None, now=NOW)
+    announce_due(now=NOW)
+    assert told() == [holder.email]
+
+
+def test_an_address_gets_one_letter_also_if_its_first_account_closes_midway():
+    holders = [cast.account() for _ in range(4)]
+    other = cast.account(email=holders[0].email.upper())
+    announce(version=cast.policy(), by=None, now=NOW)
+    next(announcing.ANNOUNCEMENTS.results(Run(NOW)))
+    type(other).objects.filter(pk=holders[0].pk).update(status="closed")
+    announce_due(now=NOW)
+    assert told() == sorted(one.email for one in holders)
+
+
 def test_an_account_that_cannot_be_told_does_not_hold_up_the_others():
     holders = [cast.account() for _ in range(4)]
     type(holders[1]).objects.filter(pk=holders[1].pk).update(time_zone="No/Where")

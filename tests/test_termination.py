@@ -209,6 +209,15 @@ class TestReversal:
         enforce(now=NOW + timedelta(days=30))
         assert date(2026, 2, 28) in ends(bob)
 
+    def test_not_of_an_account_whose_data_is_erased(self, bob, max_):
+        """Nobody could sign in to it, and it would be charged for."""
+        termination = cast.terminated(bob)
+        type(bob).objects.filter(pk=bob.pk).update(erased_at=NOW)
+        with pytest.raises(RequestRefused, match="is erased"):
+            take_back(termination=termination, by=max_, ground="It was not their server", now=NOW)
+        assert fresh(termination).state == "effective"
+        assert None not in ends(bob)
+
     def test_a_waived_notice_is_not_lost(self, bob, max_):
         request = cast.in_review(bob.subscriptions.first(), at=NOW.replace(day=20))
         waive_notice(request=request, by=cast.staff("support"), ground="In hospital", now=NOW.replace(day=20))

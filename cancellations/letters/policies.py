@@ -1,15 +1,17 @@
 """The letter that announces a policy version."""
 
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
+from django.db.models import QuerySet
+from django.db.models.functions import Upper
 from django.urls import reverse
 
 from accounts.models import Account
-from cancellations.models import (
-    PolicyVersion,
-)
+from cancellations.models import PolicyVersion
 from cancellations.queries.policies import published_versions
+from messaging.models import OutgoingMessage
 from messaging.outbound.rendering import Value
 from messaging.services.outbox import queue_message
 from messaging.wording import instant_words, use_language
@@ -19,6 +21,12 @@ def send_policy_letter(version: PolicyVersion, account: Account, *, now: datetim
     """Queues the announcement of a new policy version to an account holder."""
     with use_language(account.language):
         _send_policy_letter(version, account, now)
+
+
+def policy_letters(version: PolicyVersion, address: Any) -> QuerySet[OutgoingMessage]:
+    """Returns the announcements of this version to an address, given in capitals."""
+    letters = OutgoingMessage.objects.annotate(address=Upper("recipient"))
+    return letters.filter(kind="policy_changed", about=f"policy {version.number}", address=address)
 
 
 def _send_policy_letter(version: PolicyVersion, account: Account, now: datetime) -> None:

@@ -9,9 +9,9 @@ from django.db.models.functions import Upper
 
 from accounts.models import Account, AccountStatus, User
 from accounts.permissions import permitted
-from cancellations.letters.policies import send_policy_letter
-from cancellations.models import Announcement, PolicyVersion
-from cancellations.models.states import PolicyState
+from cancellations.letters.policies import policy_letters, send_policy_letter
+from cancellations.models import Announcement, PolicyVersion, Termination
+from cancellations.models.states import PolicyState, TerminationState
 from cancellations.services.common import RequestRefused
 from messaging.due import UNLIMITED, Run, Work
 from messaging.locking import is_violation
@@ -30,7 +30,7 @@ def announce(*, version: PolicyVersion, by: User | None, now: datetime) -> Annou
     try:
         with transaction.atomic():
             announcement = Announcement.objects.create(
-                policy_version=version, started_at=now, started_by=by, total=_recipients().count()
+                policy_version=version, started_at=now, started_by=by, total=_recipients(version).count()
             )
     except IntegrityError as error:
         if not is_violation(error, "cancellations_announcement_policy_version_id_key"):
@@ -54,7 +54,7 @@ def _unfinished(now: datetime) -> QuerySet[Announcement]:
 
 def _announce_next(keys: list[int], now: datetime) -> list[int]:
     announcement = Announcement.objects.select_related("policy_version").get(pk=keys[0])
-    batch = list(_recipients().filter(pk__gt=announcement.reached).order_by("pk")[:BATCH])
+    batch = list(_recipients(announcement.policy_version).filter(pk__gt=announcement.reached).order_by("pk")[:BATCH])
     announcement.told += sum(_send(announcement.policy_version, account, now) for account in batch)
     if batch:
         announcement.reached = batch[-1].pk
@@ -86,10 +86,11 @@ def _send(version: PolicyVersion, account: Account, now: datetime) -> bool:
     return True
 
 
-def _recipients() -> QuerySet[Account]:
-    """Returns active accounts, one per e-mail address."""
-    active = Account.objects.filter(status=AccountStatus.ACTIVE, erased_at__isnull=True)
+def _recipients(version: PolicyVersion) -> QuerySet[Account]:
+    """Returns active accounts that were not terminated, one per e-mail address that has no letter yet."""
+    terminated = Termination.objects.filter(account=OuterRef("pk"), state=TerminationState.EFFECTIVE)
+    active = Account.objects.filter(status=AccountStatus.ACTIVE, erased_at__isnull=True).exclude(Exists(terminated))
     same_address = active.annotate(address=Upper("email")).filter(
         address=Upper(OuterRef("email")), pk__lt=OuterRef("pk")
     )
-    return active.exclude(Exists(same_address))
+    return active.exclude(Exists(same_address)).exclude(Exists(policy_letters(version, Upper(OuterRef("email")))))

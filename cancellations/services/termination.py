@@ -186,6 +186,8 @@ def reverse(*, termination: Termination, by: User, ground: str, now: datetime) -
     """
     termination = _locked_and_settled(termination, "reverse", by, ground, TerminationState.EFFECTIVE)
     assert termination.effective_on is not None
+    if termination.account.erased_at is not None:
+        raise RequestRefused("The data of this account is erased, so nothing of it can run again.")
     with recorded("reverse", actor="staff", by=by.pk, why=ground):
         superseded = termination.superseded_requests.select_for_update(of=("self",)).order_by("pk")
         requests = list(superseded.filter(state=RequestState.SUPERSEDED))
@@ -311,6 +313,7 @@ def _locked_and_settled(
 
 
 def _locked(termination: Termination, verb: str, allowed: TerminationState) -> Termination:
+    Account.objects.select_for_update(no_key=True).get(pk=termination.account_id)  # first, as in every service
     rows = Termination.objects.select_for_update(of=("self",)).select_related("account", "policy_version")
     row = rows.get(pk=termination.pk)
     if row.state != allowed:
