@@ -172,10 +172,9 @@ def _with_parents(kind: Kind, lines: list[Line], rejects: Rejects, report: Repor
 
 def _write(kind: Kind, lines: list[Line]) -> Counter[str]:
     manager = kind.model._default_manager
-    existing = {
-        getattr(row, kind.key): row
-        for row in manager.select_for_update().filter(**{f"{kind.key}__in": [line.values[kind.key] for line in lines]})
-    }
+    rows = manager.filter(**{f"{kind.key}__in": [line.values[kind.key] for line in lines]})
+    locked = rows.select_for_update().order_by("pk")  # in the order in which the services lock them
+    existing = {getattr(row, kind.key): row for row in locked}
     created, changed, counts = [], [], Counter[str]()
     for line in lines:
         row = existing.get(line.values[kind.key])

@@ -1,6 +1,7 @@
 """A CRM export is taken in: again and again, bad rows set aside with a reason, portal facts kept."""
 
 import csv
+import re
 from collections import Counter
 from datetime import UTC, date, datetime
 from io import StringIO
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Account
 from billing.crm_import.rows import ACCOUNT_COLUMNS, PAYMENT_COLUMNS, SUBSCRIPTION_COLUMNS
@@ -98,6 +101,15 @@ def test_the_same_export_again_changes_nothing(export):
     counts, _ = export()
     assert all(outcome == [0, 0, 1, 0] for outcome in counts.values())
     assert not Account.pgh_event_model.objects.exists()
+
+
+def test_its_rows_are_locked_in_the_order_of_the_services(export):
+    """In another order, an import and a proposal of a refund could wait for each other."""
+    with CaptureQueriesContext(connection) as queries:
+        export()
+    locks = [query["sql"] for query in queries if "FOR UPDATE" in query["sql"]]
+    assert len(locks) == 3
+    assert all(re.search(r'ORDER BY "\w+"."id" ASC FOR UPDATE', sql) for sql in locks)
 
 
 def test_a_newer_export_updates(export):
