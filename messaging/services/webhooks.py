@@ -158,13 +158,14 @@ def disable(*, endpoint: WebhookEndpoint, why: str) -> bool:
 @transaction.atomic
 def enable(*, endpoint: WebhookEndpoint, now: datetime) -> bool:
     """Starts sending again, with the waiting deliveries first, in order. False if it was enabled already."""
+    waiting = WebhookDelivery.objects.filter(endpoint=endpoint, state=DeliveryState.PENDING).order_by("pk")
+    keys = list(waiting.select_for_update().values_list("pk", flat=True))  # before the endpoint, as the worker does
     row = _locked(endpoint)
     if row.state == EndpointState.ACTIVE:
         return False
     row.state, row.disabled_why, row.failing_since, row.warned_at = EndpointState.ACTIVE, "", None, None
     row.save(update_fields=["state", "disabled_why", "failing_since", "warned_at"])
-    waiting = WebhookDelivery.objects.filter(endpoint=row, state=DeliveryState.PENDING)
-    waiting.update(due_at=now, attempts=0, first_tried_at=None)
+    WebhookDelivery.objects.filter(pk__in=keys).update(due_at=now, attempts=0, first_tried_at=None)
     wake("messaging.call")
     return True
 

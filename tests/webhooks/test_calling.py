@@ -6,7 +6,8 @@ from ipaddress import ip_address
 
 import pytest
 import time_machine
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from standardwebhooks.webhooks import WebhookVerificationError
 
@@ -157,6 +158,19 @@ class TestLongFailure:
         assert fresh(endpoint).state == "disabled"
         told = OutgoingMessage.objects.order_by("created_at", "written_at").values_list("subject", flat=True)
         assert list(told) == ["A webhook endpoint is failing: CRM", "A webhook endpoint was disabled: CRM"]
+
+    def test_enabling_locks_in_the_order_of_the_worker(self, endpoint, receiver):
+        """The worker holds a delivery when it records on the endpoint that the call failed."""
+        receiver.answers = [(410, {})]
+        happen(n=2)
+        call_due(now=NOW)
+        with CaptureQueriesContext(connection) as queries:
+            enable(endpoint=endpoint, now=NOW + DAY)
+        locks = [query["sql"] for query in queries if "FOR UPDATE" in query["sql"]]
+        assert [sql.partition(' FROM "')[2].partition('"')[0] for sql in locks] == [
+            "messaging_webhookdelivery",
+            "messaging_webhookendpoint",
+        ]
 
     def test_while_disabled_nothing_is_lost(self, endpoint, receiver):
         receiver.answers = [(410, {})]
