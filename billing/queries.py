@@ -1,5 +1,6 @@
 """The computed proposal of a refund, payment by payment, and overdue refunds."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -37,6 +38,19 @@ def _with_returned(payments: QuerySet[Payment]) -> QuerySet[Payment]:
     counting = ~Q(refund_lines__refund__state__in=RELEASED)
     taken = Sum("refund_lines__amount", filter=counting, output_field=DecimalField())
     return payments.annotate(returned=Coalesce(taken, Decimal(0), output_field=DecimalField()))
+
+
+def double_charges(payments: Iterable[Payment]) -> set[int]:
+    """Returns the keys of payments of one subscription that share their period: probable double charges.
+
+    `payments` are those of `payments_with_returned`. What was returned whole is no charge any more.
+    """
+    by_period = defaultdict(list)
+    for payment in payments:
+        returned = payment.amount_refunded + payment.returned  # type: ignore[attr-defined]  # annotated
+        if payment.amount.amount > returned:
+            by_period[payment.period].append(payment.pk)
+    return {key for keys in by_period.values() if len(keys) > 1 for key in keys}
 
 
 def returnable(payments: Iterable[Payment]) -> dict[int, Decimal]:

@@ -14,7 +14,7 @@ from accounts.desk import VerbAdmin
 from accounts.models import User
 from accounts.timeline import changed_since
 from billing.models.states import IllegalTransition
-from billing.queries import payments_with_returned
+from billing.queries import double_charges, payments_with_returned
 from billing.rules.periods import local_date
 from cancellations.admin.bulk import BulkActions
 from cancellations.admin.files import FilesAdmin
@@ -125,12 +125,14 @@ class CancellationRequestAdmin(BulkActions, FilesAdmin, VerbAdmin):
         return [F("due_at").asc(nulls_last=True), "-received_at", "-id"]
 
     def page_context(self, request: HttpRequest, row: CancellationRequest) -> dict[str, Any]:
+        payments = payments_with_returned(row.subscription) if row.subscription else []
         context: dict[str, Any] = {
             "row": row,
             "named_account": None if row.account_id else named_account(row),
             "difference": difference_since(row) if row.is_open else None,
             "sent_in_time": row.is_open and row.kind != Kind.COOLING_OFF and is_sent_in_time(row),
-            "payments": payments_with_returned(row.subscription)[:6] if row.subscription else [],
+            "payments": payments[:6],
+            "doubles": double_charges(payments),
             "others": self._others(row),
             "timeline": request_timeline(row),
             "uninformed": failed_letters(row),

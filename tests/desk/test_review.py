@@ -1,9 +1,12 @@
 """Support and finance at the desk: pages, verbs, permissions, forged requests."""
 
+from datetime import date
+
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
+from moneyed import Money
 
 from accounts.models import User
 from billing.models import Subscription
@@ -351,3 +354,34 @@ def test_every_list_and_page_opens(name):
     assert root.get(reverse(f"admin:{name}_changelist")).status_code == 200
     assert root.get(reverse(f"admin:{name}_change", args=[rows[name].pk])).status_code == 200
     assert root.get("/admin/").status_code == 200
+
+
+class TestPaymentsOfARefund:
+    DOUBLE, LEFT_OUT = "Probable double charge", "A refund has one currency"
+
+    def page(self, refund):
+        return at_desk(cast.staff("finance")).get(url(refund)).content.decode()
+
+    def test_two_of_one_period_are_marked(self):
+        refund = cast.refund_requested()
+        first = refund.subscription.payments.get()
+        cast.payment(refund.subscription, date(2026, 3, 1), date(2026, 4, 1))
+        assert self.DOUBLE not in self.page(refund)
+        second = cast.payment(refund.subscription, first.period_start, first.period_end)
+        assert self.page(refund).count(self.DOUBLE) == 2
+        type(second).objects.filter(pk=second.pk).update(amount_refunded=second.amount.amount)
+        assert self.DOUBLE not in self.page(refund)
+
+    def test_two_of_one_period_are_marked_beside_the_request(self):
+        request = cast.scheduled()
+        for _ in range(2):
+            cast.payment(request.subscription, date(2026, 1, 31), date(2026, 2, 28))
+        assert self.DOUBLE in at_desk(cast.staff("support")).get(url(request)).content.decode()
+
+    def test_one_in_another_currency_is_not_left_out_silently(self):
+        refund = cast.refund_requested()
+        assert self.LEFT_OUT not in self.page(refund)
+        other = cast.payment(refund.subscription, date(2026, 4, 10), date(2026, 4, 20), Money("5.00", "CHF"))
+        page = self.page(refund)
+        assert self.LEFT_OUT in page
+        assert f"{other.reference} was paid in another one" in " ".join(page.split())
