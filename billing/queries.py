@@ -13,6 +13,7 @@ from moneyed import Money
 
 from billing.models import Dispute, Payment, Refund, RefundBasis, RefundLine, Subscription
 from billing.models.states import RELEASED
+from billing.rules.charges import charges_until
 from billing.rules.periods import local_date
 from billing.rules.proration import unused_amount, unused_days
 
@@ -97,6 +98,14 @@ def prepaid_beyond(subscription: Subscription, day: date, *, received_after: dat
     paid = _with_returned(Payment.objects.filter(subscription=subscription, period_end__gt=day))
     paid = paid.filter(amount__gt=F("amount_refunded") + F("returned"))
     return (paid.filter(paid_at__gt=received_after) if received_after else paid).exists()
+
+
+def charges_to_come(subscription: Subscription, *, today: date, end: date) -> list[date]:
+    """Returns the billing dates from `today` until `end` whose period is not paid yet."""
+    paid = Payment.objects.filter(subscription=subscription, period_start__gte=today, period_start__lt=end)
+    paid_from = set(paid.values_list("period_start", flat=True)) if today < end else set()
+    anchor, interval = subscription.billing_anchor, subscription.interval
+    return list(charges_until(anchor, interval, today=today, end=end, paid_from=paid_from))
 
 
 def was_ever_paid(subscription: Subscription) -> bool:

@@ -17,6 +17,7 @@ from cancellations.models import (
     Receipt,
 )
 from cancellations.rules.jurisdictions import profile_of_code
+from cancellations.wording.charges import words_to_come_of
 from cancellations.wording.explanation import sentences
 from messaging.models import IncomingMessage
 from messaging.outbound.rendering import Value
@@ -43,7 +44,7 @@ def send_letter(
     open request has that request as its part. `joined` are other declarations that this message confirms as well.
     """
     with use_language(request.language):
-        context = _context(request, parts or [request], joined)
+        context = _context(request, parts or [request], joined, now)
         if kind in PROVING:
             context |= {"status_url": settings.SITE_URL + reverse("request_proof", args=[proof_token(request)])}
         if kind == "follow_link":
@@ -63,17 +64,20 @@ def send_letter(
 
 
 def _context(
-    request: CancellationRequest, parts: Sequence[CancellationRequest], joined: Sequence[CancellationRequest]
+    request: CancellationRequest,
+    parts: Sequence[CancellationRequest],
+    joined: Sequence[CancellationRequest],
+    now: datetime,
 ) -> dict[str, Value]:
     zone = parts[0].time_zone or settings.COMPANY_TIME_ZONE
     expires = request.verification_expires_at
     receipt = Receipt.objects.filter(declaration=request.declaration).defer("pdf", "content").first()
     return {
-        **_part(parts[0] if request.joined_to_id else request),
+        **_part(parts[0] if request.joined_to_id else request, now),
         "seal": receipt.seal if receipt else "",
         "receipt_url": settings.SITE_URL + reverse("request_receipt", args=[request.declaration]),
         "verify_url": settings.SITE_URL + reverse("verify"),
-        "parts": [_part(part) for part in parts],
+        "parts": [_part(part, now) for part in parts],
         "several": len(parts) > 1,
         "joined": [_joined(other, zone) for other in joined],
         "counts_with": request.joined_to.declaration if request.joined_to else "",
@@ -139,9 +143,11 @@ def _joined(request: CancellationRequest, zone: str) -> dict[str, Value]:
     }
 
 
-def _part(request: CancellationRequest) -> dict[str, Value]:
+def _part(request: CancellationRequest, now: datetime) -> dict[str, Value]:
     """Returns the values that concern one subscription of the declaration."""
+    today = local_date(now, request.time_zone or settings.COMPANY_TIME_ZONE)
     return {
+        "to_come": words_to_come_of(request, today=today),
         "plan": str(request.subscription) if request.subscription else "",
         "effective": day_words(request.effective_on),
         "explanation": sentences(request.explanation),

@@ -18,6 +18,7 @@ _PART: Mapping[str, Value] = {
     "plan": "Team (SUB-00001)",
     "effective": "28 February 2026",
     "explanation": _EXPLANATION,
+    "to_come": "Nothing more will be charged.",
     "at_once": False,
     "ground_is_open": False,
 }

@@ -29,6 +29,7 @@ from cancellations.services.common import RequestRefused
 from cancellations.services.submission import Declaration, expected_for, submit_as_guest, submit_for
 from cancellations.web import access
 from cancellations.web.places import profile_of, remember_country
+from cancellations.wording.charges import words_to_come
 from messaging.wording import active_language
 
 
@@ -178,6 +179,7 @@ def _check(http: HttpRequest, started: Draft, now: datetime, moved: bool = False
                 "points": points,
                 "late": late,
                 "expected": expected,
+                "to_come": words_to_come(subscription, today=today, end=expected.ends_on),
             }
         )
     policy = policy_in_force(started.received)

@@ -47,6 +47,7 @@ from cancellations.services.submission import (
 from cancellations.web import access
 from cancellations.web.calendar import calendar_event
 from cancellations.web.downloads import attachment_response, calendar_response
+from cancellations.wording.charges import words_to_come, words_to_come_of
 from cancellations.wording.explanation import sentences
 from cancellations.wording.policy import filled_in
 from messaging.addresses import fold_address
@@ -396,7 +397,9 @@ def _request_context(http: HttpRequest, parts: list[CancellationRequest]) -> dic
 def _part_context(part: CancellationRequest, now: datetime) -> dict[str, Any]:
     context: dict[str, Any] = {"request_": part, "entries": timeline_for_customer(part), "refund_lines": []}
     if part.time_zone:
-        context["points"] = points_of_request(part, today=local_date(now, part.time_zone))
+        today = local_date(now, part.time_zone)
+        context["points"] = points_of_request(part, today=today)
+        context["to_come"] = words_to_come_of(part, today=today)
     if part.refund is not None:
         context["refund_lines"] = part.refund.lines.select_related("payment").order_by("payment__period_start")
     return context
@@ -422,7 +425,8 @@ def _expected_card(expected: Expected, now: datetime) -> dict[str, Any]:
     outcome = expected.outcome
     today = local_date(now, outcome.subscription.account.time_zone)
     points = () if outcome.at_once or expected.keeps_end else points_of(outcome.assessment, today=today)
-    return {"outcome": outcome, "points": points, "expected": expected}
+    to_come = words_to_come(expected.subscription, today=today, end=expected.ends_on)
+    return {"outcome": outcome, "points": points, "expected": expected, "to_come": to_come}
 
 
 def _chosen(form: ProveForm | None) -> list[Subscription]:

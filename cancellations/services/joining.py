@@ -41,6 +41,13 @@ class Expected:
         """Whether the open request keeps the end date that it has."""
         return self.lead is not None and not _is_sooner(self.outcome.effective_at, self.lead)
 
+    @property
+    def ends_on(self) -> date | None:
+        """The end date; None if it ends at once."""
+        if self.keeps_end and self.lead is not None:
+            return self.lead.effective_on
+        return None if self.outcome.at_once else self.outcome.effective_on
+
 
 def lock_accounts_at(email: str) -> None:
     """Locks the accounts with the address, in the order of their keys.

@@ -15,7 +15,7 @@ from cancellations.forms.draft import SALT
 from cancellations.letters.proof import proof_token
 from cancellations.models import CancellationRequest
 from cancellations.services.enforcement import enforce
-from cancellations.services.submission import verify
+from cancellations.services.submission import verify, withdraw
 from cancellations.wording.explanation import sentences
 from messaging.models import OutgoingMessage
 from tests import cast
@@ -178,6 +178,30 @@ class TestSignedIn:
         request = CancellationRequest.objects.get()
         assert (request.state, request.effective_on, request.policy_version) == ("in_review", date(2026, 2, 28), policy)
         assert set(sentences(request.explanation)) <= set(_sentences(checked))
+
+    @pytest.mark.parametrize(
+        ("day", "language", "sentence"),
+        [
+            (12, "en", "Nothing more will be charged."),
+            (20, "en", "Still to be charged: €30.00 on 28 February 2026, then nothing more."),
+            (20, "de", "Es wird noch berechnet: 30,00\xa0€ am 28. Februar 2026, danach nichts mehr."),
+            (20, "fr", "Reste à facturer : 30,00\xa0€ le 28 février 2026, puis plus rien."),
+        ],
+    )
+    def test_what_will_still_be_charged_is_shown_before_and_after(self, policy, moment, day, language, sentence):
+        moment.move_to(NOW.replace(day=day))
+        of = cast.subscription(cast.account(language=language))
+        client = signed_in(of.account)
+        client.defaults["HTTP_ACCEPT_LANGUAGE"] = language
+        checked = client.post("/cancel/", {"subscription": of.reference, "reason": "unused", "step": "check"})
+        assert sentence in checked.content.decode()
+        confirm(client, checked)
+        request = CancellationRequest.objects.get()
+        page = reverse("request_status", args=[request.declaration])
+        assert sentence in client.get(page).content.decode()
+        assert sentence in OutgoingMessage.objects.get(kind="received").text
+        withdraw(requests=[request], now=NOW.replace(day=day))
+        assert sentence not in client.get(page).content.decode()
 
     def test_what_was_shown_before_midnight_holds_after_it(self, policy, moment):
         of = cast.subscription()
