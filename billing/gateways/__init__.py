@@ -4,16 +4,28 @@ An adapter is called with the refund's key until its answer is clear. It must an
 outcome of the first one instead of moving the money twice.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from uuid import UUID
 
 from billing.gateways.answers import Answer, Gateway, Part
 from billing.gateways.stripe_refunds import StripeGateway
-from billing.models import Refund
+from billing.models import Refund, RefundLine
 
 MANUAL = "manual"  # a person makes the transfer and records its reference and date
 GATEWAYS: Mapping[str, type[Gateway]] = {gateway.name: gateway for gateway in (StripeGateway,)}
 
-__all__ = ["MANUAL", "Answer", "Gateway", "Part", "gateway_by_name", "gateway_choices", "gateway_name", "parts_of"]
+__all__ = [
+    "MANUAL",
+    "Answer",
+    "Gateway",
+    "Part",
+    "gateway_by_name",
+    "gateway_choices",
+    "gateway_name",
+    "gateway_names",
+    "parts_of",
+]
 
 
 def gateway_choices() -> list[tuple[str, str]]:
@@ -23,7 +35,19 @@ def gateway_choices() -> list[tuple[str, str]]:
 
 def gateway_name(refund: Refund) -> str:
     """The gateway that took all of the payments, if it is configured; otherwise the manual one."""
-    payments = set(refund.lines.values_list("payment__gateway", "payment__gateway_reference"))
+    return gateway_names([refund])[refund.pk]
+
+
+def gateway_names(refunds: Sequence[Refund]) -> dict[UUID, str]:
+    """The `gateway_name` of each refund by its key, in one query."""
+    lines = RefundLine.objects.filter(refund__in=refunds)
+    payments = defaultdict(set)
+    for key, name, reference in lines.values_list("refund", "payment__gateway", "payment__gateway_reference"):
+        payments[key].add((name, reference))
+    return {refund.pk: _gateway_of(payments[refund.pk]) for refund in refunds}
+
+
+def _gateway_of(payments: Collection[tuple[str, str]]) -> str:
     names = {name for name, _ in payments}
     if len(names) != 1 or not all(reference for _, reference in payments):
         return MANUAL

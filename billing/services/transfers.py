@@ -14,7 +14,7 @@ from accounts.models import User
 from accounts.permissions import permitted
 from billing.bank_files.orders import Transfer, as_csv, as_pain, is_iban, plain_account
 from billing.bank_files.statements import Booking
-from billing.gateways import MANUAL, gateway_name
+from billing.gateways import MANUAL, gateway_names
 from billing.models import Refund, TransferBatch, TransferItem, transfer_reference
 from billing.models.states import IllegalTransition, RefundState
 from billing.rules.periods import local_date
@@ -64,9 +64,9 @@ def ready_for_transfer(currency: str, *, by: User) -> list[Refund]:
     """Refunds to transfer by hand in this currency whose bank details somebody other than `by` entered."""
     rows = Refund.objects.filter(state__in=(RefundState.APPROVED, RefundState.FAILED), amount_currency=currency)
     rows = rows.exclude(payee_account="").exclude(payee_by=by).select_related("account", "payee_by")
-    return [
-        refund for refund in rows.order_by("payment_due_on", "pk")[:MAX_TRANSFERS] if gateway_name(refund) == MANUAL
-    ]
+    refunds = list(rows.order_by("payment_due_on", "pk"))
+    names = gateway_names(refunds)
+    return [refund for refund in refunds if names[refund.pk] == MANUAL][:MAX_TRANSFERS]
 
 
 @permitted("billing.settle_refund")

@@ -6,6 +6,8 @@ from xml.etree import ElementTree
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from moneyed import Money
 
@@ -80,6 +82,15 @@ class TestFile:
             make_batch(refunds=[refund], by=mara, now=TODAY)
         assert fresh(refund).state == "approved"
         assert ready_for_transfer("EUR", by=fiona) == [refund]
+
+    def test_the_list_asks_as_often_for_many_as_for_one(self, fiona, django_assert_num_queries):
+        approved()
+        ready_for_transfer("EUR", by=fiona)  # reads the permissions
+        with CaptureQueriesContext(connection) as for_one:
+            assert len(ready_for_transfer("EUR", by=fiona)) == 1
+        approved(), approved()
+        with django_assert_num_queries(len(for_one)):
+            assert len(ready_for_transfer("EUR", by=fiona)) == 3
 
     def test_all_or_none(self, fiona):
         good, bare = approved(), cast.refund_requested()
