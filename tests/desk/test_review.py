@@ -11,6 +11,7 @@ from moneyed import Money
 from accounts.models import User
 from billing.models import Subscription
 from cancellations.models import PolicyVersion, Receipt
+from cancellations.services.review import decline, reopen, waive_notice
 from cancellations.services.submission import verify
 from cancellations.wording.explanation import sentences
 from messaging.models import OutgoingMessage
@@ -354,6 +355,16 @@ def test_every_list_and_page_opens(name):
     assert root.get(reverse(f"admin:{name}_changelist")).status_code == 200
     assert root.get(reverse(f"admin:{name}_change", args=[rows[name].pk])).status_code == 200
     assert root.get("/admin/").status_code == 200
+
+
+def test_a_reopened_request_loses_its_waiver():
+    request, sam = cast.in_review(at=NOW.replace(day=20)), cast.staff("support")
+    waive_notice(request=request, by=sam, ground="In hospital", now=NOW.replace(day=20))
+    assert fresh(request).effective_on == date(2026, 2, 28)
+    decline(request=fresh(request), by=sam, ground="duplicate", now=NOW.replace(day=20))
+    again = reopen(request=fresh(request), by=sam, ground="It was none", now=NOW.replace(day=21))
+    assert (again.notice_waived_by, again.notice_waived_ground) == (None, "")
+    assert again.effective_on == date(2026, 3, 31)
 
 
 class TestPaymentsOfARefund:

@@ -245,6 +245,11 @@ class TestReadingBack:
             TransferItem.objects.update(end_to_end_id="")
         assert self.back(camt(sent), fiona) == [("paid", "BANK-77")]
 
+    def test_a_refund_that_nobody_ordered_is_not_paid_by_a_booking(self, fiona):
+        refund = approved()
+        assert self.back(camt(refund), fiona)[0][0] == "refused"
+        assert fresh(refund).state == "approved"
+
     def test_csv_and_strangers(self, sent, fiona):
         lines = [
             "reference,amount,currency,paid_on,bank_reference",

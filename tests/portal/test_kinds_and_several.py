@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.timeline import entries
-from billing.models import Refund
+from billing.models import Payment, Refund, Subscription
 from billing.models.states import IllegalTransition
 from billing.services.review import approve, propose
 from billing.services.sending import send
@@ -371,6 +371,30 @@ class TestItsRefund:
         change_kind(request=request, by=sam, kind="cooling_off", ground="Wrote within 14 days", now=NOW)
         refund = fresh(request.refund)
         assert (refund.computed_basis, refund.whole_contract, refund.ended_on) == ("full", True, date(2026, 2, 12))
+
+    def test_another_kind_may_bring_the_day_of_the_decision_forward(self, policy):
+        of = cast.subscription(started_on=date(2026, 2, 1), billing_anchor=date(2026, 2, 1))
+        cast.payment(of, date(2026, 2, 1), date(2026, 3, 1))
+        request = cast.scheduled(of, refund_wanted=True, refund_reason="Did not work")
+        type(request.refund).objects.filter(pk=request.refund_id).update(decision_due_on=date(2026, 4, 1))
+        change_kind(request=request, by=cast.staff("support"), kind="cooling_off", ground="Wrote in time", now=NOW)
+        refund = fresh(request.refund)
+        assert refund.pay_by_on == refund.decision_due_on == date(2026, 2, 26)
+
+    def test_an_end_in_another_way_voids_it(self, policy):
+        request = self.asked()
+        Subscription.objects.update(ended_on=date(2026, 2, 12), ended_by="crm")
+        assert [result.what for result in enforce(now=NOW)] == ["superseded"]
+        assert fresh(request.refund).state == "void"
+
+    def test_what_was_decided_is_not_reviewed_again_without_new_money(self, policy):
+        request = self.asked()
+        Payment.objects.update(paid_at=NOW - timedelta(days=1))
+        fiona, frank = cast.staff("finance"), cast.staff("finance", "Frank")
+        propose(refund=request.refund, basis="custom", amount=Decimal(5), ground="Goodwill", by=fiona, now=NOW)
+        approve(refund=request.refund, by=frank, now=NOW)
+        enforce(now=request.effective_at)
+        assert fresh(request).refund == request.refund
 
     def test_money_that_comes_in_after_the_decision_is_reviewed_at_the_end(self, policy):
         request = self.asked()
