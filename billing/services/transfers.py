@@ -206,5 +206,5 @@ def _answers_current_order(refund: Refund, booking: Booking) -> bool:
 
 
 def _proof(booking: Booking) -> str:
-    assert booking.booked_on is not None
+    """Returns what a paid refund keeps of the booking."""
     return (booking.bank_reference or f"bank, {booking.booked_on}")[:120]

@@ -277,8 +277,10 @@ class TestReadingBack:
             read(content)
 
     def test_a_day_that_the_bank_does_not_name(self, sent, fiona):
-        told = read_back(bookings=[Booking(sent.reference, Money("20.00", "EUR"), None, "")], by=fiona, now=self.LATER)
-        assert told[0].what == "refused"
+        bookings = [Booking(sent.reference, Money("20.00", "EUR"), None, "")]
+        assert read_back(bookings=bookings, by=fiona, now=self.LATER)[0].what == "refused"
+        self.back(camt(sent), fiona)
+        assert read_back(bookings=bookings, by=fiona, now=self.LATER)[0].what == "refused"  # and after it is paid
 
 
 class TestAtTheDesk:
