@@ -74,10 +74,8 @@ def quote(
     for payment in payments:
         if payment.amount.currency != payments[0].amount.currency:
             continue
-        if payment.period_end <= ended_on and not whole_contract:
+        if not _is_counted(payment, subscription, ended_on=ended_on, whole_contract=whole_contract):
             continue
-        if payment.period_end <= subscription.started_on <= ended_on:
-            continue  # of an earlier contract under the same number
         unused = unused_amount(payment.amount, payment.period, ended_on)
         returned = Money(payment.returned, payment.amount.currency)  # type: ignore[attr-defined]  # annotated
         returnable = max(payment.refundable - returned, Money(0, payment.amount.currency))
@@ -86,6 +84,22 @@ def quote(
         line = QuotedLine(payment, days, payment.period.days, unused, returnable, min(proposed, returnable))
         lines.append(line)
     return lines
+
+
+def in_other_currencies(refund: Refund, payments: list[Payment]) -> list[Payment]:
+    """Returns the payments that the refund's quote would count if they had the currency of the newest one."""
+    return [
+        payment
+        for payment in payments
+        if payment.amount.currency != payments[0].amount.currency
+        and _is_counted(payment, refund.subscription, ended_on=refund.ended_on, whole_contract=refund.whole_contract)
+    ]
+
+
+def _is_counted(payment: Payment, subscription: Subscription, *, ended_on: date, whole_contract: bool) -> bool:
+    if payment.period_end <= subscription.started_on <= ended_on:
+        return False  # of an earlier contract under the same number
+    return whole_contract or payment.period_end > ended_on
 
 
 def quoted_total(lines: list[QuotedLine]) -> Money | None:

@@ -14,9 +14,16 @@ from accounts.models import Account, User
 from accounts.timeline import TimelineItem, action_item, changed_since, entries, outgoing_item, staff_names
 from billing.admin.refund_verbs import VERBS
 from billing.gateways import gateway_choices
-from billing.models import Payment, Refund
+from billing.models import Refund
 from billing.models.states import IllegalTransition, RefundState
-from billing.queries import double_charges, overdue_refunds, payments_with_returned, quote, quoted_total
+from billing.queries import (
+    double_charges,
+    in_other_currencies,
+    overdue_refunds,
+    payments_with_returned,
+    quote,
+    quoted_total,
+)
 from billing.rules.periods import local_date
 from billing.services.common import RefundRefused
 from messaging.models import OutgoingMessage
@@ -170,7 +177,7 @@ class RefundAdmin(VerbAdmin):
             "lines": list(row.lines.select_related("payment").order_by("payment__period_start")),
             "payments": payments[:12],
             "doubles": double_charges(payments),
-            "left_out": _left_out(row, payments),
+            "left_out": [payment.reference for payment in in_other_currencies(row, payments)],
             "today": timezone.localdate(),
             "earlier": Refund.objects.filter(subscription=row.subscription).exclude(pk=row.pk),
             "timeline": self._timeline(row),
@@ -220,9 +227,3 @@ def due_words(refund: Refund) -> tuple[str, str]:
     upcoming = "today" if days == 0 else "tomorrow" if days == 1 else f"in {days} days"
     when = f"{-days} day{'' if days == -1 else 's'} overdue" if days < 0 else upcoming
     return steps[S(refund.state)], f"{refund.due_on:%d %b %Y}, {when}"
-
-
-def _left_out(refund: Refund, payments: list[Payment]) -> list[str]:
-    """Returns the references of payments that would count if they had the currency of the newest one."""
-    counted = [each for each in payments if refund.whole_contract or each.period_end > refund.ended_on]
-    return [each.reference for each in counted if each.amount.currency != payments[0].amount.currency]

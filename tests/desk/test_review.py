@@ -396,3 +396,10 @@ class TestPaymentsOfARefund:
         page = self.page(refund)
         assert self.LEFT_OUT in page
         assert f"{other.reference} was paid in another one" in " ".join(page.split())
+
+    def test_one_of_an_earlier_contract_is_no_part_of_it(self):
+        """As in the quote: a customer who came back under the same number begins a new contract."""
+        refund = cast.refund_requested()
+        type(refund).objects.filter(pk=refund.pk).update(whole_contract=True)
+        cast.payment(refund.subscription, date(2026, 2, 1), date(2026, 3, 1), Money("5.00", "CHF"))
+        assert self.LEFT_OUT not in self.page(refund)
