@@ -62,7 +62,7 @@ _WEBHOOKS = (
     "messaging.change_webhookendpoint",
     "messaging.send_webhook_again",
 )
-_WORKERS = ("messaging.view_mailbox", "messaging.view_setaside")
+_WORKERS = ("messaging.view_mailbox", "messaging.view_setaside", *_RETRY)
 _EXPORT = ("accounts.export_auditentry", "cancellations.export_cancellationrequest", "billing.export_refund")
 _PEOPLE = ("accounts.view_user", "accounts.add_user", "accounts.change_user", "auth.view_group")
 
@@ -76,9 +76,7 @@ ROLES = {
         *_SEE_AUDIT,
         *_PEOPLE,
         *_WEBHOOKS,
-        "messaging.view_mailbox",
-        "messaging.view_setaside",
-        *_RETRY,
+        *_WORKERS,
     ),
 }
 ABOUT = {

@@ -40,9 +40,13 @@ class EmbeddedServerError(RuntimeError):
     """An embedded server cannot be started here. The message says what to do."""
 
 
+def is_set(name: str) -> bool:
+    """Whether the environment holds this variable, or names a file that does."""
+    return bool(os.environ.get(name) or os.environ.get(f"{name}_FILE"))
+
+
 def wanted() -> bool:
-    names = ("DATABASE_URL", "REDIS_URL")
-    return not all(os.environ.get(name) or os.environ.get(f"{name}_FILE") for name in names)
+    return not (is_set("DATABASE_URL") and is_set("REDIS_URL"))
 
 
 def data_dir() -> Path:
@@ -85,9 +89,9 @@ def servers() -> Iterator[None]:
 
 
 def ensure_running() -> None:
-    if not os.environ.get("DATABASE_URL") and not _postgres_there():
+    if not is_set("DATABASE_URL") and not _postgres_there():
         _start_postgres()
-    if not os.environ.get("REDIS_URL") and not _valkey_answers():
+    if not is_set("REDIS_URL") and not _valkey_answers():
         _start_valkey()
 
 
@@ -251,10 +255,10 @@ def _valkey_answers() -> bool:
 
 
 def _stop() -> None:
-    if not os.environ.get("REDIS_URL") and _valkey_answers():
+    if not is_set("REDIS_URL") and _valkey_answers():
         with _valkey() as client:
             client.shutdown(nosave=True)
-    if not os.environ.get("DATABASE_URL") and _postgres_there():
+    if not is_set("DATABASE_URL") and _postgres_there():
         command = [str(postgres_bin() / "pg_ctl"), "-D", str(data_dir() / "postgres"), "-m", "fast", "-w", "stop"]
         subprocess.run([*_as_postgres_owner(), *command], capture_output=True, check=False)
 
