@@ -72,12 +72,14 @@ def _context(
     zone = parts[0].time_zone or settings.COMPANY_TIME_ZONE
     expires = request.verification_expires_at
     receipt = Receipt.objects.filter(declaration=request.declaration).defer("pdf", "content").first()
+    main = parts[0] if request.joined_to_id else request
+    values = {part.pk: _part(part, now) for part in {main, *parts}}
     return {
-        **_part(parts[0] if request.joined_to_id else request, now),
+        **values[main.pk],
         "seal": receipt.seal if receipt else "",
         "receipt_url": settings.SITE_URL + reverse("request_receipt", args=[request.declaration]),
         "verify_url": settings.SITE_URL + reverse("verify"),
-        "parts": [_part(part, now) for part in parts],
+        "parts": [values[part.pk] for part in parts],
         "several": len(parts) > 1,
         "joined": [_joined(other, zone) for other in joined],
         "counts_with": request.joined_to.declaration if request.joined_to else "",
