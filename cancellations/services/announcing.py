@@ -3,7 +3,7 @@
 import logging
 from datetime import datetime
 
-from django.db import IntegrityError, OperationalError, transaction
+from django.db import OperationalError, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Upper
 
@@ -12,9 +12,8 @@ from accounts.permissions import permitted
 from cancellations.letters.policies import policy_letters, send_policy_letter
 from cancellations.models import Announcement, PolicyVersion, Termination
 from cancellations.models.states import PolicyState, TerminationState
-from cancellations.services.common import RequestRefused
+from cancellations.services.common import RequestRefused, refusing
 from messaging.due import UNLIMITED, Run, Work
-from messaging.locking import is_violation
 from messaging.waking import wake
 
 log = logging.getLogger(__name__)
@@ -27,15 +26,10 @@ def announce(*, version: PolicyVersion, by: User | None, now: datetime) -> Annou
     """Starts to announce a version to account holders, once per address. Workers send it. Raises RequestRefused."""
     if version.state != PolicyState.PUBLISHED:
         raise RequestRefused("A draft cannot be announced. Publish it first.")
-    try:
-        with transaction.atomic():
-            announcement = Announcement.objects.create(
-                policy_version=version, started_at=now, started_by=by, total=_recipients(version).count()
-            )
-    except IntegrityError as error:
-        if not is_violation(error, "cancellations_announcement_policy_version_id_key"):
-            raise
-        raise RequestRefused("This version is already announced.") from error
+    with refusing("cancellations_announcement_policy_version_id_key", "This version is already announced."):
+        announcement = Announcement.objects.create(
+            policy_version=version, started_at=now, started_by=by, total=_recipients(version).count()
+        )
     wake("cancellations.announce")
     return announcement
 

@@ -1,9 +1,12 @@
 """What the verbs share: locking rows, matching requests to subscriptions, and opening conversations."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from accounts.history import recorded
@@ -15,7 +18,7 @@ from cancellations.models.states import ConversationState, RequestState
 from cancellations.queries.outcomes import COUNTS_AS_ORDINARY, kind_before_outcome, outcome_of
 from cancellations.queries.requests import named_account, running
 from messaging.addresses import are_same_address
-from messaging.locking import lock_correspondence
+from messaging.locking import is_violation, lock_correspondence
 
 ASSIGN, ANSWER = "cancellations.assign_request", "cancellations.answer_conversation"
 WORK = {ASSIGN: "work on requests", ANSWER: "answer mail"}
@@ -154,6 +157,18 @@ def match(request: CancellationRequest, subscription: Subscription) -> None:
     request.effective_on, request.effective_at = outcome.effective_on, outcome.effective_at
     request.refund_quoted, request.refund_basis = outcome.refund, outcome.refund_basis
     request.refund_days = outcome.refund_days
+
+
+@contextmanager
+def refusing(constraint: str, sentence: str) -> Iterator[None]:
+    """Runs the body in a transaction of its own. Raises RequestRefused if this constraint refuses what it writes."""
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        if not is_violation(error, constraint):
+            raise
+        raise RequestRefused(sentence) from error
 
 
 def assign_to(row: CancellationRequest | Conversation, *, to: User | None, by: User, permission: str) -> None:

@@ -3,36 +3,32 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from accounts.audit import record_action
 from accounts.models import User
 from accounts.permissions import permitted
 from accounts.services.notices import notify_staff
-from cancellations.services.common import RequestRefused
-from messaging.locking import is_violation
+from cancellations.services.common import RequestRefused, refusing
 from messaging.models import WebhookDelivery, WebhookEndpoint
 from messaging.services import webhooks
 
 MANAGES = "change_webhookendpoint"  # they are told of each change: whoever has a secret can forge events
 ADD, CHANGE = "messaging.add_webhookendpoint", f"messaging.{MANAGES}"
 SAME_NAME = "Another endpoint has this name. Choose a different one."
+NAME_IS_UNIQUE = "messaging_webhookendpoint_name_key"
 
 
 @permitted(ADD)
 def add(*, name: str, url: str, event_types: Sequence[str], by: User, now: datetime) -> WebhookEndpoint:
     """Adds an endpoint with a secret of its own. Raises RequestRefused."""
     try:
-        with transaction.atomic():
+        with refusing(NAME_IS_UNIQUE, SAME_NAME):
             endpoint = webhooks.add_endpoint(name=name, url=url, event_types=event_types, now=now)
             record_action(verb="webhook_add", by=by, now=now, about=endpoint.name, why=_summary(url, event_types))
             notify_staff(MANAGES, change="webhook_added", detail=endpoint.name, now=now, by=by)
     except webhooks.EndpointRefused as error:
         raise RequestRefused(str(error)) from error
-    except IntegrityError as error:
-        if not is_violation(error, "messaging_webhookendpoint_name_key"):
-            raise
-        raise RequestRefused(SAME_NAME) from error
     return endpoint
 
 
@@ -43,7 +39,7 @@ def change(
     """Changes name, address or events. Waiting deliveries go to the new address. Raises RequestRefused."""
     about = endpoint.name
     try:
-        with transaction.atomic():
+        with refusing(NAME_IS_UNIQUE, SAME_NAME):
             webhooks.change_endpoint(endpoint=endpoint, name=name, url=url, event_types=event_types)
             record_action(
                 verb="webhook_change", by=by, now=now, about=about, why=f"{name}: {_summary(url, event_types)}"
@@ -51,10 +47,6 @@ def change(
             notify_staff(MANAGES, change="webhook_changed", detail=name, now=now, by=by)
     except webhooks.EndpointRefused as error:
         raise RequestRefused(str(error)) from error
-    except IntegrityError as error:
-        if not is_violation(error, "messaging_webhookendpoint_name_key"):
-            raise
-        raise RequestRefused(SAME_NAME) from error
 
 
 @permitted(CHANGE)

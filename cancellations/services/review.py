@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from accounts.history import recorded
 from accounts.models import User
@@ -18,10 +18,9 @@ from cancellations.queries.outcomes import contract_of, is_sent_in_time
 from cancellations.queries.requests import has_ended
 from cancellations.rules.end_date import Terms, assess_by_policy
 from cancellations.rules.explanation import step
-from cancellations.services.common import RequestRefused, locked, match, move, only_choice, unmatch
+from cancellations.services.common import RequestRefused, locked, match, move, only_choice, refusing, unmatch
 from cancellations.services.receipts import issue_receipt
 from cancellations.services.refunds import move_refund, queue_requested_refund
-from messaging.locking import is_violation
 from messaging.models import EventType
 from messaging.waking import wake
 from messaging.wording import day_words
@@ -231,12 +230,6 @@ def _end_without_notice(request: CancellationRequest, subscription: Subscription
 
 
 def _save_unless_another_is_open(request: CancellationRequest) -> None:
-    try:
-        with transaction.atomic():
-            request.save()
-    except IntegrityError as error:
-        if not is_violation(error, "one_open_request_a_subscription"):
-            raise
-        raise RequestRefused(
-            "Another request for this subscription is open. Decide that one, or decline this one as a duplicate."
-        ) from error
+    sentence = "Another request for this subscription is open. Decide that one, or decline this one as a duplicate."
+    with refusing("one_open_request_a_subscription", sentence):
+        request.save()

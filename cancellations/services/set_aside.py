@@ -19,11 +19,10 @@ PERMISSION = "messaging.try_again"
 @transaction.atomic
 def try_set_aside_again(*, rows: Sequence[SetAside], by: User, now: datetime) -> int:
     """Makes the rows due again, and returns how many. One that fails again is set aside again."""
-    count = 0
-    for row in SetAside.objects.select_for_update().filter(pk__in=[row.pk for row in rows]).order_by("pk"):
+    locked = list(SetAside.objects.select_for_update().filter(pk__in=[row.pk for row in rows]).order_by("pk"))
+    for row in locked:
         record_action(verb="try_again", by=by, now=now, about=str(row), why=row.error)
         row.delete()
-        if row.work in Work.registry:
-            wake(Work.registry[row.work].task)
-        count += 1
-    return count
+    for name in {row.work for row in locked} & Work.registry.keys():
+        wake(Work.registry[name].task)
+    return len(locked)

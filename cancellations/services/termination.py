@@ -28,7 +28,7 @@ from cancellations.models import (
 from cancellations.models.states import OPEN, RequestState, TerminationState
 from cancellations.queries.policies import policy_in_force
 from cancellations.queries.requests import has_ended
-from cancellations.services.common import RequestRefused, move, review_terms, unmatch
+from cancellations.services.common import RequestRefused, move, refusing, review_terms, unmatch
 from cancellations.services.enforcement import take_effect
 from cancellations.services.refunds import void_refund
 from messaging.locking import is_violation
@@ -137,15 +137,9 @@ def _create(case: Case, by: User, now: datetime, *, is_preview: bool = False) ->
         proposed_at=now,
         needs_confirmation=policy.termination_needs_two and not is_preview,
     )
-    try:
-        with transaction.atomic():
-            termination.save(force_insert=True)
-    except IntegrityError as error:
-        if not is_violation(error, "one_standing_termination_an_account"):
-            raise
-        raise RequestRefused(
-            "This account is already terminated, or its termination waits for a second manager."
-        ) from error
+    sentence = "This account is already terminated, or its termination waits for a second manager."
+    with refusing("one_standing_termination_an_account", sentence):
+        termination.save(force_insert=True)
     return termination
 
 
