@@ -20,16 +20,15 @@ from cancellations.forms import draft
 from cancellations.forms.cancel import CancelForm, GuestCancelForm, SignedInCancelForm
 from cancellations.forms.draft import Draft
 from cancellations.models import CancellationRequest, Kind
+from cancellations.pages.cards import card_of
 from cancellations.queries.outcomes import may_cool_off
 from cancellations.queries.policies import policy_in_force
 from cancellations.queries.requests import cancellable, running
-from cancellations.rules.date_line import points_of
 from cancellations.services.begun_forms import record_form_progress
 from cancellations.services.common import RequestRefused
 from cancellations.services.submission import Declaration, expected_for, submit_as_guest, submit_for
 from cancellations.web import access
 from cancellations.web.places import profile_of, remember_country
-from cancellations.wording.charges import words_to_come
 from messaging.wording import active_language
 
 
@@ -170,18 +169,7 @@ def _check(http: HttpRequest, started: Draft, now: datetime, moved: bool = False
         )
         assessment = expected.outcome.assessment
         late = not assessment.on_time and (requested_end is None or requested_end <= assessment.deadline_for)
-        today = local_date(now, subscription.account.time_zone)
-        points = () if expected.outcome.at_once or expected.keeps_end else points_of(assessment, today=today)
-        cards.append(
-            {
-                "subscription": subscription,
-                "outcome": expected.outcome,
-                "points": points,
-                "late": late,
-                "expected": expected,
-                "to_come": words_to_come(subscription, today=today, end=expected.ends_on),
-            }
-        )
+        cards.append({**card_of(expected, now), "subscription": subscription, "late": late})
     policy = policy_in_force(started.received)
     return render(http, "portal/check.html", {**context, "cards": cards, "policy": policy})
 

@@ -29,11 +29,11 @@ from cancellations.forms.requests import FollowCodeForm, FollowForm, ProveForm, 
 from cancellations.letters.proof import Link, is_follow_code, proof_token, read_proof_token
 from cancellations.models import CancellationRequest, Kind, Receipt
 from cancellations.models.states import RequestState
+from cancellations.pages.cards import card_of
 from cancellations.queries.requests import attachments_of, declared, points_of_request, timeline_for_customer
-from cancellations.rules.date_line import points_of
 from cancellations.services.attachments import attach_to_request
 from cancellations.services.common import RequestRefused, contracts_of
-from cancellations.services.joining import Expected, expected, proven_along, waiting_at
+from cancellations.services.joining import expected, proven_along, waiting_at
 from cancellations.services.receipts import pdf_of
 from cancellations.services.submission import (
     answer_question,
@@ -47,7 +47,7 @@ from cancellations.services.submission import (
 from cancellations.web import access
 from cancellations.web.calendar import calendar_event
 from cancellations.web.downloads import attachment_response, calendar_response
-from cancellations.wording.charges import words_to_come, words_to_come_of
+from cancellations.wording.charges import words_to_come_of
 from cancellations.wording.explanation import sentences
 from cancellations.wording.policy import filled_in
 from messaging.addresses import fold_address
@@ -414,19 +414,11 @@ def _proof_page(
 ) -> HttpResponse:
     """Shows what the proof would do: to each contract, and to what else was received from the address."""
     now = timezone.now()
-    cards = [_expected_card(expected(request, subscription, others, now), now) for subscription in contracts]
+    cards = [card_of(expected(request, subscription, others, now), now) for subscription in contracts]
     context: dict[str, Any] = {"request_": request, "cards": cards, "form": form, "zone": settings.COMPANY_TIME_ZONE}
     context["others"] = [{"request_": other, "token": proof_token(other)} for other in others]
     status = 422 if form is not None and form.is_bound else 200
     return render(http, "portal/prove.html", {**context, "token": proof_token(request)}, status=status)
-
-
-def _expected_card(expected: Expected, now: datetime) -> dict[str, Any]:
-    outcome = expected.outcome
-    today = local_date(now, outcome.subscription.account.time_zone)
-    points = () if outcome.at_once or expected.keeps_end else points_of(outcome.assessment, today=today)
-    to_come = words_to_come(expected.subscription, today=today, end=expected.ends_on)
-    return {"outcome": outcome, "points": points, "expected": expected, "to_come": to_come}
 
 
 def _chosen(form: ProveForm | None) -> list[Subscription]:
