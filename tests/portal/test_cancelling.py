@@ -195,7 +195,8 @@ class TestSignedIn:
         client.defaults["HTTP_ACCEPT_LANGUAGE"] = language
         checked = client.post("/cancel/", {"subscription": of.reference, "reason": "unused", "step": "check"})
         assert sentence in checked.content.decode()
-        confirm(client, checked)
+        received = client.get(confirm(client, checked).url)
+        assert sentence in received.content.decode()
         request = CancellationRequest.objects.get()
         page = reverse("request_status", args=[request.declaration])
         assert sentence in client.get(page).content.decode()

@@ -58,9 +58,9 @@ def _figures(source: str) -> tuple[set[str], set[str]]:
 
 def test_a_catalogue_that_lacks_a_text_or_a_figure_is_found():
     catalogue = catalogues.load("de")
-    catalogue.get("You will not be charged after that.").string = ""
+    catalogue.get("Nothing more will be charged.").string = ""
     catalogue.get("%(plan)s ends at once.").string = "Endet sofort."
-    assert catalogues.missing(catalogue) == ["%(plan)s ends at once.", "You will not be charged after that."]
+    assert catalogues.missing(catalogue) == ["%(plan)s ends at once.", "Nothing more will be charged."]
 
 
 class TestChoice:
