@@ -8,7 +8,7 @@ ALL_CORES := -n logical --maxprocesses 8 --dist worksteal
 
 export PORTAL_LOCAL_RUN ?= 1
 
-.PHONY: help run test check browser bench bench-desk soak lighthouse screenshots translations format requirements clean
+.PHONY: help run test check check-types check-code check-templates check-packages check-django browser bench bench-desk soak lighthouse screenshots translations format requirements clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name what; do printf 'make %-14s%s\n' "$$name" "$$what"; done
 
@@ -22,15 +22,26 @@ browser: $(VENV)/dev ## the journeys in a real browser (Debian's Chromium)
 	@$(PY) -m pytest tests/browser -m browser $(or $(ARGS),$(ALL_CORES))
 
 check: $(VENV)/dev ## format, lint, types, imports, packages, migrations, templates, deployment check
-	@$(PY) -m ruff format --check . && $(PY) -m ruff check .
+	@$(MAKE) -j$$(nproc) -Otarget --no-print-directory check-types check-code check-templates check-packages check-django
+
+check-types:
 	@$(PY) -m mypy .
+
+check-code:
+	@$(PY) -m ruff format --check . && $(PY) -m ruff check .
 	@$(VENV)/bin/lint-imports
-	@$(PY) manage.py makemigrations --check --dry-run
+
+check-templates:
 	@git ls-files -z 'templates/*.html' | xargs -0 $(VENV)/bin/djade --target-version 5.2 --check
 	@git ls-files -z 'templates/*.html' | xargs -0 $(VENV)/bin/djhtml --tabwidth 2 --check
 	@$(VENV)/bin/oxfmt -c .ci/oxfmt.json --check static/css static/js
+
+check-packages:
 	@$(VENV)/bin/deptry . --config .ci/deptry.toml --no-ansi 2>&1 | grep -v "^Assuming\|^Scanning\|^$$"
 	@$(PY) .ci/audit.py
+
+check-django:
+	@$(PY) manage.py makemigrations --check --dry-run
 	@PORTAL_LOCAL_RUN=0 SECRET_KEY=$$(head -c 40 /dev/urandom | base64) SITE_URL=https://cancel.example.com \
 		DATABASE_URL=postgres://none REDIS_URL=redis://none \
 		$(PY) manage.py check --deploy --fail-level WARNING

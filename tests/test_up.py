@@ -78,6 +78,7 @@ def portal(tmp_path):
         left.kill()
 
 
+@pytest.mark.slow
 def test_from_nothing_to_a_page_and_back_again(portal):
     portal.start()
     assert "Leave when you want" in portal.get("/")

@@ -69,6 +69,7 @@ def state(row):
     return CancellationRequest.objects.get(pk=row.pk).state
 
 
+@pytest.mark.slow
 def test_mixed_cases_by_keyboard_alone(desk_page, cases):
     page = desk_page("sam@atntcrm.example")
     press = page.keyboard.press

@@ -97,6 +97,7 @@ def rows():
     draft.save()
 
 
+@pytest.mark.slow
 def test_every_page_keeps_to_the_policy(watched, rows):
     person = cast.staff("manager")
     person.is_superuser = True

@@ -22,6 +22,8 @@ PLAUSIBLE = {
 }  # fmt: skip
 FIRST = ["/", "/cancel/", "/cancel/?country=DE", "/cancel/?country=FR", "/cancel/?kind=cooling_off"]
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def visitors(django_db_setup, django_db_blocker):
@@ -88,14 +90,6 @@ def ask(visitor: Visitor, page: str, draw) -> None:
     query = [(name, draw(TEXT)) for name in draw(st.sets(st.sampled_from(names), min_size=1, max_size=3))]
     address = f"{page}?{as_form([*query, (draw(TEXT), draw(TEXT))]).decode()}"
     check(visitor.client().get(address), f"{address} as {visitor.name}")
-
-
-def test_every_text_names_its_charset(visitors):
-    for visitor in visitors:
-        for page in visitor.pages:
-            kind, _, charset = visitor.client().get(page).headers.get("Content-Type", "").partition(";")
-            is_text = kind.startswith("text/") or kind.endswith(("/xml", "+xml"))
-            assert not is_text or charset.strip() == "charset=utf-8", (page, kind)
 
 
 def test_every_address_takes_hostile_text(visitors):
