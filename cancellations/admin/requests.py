@@ -38,6 +38,7 @@ from cancellations.queries.outcomes import difference_since, is_sent_in_time, te
 from cancellations.queries.requests import declared, failed_letters, named_account
 from cancellations.rules.date_line import points
 from cancellations.services.common import RequestRefused
+from cancellations.wording.charges import words_to_come_of
 from messaging.wording import day_words, use_language
 
 S = RequestState
@@ -138,6 +139,9 @@ class CancellationRequestAdmin(BulkActions, FilesAdmin, VerbAdmin):
             "uninformed": failed_letters(row),
             "siblings": declared(row.reference).exclude(pk=row.pk).select_related("subscription"),
             "due_words": self.falls_due(row),
+            "to_come": words_to_come_of(row, today=local_date(timezone.now(), row.account.time_zone))
+            if row.account
+            else "",
             "notice_days": terms_of(row.policy_version, row.subscription).notice_days if row.subscription else None,
         }
         if row.effective_on is not None and row.is_open and not row.at_once:

@@ -29,6 +29,7 @@ from cancellations.rules.date_line import points_of
 from cancellations.rules.end_date import DEADLINE
 from cancellations.web.calendar import calendar_event
 from cancellations.web.downloads import calendar_response
+from cancellations.wording.charges import words_to_come, words_to_come_of
 from cancellations.wording.explanation import sentences
 from messaging.wording import day_words
 
@@ -116,7 +117,12 @@ def _card(subscription: Subscription, policy: PolicyVersion, now: datetime) -> d
     if has_ended(subscription, on=today):
         return {"subscription": subscription, "ended": True}
     if (request := open_request_for(subscription)) is not None:
-        return {"subscription": subscription, "request": request, "points": points_of_request(request, today=today)}
+        return {
+            "subscription": subscription,
+            "request": request,
+            "points": points_of_request(request, today=today),
+            "to_come": words_to_come_of(request, today=today),
+        }
     current_outcome = outcome(subscription, received_at=now, policy=policy)
     days_left = (current_outcome.assessment.deadline_on - today).days
     return {
@@ -126,5 +132,6 @@ def _card(subscription: Subscription, policy: PolicyVersion, now: datetime) -> d
         "outcome": current_outcome,
         "days_left": days_left,
         "today": today,
+        "to_come": words_to_come(subscription, today=today, end=current_outcome.effective_on),
         "points": () if current_outcome.at_once else points_of(current_outcome.assessment, today=today),
     }

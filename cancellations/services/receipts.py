@@ -7,9 +7,11 @@ from hashlib import sha256
 from django.conf import settings
 from django.db import transaction
 
+from billing.rules.periods import local_date
 from cancellations.models import CancellationRequest, Receipt
 from cancellations.receipts.pdf import receipt_pdf
 from cancellations.receipts.seal import FIRST, canonical, seal_of
+from cancellations.wording.charges import words_to_come_of
 from cancellations.wording.explanation import sentences
 from messaging.wording import active_language, day_words, instant_words, use_language
 
@@ -52,6 +54,7 @@ def _content(request: CancellationRequest, parts: Sequence[CancellationRequest])
                 "at_once": part.at_once,
                 "ground_is_open": part.ground_is_open,
                 "explanation": sentences(part.explanation),
+                "to_come": words_to_come_of(part, today=local_date(part.received_at, zone)),
             }
             for part in parts
             if part.subscription is not None

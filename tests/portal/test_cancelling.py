@@ -1,5 +1,6 @@
 """A customer cancels: the form, check answers, confirm; as a guest and signed in."""
 
+import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
@@ -13,9 +14,10 @@ from django.urls import reverse
 
 from cancellations.forms.draft import SALT
 from cancellations.letters.proof import proof_token
-from cancellations.models import CancellationRequest
+from cancellations.models import CancellationRequest, Receipt
 from cancellations.services.enforcement import enforce
 from cancellations.services.submission import verify, withdraw
+from cancellations.wording.charges import words_to_come_of
 from cancellations.wording.explanation import sentences
 from messaging.models import OutgoingMessage
 from tests import cast
@@ -193,6 +195,7 @@ class TestSignedIn:
         of = cast.subscription(cast.account(language=language))
         client = signed_in(of.account)
         client.defaults["HTTP_ACCEPT_LANGUAGE"] = language
+        assert sentence in client.get("/subscriptions/").content.decode()
         checked = client.post("/cancel/", {"subscription": of.reference, "reason": "unused", "step": "check"})
         assert sentence in checked.content.decode()
         received = client.get(confirm(client, checked).url)
@@ -201,6 +204,11 @@ class TestSignedIn:
         page = reverse("request_status", args=[request.declaration])
         assert sentence in client.get(page).content.decode()
         assert sentence in OutgoingMessage.objects.get(kind="received").text
+        assert sentence in client.get("/subscriptions/").content.decode()
+        assert json.loads(Receipt.objects.get().content)["subscriptions"][0]["to_come"] == sentence
+        desk = cast.at_desk(cast.staff("support"))
+        shown = desk.get(reverse("admin:cancellations_cancellationrequest_change", args=[request.pk])).content.decode()
+        assert words_to_come_of(request, today=NOW.replace(day=day).date()) in shown
         withdraw(requests=[request], now=NOW.replace(day=day))
         assert sentence not in client.get(page).content.decode()
 
