@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce
 from moneyed import Money
 
 from billing.models import Dispute, Payment, Refund, RefundBasis, RefundLine, Subscription
-from billing.models.states import RELEASED
+from billing.models.states import RELEASED, LineState
 from billing.rules.charges import charges_until
 from billing.rules.periods import local_date
 from billing.rules.proration import unused_amount, unused_days
@@ -28,6 +28,7 @@ class QuotedLine:
     unused: Money
     returnable: Money
     amount: Money
+    remainder: Decimal = Decimal(0)  # computed, but less than the smallest amount that the gateway returns
 
 
 def payments_with_returned(subscription: Subscription) -> list[Payment]:
@@ -36,7 +37,7 @@ def payments_with_returned(subscription: Subscription) -> list[Payment]:
 
 
 def _with_returned(payments: QuerySet[Payment]) -> QuerySet[Payment]:
-    counting = ~Q(refund_lines__refund__state__in=RELEASED)
+    counting = ~Q(refund_lines__refund__state__in=RELEASED) | Q(refund_lines__state=LineState.RETURNED)
     taken = Sum("refund_lines__amount", filter=counting, output_field=DecimalField())
     return payments.annotate(returned=Coalesce(taken, Decimal(0), output_field=DecimalField()))
 
@@ -48,15 +49,15 @@ def double_charges(payments: Iterable[Payment]) -> set[int]:
     """
     by_period = defaultdict(list)
     for payment in payments:
-        returned = payment.amount_refunded + payment.returned  # type: ignore[attr-defined]  # annotated
-        if payment.amount.amount > returned:
+        if payment.amount.amount > payment.refunded_elsewhere.amount + payment.returned:  # type: ignore[attr-defined]  # annotated
             by_period[payment.period].append(payment.pk)
     return {key for keys in by_period.values() if len(keys) > 1 for key in keys}
 
 
 def returnable(payments: Iterable[Payment]) -> dict[int, Decimal]:
     """Returns by payment what can still be returned of it: not if it is disputed or refunded already."""
-    lines = RefundLine.objects.filter(payment__in=payments).exclude(refund__state__in=RELEASED)
+    counting = ~Q(refund__state__in=RELEASED) | Q(state=LineState.RETURNED)
+    lines = RefundLine.objects.filter(counting, payment__in=payments)
     taken = dict(lines.values_list("payment").annotate(total=Sum("amount")).order_by())
     return {each.pk: max(each.refundable.amount - taken.get(each.pk, Decimal(0)), Decimal(0)) for each in payments}
 
@@ -110,12 +111,13 @@ def quoted_total(lines: list[QuotedLine]) -> Money | None:
 def prepaid_beyond(subscription: Subscription, day: date, *, received_after: datetime | None = None) -> bool:
     """Whether money was received, and not all returned by others or us, for a period that ends after the day."""
     paid = _with_returned(Payment.objects.filter(subscription=subscription, period_end__gt=day))
-    paid = paid.filter(amount__gt=F("amount_refunded") + F("returned"))
+    paid = paid.filter(amount__gt=F("amount_refunded") - F("refunded_by_us") + F("returned"))
     return (paid.filter(paid_at__gt=received_after) if received_after else paid).exists()
 
 
 def charges_to_come(subscription: Subscription, *, today: date, end: date) -> list[date]:
-    """Returns the billing dates from `today` until `end` whose period is not paid yet."""
+    """Returns the billing dates from `today` until `end` whose period is not paid yet. A trial is free of charge."""
+    today = max(today, subscription.trial_ends_on or today)
     paid = Payment.objects.filter(subscription=subscription, period_start__gte=today, period_start__lt=end)
     paid_from = set(paid.values_list("period_start", flat=True)) if today < end else set()
     anchor, interval = subscription.billing_anchor, subscription.interval

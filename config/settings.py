@@ -78,6 +78,12 @@ if JURISDICTION not in PROFILES:
 UNKNOWN_CUSTOMERS = env.str("UNKNOWN_CUSTOMERS", default="consumer")  # how an account of an unknown type counts
 if UNKNOWN_CUSTOMERS not in ("consumer", "business"):
     raise ImproperlyConfigured(f"UNKNOWN_CUSTOMERS has to be consumer or business, not {UNKNOWN_CUSTOMERS!r}.")
+_proposal_mail = env.str("REFUND_PROPOSAL_MAIL_MINUTES", default="15")
+if not (_proposal_mail == "approval" or _proposal_mail.isdecimal()):
+    raise ImproperlyConfigured(
+        f"REFUND_PROPOSAL_MAIL_MINUTES has to be a number of minutes, or approval, not {_proposal_mail!r}."
+    )
+REFUND_PROPOSAL_MAIL_MINUTES = None if _proposal_mail == "approval" else int(_proposal_mail)  # None: no such mail
 # One offer to stay, only on the entry page and where the law allows it; none if the text is empty
 RENEWAL_REMINDERS = env.bool("RENEWAL_REMINDERS", default=True)  # off if the company sends its own
 OFFER_TEXT = env.str("OFFER_TEXT", default="")

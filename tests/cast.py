@@ -134,11 +134,11 @@ def scheduled(of: Subscription | None = None, at: datetime = NOW, **given: Any) 
     return schedule(request=in_review(of, at, **given), by=staff("support"), now=at)
 
 
-def refund_requested(*, amount: Money | None = None, limits: dict[str, str] | None = None) -> Refund:
-    """A month of 30 days, ended after 10: two thirds are unused."""
-    price = amount or Money("30.00", "EUR")
-    of = subscription(price=price, started_on=date(2026, 4, 1), billing_anchor=date(2026, 4, 1))
-    payment(of, date(2026, 4, 1), date(2026, 5, 1))
+def refund_requested(
+    *, amount: Money | None = None, limits: dict[str, str] | None = None, subscription: Subscription | None = None
+) -> Refund:
+    """A month of 30 days, ended after 10: two thirds are unused. Or another review of the same subscription."""
+    of = subscription or _paid_for_april(amount or Money("30.00", "EUR"))
     return Refund.objects.create(
         account=of.account,
         subscription=of,
@@ -151,6 +151,12 @@ def refund_requested(*, amount: Money | None = None, limits: dict[str, str] | No
         payment_days=10,
         approval_limits={"EUR": "500", "JPY": "50000", "BHD": "200"} if limits is None else limits,
     )
+
+
+def _paid_for_april(price: Money) -> Subscription:
+    of = subscription(price=price, started_on=date(2026, 4, 1), billing_anchor=date(2026, 4, 1))
+    payment(of, date(2026, 4, 1), date(2026, 5, 1))
+    return of
 
 
 def case(holder: Account, **given: Any) -> Case:

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from datetime import date
+from decimal import Decimal
 from uuid import uuid4
 
 import pytest
@@ -50,7 +51,8 @@ def base(tmp_path_factory):
 @pytest.mark.parametrize(
     ("amount", "currency", "units"),
     [("10.50", "EUR", 1050), ("500", "JPY", 500), ("10.50", "RSD", 1050), ("1.230", "KWD", 1230), ("5", "ISK", 500),
-     ("5", "UGX", 500), ("1234.00", "MGA", 1234)],
+     ("1000", "ISK", 100_000), ("5", "UGX", 500), ("1234.00", "MGA", 1234), ("7.742", "BHD", 7740),
+     ("800", "RSD", 80_000), ("7.749", "TND", 7740), ("1234.99", "MGA", 1234)],
 )  # fmt: skip
 def test_amounts_are_written_in_stripes_smallest_unit(amount, currency, units):
     assert stripe_units(Money(amount, currency)) == units
@@ -80,24 +82,17 @@ def refunds_of(base, name):
 def test_a_part_is_returned_once_however_often_it_is_asked(base, paid, amount, units):
     name = charge(base, paid, amount.currency.code.lower())
     gateway, key, part = StripeGateway(KEY, base), uuid4(), Part("PAY-1", name, amount)
-    first, second = gateway.send(key, [part]), gateway.send(key, [part])
+    first, second = gateway.send(key, part), gateway.send(key, part)
     assert (first.state, first) == ("paid", second)
     assert [(one["id"], one["amount"]) for one in refunds_of(base, name)] == [(first.reference, units)]
 
 
-def test_several_payments_are_returned_each_by_itself(base):
-    names = [charge(base, 3000, "eur") for _ in range(2)]
-    parts = [Part(f"PAY-{n}", name, Money("10.00", "EUR")) for n, name in enumerate(names)]
-    answer = StripeGateway(KEY, base).send(uuid4(), parts)
-    assert (answer.state, len(answer.reference.split(", "))) == ("paid", 2)
-
-
 def test_what_stripe_refuses_has_failed_and_what_it_does_not_answer_is_unclear(base):
     part = Part("PAY-1", "ch_unknown", Money("10.00", "EUR"))
-    refused = StripeGateway(KEY, base).send(uuid4(), [part])
+    refused = StripeGateway(KEY, base).send(uuid4(), part)
     assert refused.state == "failed"
     assert refused.detail.startswith("Stripe: ")
-    nobody = StripeGateway(KEY, "http://127.0.0.1:9").send(uuid4(), [part])
+    nobody = StripeGateway(KEY, "http://127.0.0.1:9").send(uuid4(), part)
     assert nobody.state == "unclear"
 
 
@@ -114,6 +109,17 @@ def test_from_the_desk_to_the_card(base, settings):
     refund = fresh(refund)
     assert (refund.state, refund.gateway, refund.paid_on) == ("paid", "stripe", NOW.date())
     assert refund.settlement_reference.startswith("re_")
+
+
+@pytest.mark.django_db
+def test_what_stripe_cannot_return_is_booked_as_the_remainder(settings):
+    settings.STRIPE_API_KEY = KEY
+    refund = cast.refund_requested(amount=Money("10.000", "BHD"))
+    assert propose(refund=refund, basis="unused", by=cast.staff("finance"), now=NOW).amount == Money("6.667", "BHD")
+    refund.subscription.payments.update(gateway="stripe", gateway_reference="ch_1")
+    refund = propose(refund=refund, basis="unused", by=cast.staff("finance"), now=NOW)
+    line = refund.lines.get()
+    assert (refund.amount, line.amount, line.remainder) == (Money("6.660", "BHD"), Decimal("6.66"), Decimal("0.007"))
 
 
 @pytest.mark.django_db

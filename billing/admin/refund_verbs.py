@@ -12,7 +12,7 @@ from billing.models import Refund, RefundBasis
 from billing.models.states import RefundState
 from billing.queries import is_charged_back
 from billing.services.review import approve, decline, propose, void
-from billing.services.sending import fail, send, settle
+from billing.services.sending import fail, send, settle, take_back
 from billing.services.transfers import enter_bank_details
 
 S = RefundState
@@ -147,6 +147,10 @@ def _fail(refund: Refund, user: User, data: dict[str, Any], now: datetime) -> No
     fail(refund=refund, by=user, ground=data["ground"], now=now)
 
 
+def _take_back(refund: Refund, user: User, data: dict[str, Any], now: datetime) -> None:
+    take_back(refund=refund, by=user, ground=data["ground"], now=now)
+
+
 def _void(refund: Refund, user: User, data: dict[str, Any], now: datetime) -> None:
     void(refund=refund, by=user, ground=data["ground"], now=now)
 
@@ -158,8 +162,9 @@ def _is_with_a_gateway(refund: Refund) -> bool:
 VERBS = (
     Verb(
         "propose", "Propose", "billing.propose_refund", (S.REQUESTED, S.PROPOSED), ProposeForm, _propose,
-        "You become the proposer, and somebody else decides. The customer gets a mail with the amount, its breakdown "
-        "and a note that it is a proposal.", "proposed.",
+        "You become the proposer, and somebody else decides. Unless that happens first, the customer gets a mail with "
+        "the amount, its breakdown and a note that it is a proposal, after some minutes in which you can correct it.",
+        "proposed.",
         key="p", decides=True,
     ),
     Verb(
@@ -195,6 +200,13 @@ VERBS = (
         "The transfer did not arrive. It can be sent again, and the customer gets a mail about the delay.", "failed.",
         applies=lambda refund, user: not _is_with_a_gateway(refund),
         key="f",
+    ),
+    Verb(
+        "take-back", "Came back", "billing.settle_refund", (S.PAID,), FailForm, _take_back,
+        "The bank sent the money back. Another credit note reverses the first, the refund can be sent again, and the "
+        "customer gets a mail about the delay.", "came back.",
+        applies=lambda refund, user: refund.gateway in ("", MANUAL),
+        sensitive=True,
     ),
     Verb(
         "bank-details", "Bank details", "billing.settle_refund", (S.REQUESTED, S.PROPOSED, S.APPROVED, S.FAILED),

@@ -1,5 +1,6 @@
 """The refund desk: the queue, and the page of each refund."""
 
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -7,6 +8,7 @@ from django.contrib import admin
 from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from moneyed import Money
 from unfold.decorators import display
 
 from accounts.desk import VerbAdmin
@@ -14,7 +16,7 @@ from accounts.models import Account, User
 from accounts.timeline import TimelineItem, action_item, changed_since, entries, outgoing_item, staff_names
 from billing.admin.refund_verbs import VERBS
 from billing.gateways import gateway_choices
-from billing.models import Refund
+from billing.models import Refund, RefundLine
 from billing.models.states import IllegalTransition, RefundState
 from billing.queries import (
     double_charges,
@@ -26,6 +28,7 @@ from billing.queries import (
 )
 from billing.rules.periods import local_date
 from billing.services.common import RefundRefused
+from billing.services.transfers import payee_warnings
 from messaging.models import OutgoingMessage
 from messaging.wording import day_words, money_words, use_language
 
@@ -170,11 +173,15 @@ class RefundAdmin(VerbAdmin):
             row.subscription, ended_on=row.ended_on, basis=row.computed_basis, whole_contract=row.whole_contract
         )
         payments = payments_with_returned(row.subscription)
+        own = list(row.lines.select_related("payment").order_by("payment__period_start"))
         return {
             "row": row,
             "quoted": lines,
             "quoted_total": quoted_total(lines),
-            "lines": list(row.lines.select_related("payment").order_by("payment__period_start")),
+            "lines": own,
+            "remainder": remainder_words(own),
+            "outstanding": _partly_outstanding(row),
+            "credit_notes": row.credit_notes.select_related("reverses"),
             "payments": payments[:12],
             "doubles": double_charges(payments),
             "left_out": [payment.reference for payment in in_other_currencies(row, payments)],
@@ -182,6 +189,7 @@ class RefundAdmin(VerbAdmin):
             "earlier": Refund.objects.filter(subscription=row.subscription).exclude(pk=row.pk),
             "timeline": self._timeline(row),
             "due_words": due_words(row),
+            "payee_warnings": payee_warnings([row]).get(row.pk, []),
             "transfers": row.transfers.select_related("batch"),
         }
 
@@ -215,6 +223,18 @@ class RefundAdmin(VerbAdmin):
     def people(self, refund: Refund) -> str:
         people = (refund.proposed_by, refund.approved_by, refund.second_approved_by)
         return " → ".join(str(person) for person in people if person) or "–"
+
+
+def remainder_words(lines: list[RefundLine]) -> str:
+    """What the gateway cannot return of the computed sum; empty if it can return all."""
+    total = sum((line.remainder for line in lines), Decimal(0))
+    return money_words(Money(total, lines[0].payment.amount.currency)) if total else ""
+
+
+def _partly_outstanding(refund: Refund) -> Money | None:
+    """What is still to return after a part was returned; None otherwise."""
+    outstanding = refund.outstanding
+    return outstanding if outstanding and Decimal(0) < outstanding.amount < refund.amount.amount else None
 
 
 def due_words(refund: Refund) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.options import csrf_protect_m
 from django.core.exceptions import PermissionDenied
@@ -21,7 +22,7 @@ from billing.bank_files.statements import MAX_BYTES, READ_COLUMNS, UnreadableFil
 from billing.models import Refund, TransferBatch
 from billing.models.states import IllegalTransition, RefundState
 from billing.services.common import RefundRefused
-from billing.services.transfers import Result, make_batch, read_back, ready_for_transfer
+from billing.services.transfers import Result, cancel_batch, make_batch, payee_warnings, read_back, ready_for_transfer
 from messaging.forms import KeepableTextMixin
 from messaging.wording import money_words
 
@@ -39,10 +40,24 @@ class TransferForm(KeepableTextMixin, forms.Form):
         field.queryset = Refund.objects.filter(pk__in=[refund.pk for refund in choices])
 
 
+class CancelForm(KeepableTextMixin, forms.Form):
+    ground = forms.CharField(
+        label="Why the bank does not get this file",
+        widget=forms.Textarea(attrs={"rows": 3}),
+        error_messages={"required": "Say why the bank does not get this file."},
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
+        self.use_required_attribute = False
+
+
 class ReadBackForm(KeepableTextMixin, forms.Form):
     file = forms.FileField(
         label="The bank’s file",
-        help_text="camt.053, camt.054, pain.002, or CSV with the columns " + ", ".join(READ_COLUMNS) + ".",
+        help_text="camt.053, camt.054, pain.002, MT940, or CSV with the columns "
+        + ", ".join(READ_COLUMNS)
+        + ". Also several files in a ZIP archive.",
         error_messages={"required": "Choose the file.", "empty": "The file is empty."},
     )
 
@@ -64,6 +79,7 @@ class TransferBatchAdmin(DeskAdmin):
         view = self.admin_site.admin_view
         return [
             path("<int:key>/file/", view(self.file_view), name="transfer_file"),
+            path("<int:key>/cancel/", view(self.cancel_view), name="transfer_cancel"),
             path("read/", view(self.read_view), name="transfers_read"),
             *super().get_urls(),
         ]
@@ -93,6 +109,7 @@ class TransferBatchAdmin(DeskAdmin):
         currency = request.POST.get("currency") or request.GET.get("currency") or ""
         currency = currency if currency in currencies else next(iter(currencies), "")
         choices = ready_for_transfer(currency, by=request.user)
+        warnings = payee_warnings(choices)
         form = TransferForm(choices, request.POST if request.method == "POST" else None)
         if form.is_valid():
             try:
@@ -108,7 +125,7 @@ class TransferBatchAdmin(DeskAdmin):
             "title": "Bank transfers",
             "opts": self.opts,
             "form": form,
-            "choices": choices,
+            "choices": [(refund, warnings.get(refund.pk, [])) for refund in choices],
             "currency": currency,
             "currencies": currencies,
             "own": waiting.filter(payee_by=request.user, amount_currency=currency).count(),
@@ -124,6 +141,7 @@ class TransferBatchAdmin(DeskAdmin):
         if row is not None and self.has_view_permission(request, row):
             may_settle = self.has_add_permission(request)
             context |= {"row": row, "items": row.items.select_related("refund__account"), "may_settle": may_settle}
+            context["may_cancel"] = may_settle and row.cancelled_at is None
         return super().change_view(request, object_id, form_url, context)
 
     def file_view(self, request: HttpRequest, key: int) -> HttpResponse:
@@ -143,6 +161,28 @@ class TransferBatchAdmin(DeskAdmin):
         return response
 
     @csrf_protect_m
+    def cancel_view(self, request: HttpRequest, key: int) -> HttpResponse:
+        """Cancels the orders of a file that the bank did not get."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        if not is_proven_recently(request, timezone.now()):
+            return ask_for_proof(request)
+        assert isinstance(request.user, User)
+        batch: TransferBatch = get_object_or_404(TransferBatch.objects.defer("file"), pk=key)
+        form = CancelForm(request.POST if request.method == "POST" else None)
+        if form.is_valid():
+            try:
+                cancel_batch(batch=batch, ground=form.cleaned_data["ground"], by=request.user, now=timezone.now())
+            except RefundRefused as error:
+                form.add_error(None, str(error))
+            else:
+                messages.success(request, f"{batch} is cancelled. Its refunds can be ordered again.")
+                return redirect("admin:billing_transferbatch_change", batch.pk)
+        context = {**self.admin_site.each_context(request), "title": f"Cancel {batch}", "opts": self.opts}
+        context |= {"form": form, "row": batch}
+        return render(request, "desk/transfer_cancel.html", context, status=422 if form.is_bound else 200)
+
+    @csrf_protect_m
     def read_view(self, request: HttpRequest) -> HttpResponse:
         """Reads the bank's file and shows the result of each line."""
         if not self.has_add_permission(request):
@@ -154,7 +194,7 @@ class TransferBatchAdmin(DeskAdmin):
         results: list[Result] | None = None
         if form.is_valid():
             try:
-                bookings = read(form.cleaned_data["file"].read(MAX_BYTES + 1))
+                bookings = read(form.cleaned_data["file"].read(MAX_BYTES + 1), zone=settings.COMPANY_TIME_ZONE)
                 now = timezone.now()
                 name = form.cleaned_data["file"].name
                 record_action(verb="read_bank_file", by=request.user, now=now, about=name, why=f"{len(bookings)} lines")
@@ -172,4 +212,6 @@ class TransferBatchAdmin(DeskAdmin):
 
     @display(description="paid")
     def progress(self, batch: TransferBatch) -> str:
+        if batch.cancelled_at:
+            return "cancelled"
         return f"{batch.items.filter(refund__state=RefundState.PAID).count()} of {batch.count}"

@@ -65,7 +65,8 @@ def as_pain(transfers: Sequence[Transfer], *, batch: str, company: str, account:
             }
         )
     text: bytes = sepa.export(validate=True)
-    return re.sub(rb"<MsgId>[^<]*</MsgId>", b"<MsgId>" + batch.encode() + b"</MsgId>", text, count=1)
+    # The bank's answers name the message or its block of payments, so both carry the reference of the batch.
+    return re.sub(rb"<(MsgId|PmtInfId)>[^<]*</", rb"<\1>" + batch.encode() + b"</", text)
 
 
 def as_csv(transfers: Sequence[Transfer]) -> bytes:

@@ -34,7 +34,7 @@ PAYMENT_COLUMNS = (
 # A file may leave these columns out. What the portal has stays then, while an empty cell clears it.
 OPTIONAL_ACCOUNT_COLUMNS = ("customer_type", "region")
 OPTIONAL_SUBSCRIPTION_COLUMNS = ("concluded_on", "minimum_term_ends_on", "start_requested_on", "reminded_on")
-OPTIONAL_PAYMENT_COLUMNS = ("dispute",)
+OPTIONAL_PAYMENT_COLUMNS = ("dispute", "amount_disputed")
 OPTIONAL_DAYS = ("trial_ends_on", "ended_on", *OPTIONAL_SUBSCRIPTION_COLUMNS)
 YEARS = range(1900, 2200)  # far from the limits of dates, because billing dates and zones are counted from them
 Row = Mapping[str, str]
@@ -130,8 +130,10 @@ def payment_values(row: Row) -> dict[str, Any]:
     amount, refunded = _money(row, "amount"), _money(row, "amount_refunded")
     if refunded > amount:
         raise RowRejected(f"amount_refunded {refunded.amount} is more than the amount {amount.amount}")
-    dispute = {"dispute": _dispute(row)} if "dispute" in row else {}
-    return dispute | {
+    facts: dict[str, Any] = {"dispute": _dispute(row)} if "dispute" in row else {}
+    if "amount_disputed" in row:
+        facts["amount_disputed"] = _amount_disputed(row, amount)
+    return facts | {
         "reference": text(row, "payment_ref", 40),
         "period_start": start,
         "period_end": end,
@@ -149,6 +151,16 @@ def _dispute(row: Row) -> str:
     if (value := optional_text(row, "dispute", 40)) not in states:
         raise RowRejected(f"dispute {value!r} is not a valid state of a dispute: open, lost, won, or empty")
     return value
+
+
+def _amount_disputed(row: Row, amount: Money) -> Decimal | None:
+    """The disputed part; None for all of it."""
+    if not row["amount_disputed"].strip():
+        return None
+    disputed: Decimal = _money(row, "amount_disputed").amount
+    if disputed > amount.amount:
+        raise RowRejected(f"amount_disputed {disputed} is more than the amount {amount.amount}")
+    return disputed
 
 
 def optional_text(row: Row, column: str, max_length: int) -> str:

@@ -1,11 +1,11 @@
 """The interface of a gateway: what it is asked and what it answers."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import ClassVar, Literal, Protocol
 from uuid import UUID
 
-from moneyed import Money
+from moneyed import Currency, Money
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Answer:
-    """A gateway's answer: `paid` and `failed` are final, after `unclear` the gateway is called again later.
+    """A gateway's answer about one part: `paid` and `failed` are final, after `unclear` it is called again later.
 
     `reference` is the gateway's identifier of the refund, `detail` describes the problem.
     """
@@ -40,6 +40,13 @@ class Gateway(Protocol):
         """The adapter with the keys of the settings; None if they are not set."""
         ...
 
-    def send(self, key: UUID, parts: Sequence[Part]) -> Answer:
-        """Returns the money, or the outcome of an earlier call with the same key. Raises no errors of its own."""
+    def smallest(self, currency: Currency) -> Decimal:
+        """The smallest amount that the gateway moves in this currency; it moves multiples of it only."""
+        ...
+
+    def send(self, key: UUID, part: Part) -> Answer:
+        """Returns the money of one payment, or the outcome of an earlier call with the same key.
+
+        Raises no errors of its own.
+        """
         ...

@@ -6,18 +6,21 @@ that of two concurrent refunds only one can use the rest of a payment.
 """
 
 RELEASED = "('declined', 'void', 'failed')"
+# A line `l` of a refund `r` that counts against its payment: also what moved before the rest of its refund failed.
+COUNTS = f"(r.state NOT IN {RELEASED} OR l.state = 'returned')"
+# What refunds can take of a payment `p`: what the company's export counts as refunded may include our own refunds.
+REFUNDABLE = """(p.amount - p.amount_refunded + p.refunded_by_us
+    - CASE WHEN p.dispute IN ('open', 'lost') THEN coalesce(p.amount_disputed, p.amount) ELSE 0 END)"""
 
 _CAP = f"""
-    SELECT amount, amount_refunded, amount_currency, dispute INTO paid FROM billing_payment
-        WHERE id = NEW.payment_id FOR UPDATE;
-    IF paid.dispute IN ('open', 'lost') THEN
-        RAISE EXCEPTION 'payment % is disputed and cannot be refunded', NEW.payment_id USING ERRCODE = '23514';
-    END IF;
+    PERFORM 1 FROM billing_payment WHERE id = NEW.payment_id FOR UPDATE;
+    SELECT {REFUNDABLE} INTO allowed FROM billing_payment p WHERE p.id = NEW.payment_id;
     SELECT coalesce(sum(l.amount), 0) INTO taken FROM billing_refundline l
         JOIN billing_refund r ON r.id = l.refund_id
-        WHERE l.payment_id = NEW.payment_id AND l.id <> NEW.id AND r.state NOT IN {RELEASED};
-    IF taken + NEW.amount > paid.amount - paid.amount_refunded THEN
-        RAISE EXCEPTION 'refunds of payment % would exceed what was paid', NEW.payment_id USING ERRCODE = '23514';
+        WHERE l.payment_id = NEW.payment_id AND l.id <> NEW.id AND {COUNTS};
+    IF taken + NEW.amount > allowed THEN
+        RAISE EXCEPTION 'refunds of payment % would exceed what was paid and is not disputed', NEW.payment_id
+            USING ERRCODE = '23514';
     END IF;
 """
 
@@ -37,16 +40,56 @@ LINE_GUARD = f"""
     RETURN NEW;
 """
 
-# A refund gets its credit note number when it is paid. Numbers have no gaps: each is the highest plus one, assigned
-# under a lock that lasts until the end of the transaction, and a paid refund is never deleted.
+# What became of a line is recorded while its refund is on its way, or once it has arrived or failed.
+LINE_STATE_GUARD = """
+    IF NOT EXISTS (SELECT 1 FROM billing_refund
+                   WHERE id = NEW.refund_id AND state IN ('sending', 'paid', 'failed')) THEN
+        RAISE EXCEPTION 'line % belongs to a refund that was not sent', NEW.id USING ERRCODE = '23514';
+    END IF;
+    RETURN NEW;
+"""
+
+# Whatever a paid refund returns has been returned, by a gateway line by line before, or by the transfer that paid it.
+RETURN_LINES = """
+    UPDATE billing_refundline SET state = 'returned', reference = NEW.settlement_reference
+        WHERE refund_id = NEW.id AND state <> 'returned';
+    RETURN NULL;
+"""
+
+# A refund gets a credit note when it is paid, and another one that reverses it when the money comes back. Numbers have
+# no gaps: each is the highest plus one, assigned under a lock that lasts until the end of the transaction, and a credit
+# note is never deleted.
 CREDIT_NOTE = """
-    IF TG_OP = 'UPDATE' AND OLD.credit_note_number IS NOT NULL THEN
+    IF TG_OP = 'UPDATE' AND OLD.state = NEW.state THEN
         NEW.credit_note_number := OLD.credit_note_number;
-    ELSIF NEW.state = 'paid' THEN
+    ELSIF NEW.state = 'paid' OR (TG_OP = 'UPDATE' AND OLD.state = 'paid') THEN
         PERFORM pg_advisory_xact_lock(hashtext('billing.credit_note'));
-        NEW.credit_note_number := (SELECT coalesce(max(credit_note_number), 0) + 1 FROM billing_refund);
+        following := (SELECT coalesce(max(number), 0) + 1 FROM billing_creditnote);
+        INSERT INTO billing_creditnote (number, refund_id, amount, amount_currency, proof, reverses_id, issued_at)
+            SELECT following, NEW.id, NEW.amount, NEW.amount_currency,
+                left(CASE WHEN NEW.state = 'paid' THEN NEW.settlement_reference ELSE NEW.failure END, 120),
+                CASE WHEN NEW.state = 'paid' THEN NULL
+                     ELSE (SELECT number FROM billing_creditnote WHERE number = OLD.credit_note_number) END,
+                NEW.state_changed_at;
+        NEW.credit_note_number := CASE WHEN NEW.state = 'paid' THEN following END;
     ELSE
         NEW.credit_note_number := NULL;
+    END IF;
+    RETURN NEW;
+"""
+
+# The company's export counts our own refunds sooner or later. What it counts more than before is matched against what
+# we returned and it has not counted yet: as a whole, or one of our refunds. What matches nothing counts as refunded
+# elsewhere, and the page of the refund shows it.
+REFUNDED_BY_US = """
+    delta := NEW.amount_refunded - OLD.amount_refunded;
+    SELECT coalesce(sum(l.amount), 0) - OLD.refunded_by_us, coalesce(bool_or(l.amount = delta), false) INTO ours, is_one
+        FROM billing_refundline l JOIN billing_refund r ON r.id = l.refund_id
+        WHERE l.payment_id = NEW.id AND (l.state = 'returned' OR r.state = 'paid');
+    IF delta > 0 AND ours > 0 AND (delta >= ours OR is_one) THEN
+        NEW.refunded_by_us := OLD.refunded_by_us + least(delta, ours);
+    ELSE
+        NEW.refunded_by_us := least(OLD.refunded_by_us, NEW.amount_refunded);
     END IF;
     RETURN NEW;
 """
@@ -98,11 +141,11 @@ REFUND_GUARD = f"""
             AND ROW(NEW.state, NEW.amount, NEW.amount_currency)
             IS DISTINCT FROM ROW(OLD.state, OLD.amount, OLD.amount_currency) THEN
         FOR line IN SELECT l.id, l.payment_id, l.amount FROM billing_refundline l
-                WHERE l.refund_id = NEW.id ORDER BY l.payment_id LOOP
+                WHERE l.refund_id = NEW.id AND l.state <> 'returned' ORDER BY l.payment_id LOOP
             PERFORM 1 FROM billing_payment WHERE id = line.payment_id FOR UPDATE;
-            SELECT CASE WHEN p.dispute IN ('open', 'lost') THEN 0 ELSE p.amount - p.amount_refunded END - coalesce((
-                SELECT sum(o.amount) FROM billing_refundline o JOIN billing_refund r ON r.id = o.refund_id
-                WHERE o.payment_id = p.id AND o.refund_id <> NEW.id AND r.state NOT IN {RELEASED}), 0)
+            SELECT {REFUNDABLE} - coalesce((
+                SELECT sum(l.amount) FROM billing_refundline l JOIN billing_refund r ON r.id = l.refund_id
+                WHERE l.payment_id = p.id AND l.refund_id <> NEW.id AND {COUNTS}), 0)
                 INTO allowed FROM billing_payment p WHERE p.id = line.payment_id;
             IF line.amount > allowed THEN
                 RAISE EXCEPTION 'refunds of payment % would exceed what was paid', line.payment_id

@@ -10,7 +10,7 @@ from moneyed import Money
 
 from accounts.history import tracked
 from accounts.models import Account
-from billing.models.guards import CHARGED_AFTER_END
+from billing.models.guards import CHARGED_AFTER_END, REFUNDED_BY_US
 from billing.models.subscriptions import AMOUNT, Subscription
 from billing.rules.periods import Period
 
@@ -34,12 +34,24 @@ class Payment(models.Model):
     period_start = models.DateField()
     period_end = models.DateField(help_text="Half-open: the first day after the period")
     amount = MoneyField(**AMOUNT, default_currency="EUR")
-    amount_refunded = models.DecimalField(**AMOUNT, default=0, help_text="Refunded elsewhere, same currency")
+    amount_refunded = models.DecimalField(
+        **AMOUNT, default=0, help_text="Refunded by the company’s own figures, same currency"
+    )
+    refunded_by_us = models.DecimalField(
+        **AMOUNT,
+        default=0,
+        db_default=0,
+        editable=False,
+        help_text="How much of that is refunds of the portal. Matched by the database",
+    )
     paid_at = models.DateTimeField()
     method = models.CharField(max_length=40, blank=True)
     gateway = models.CharField(max_length=40, blank=True)
     gateway_reference = models.CharField(max_length=120, blank=True)
     dispute = models.CharField(max_length=4, choices=Dispute.choices, default=Dispute.NONE, blank=True)
+    amount_disputed = models.DecimalField(
+        **AMOUNT, null=True, blank=True, help_text="If only a part is disputed or was charged back, same currency"
+    )
     is_to_check = models.BooleanField(
         default=False,
         db_default=False,
@@ -58,6 +70,14 @@ class Payment(models.Model):
             models.CheckConstraint(
                 name="payment_refunded_within", condition=Q(amount_refunded__gte=0, amount_refunded__lte=F("amount"))
             ),
+            models.CheckConstraint(
+                name="payment_disputed_within",
+                condition=Q(amount_disputed__isnull=True) | Q(amount_disputed__gte=0, amount_disputed__lte=F("amount")),
+            ),
+            models.CheckConstraint(
+                name="payment_refunded_by_us_within",
+                condition=Q(refunded_by_us__gte=0, refunded_by_us__lte=F("amount_refunded")),
+            ),
         ]
         triggers = [
             pgtrigger.Trigger(
@@ -73,6 +93,14 @@ class Payment(models.Model):
                 condition=pgtrigger.AnyChange("period_start", "period_end", "amount", "dispute"),
                 func=CHARGED_AFTER_END,
             ),
+            pgtrigger.Trigger(
+                name="refunded_by_us",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Update,
+                condition=pgtrigger.AnyChange("amount_refunded"),
+                declare=[("delta", "numeric"), ("ours", "numeric"), ("is_one", "boolean")],
+                func=REFUNDED_BY_US,
+            ),
         ]
 
     def __str__(self) -> str:
@@ -83,13 +111,20 @@ class Payment(models.Model):
         return Period(self.period_start, self.period_end)
 
     @property
-    def is_disputed(self) -> bool:
-        """Whether it is under dispute or charged back, so that it cannot be refunded."""
-        return self.dispute in (Dispute.OPEN, Dispute.LOST)
+    def disputed(self) -> Money:
+        """The part that is under dispute or was charged back: the customer has it already, or may get it."""
+        if self.dispute not in (Dispute.OPEN, Dispute.LOST):
+            return Money(0, self.amount.currency)
+        part = self.amount.amount if self.amount_disputed is None else self.amount_disputed
+        return Money(part, self.amount.currency)
+
+    @property
+    def refunded_elsewhere(self) -> Money:
+        """What was refunded, but not by the portal."""
+        return Money(self.amount_refunded - self.refunded_by_us, self.amount.currency)
 
     @property
     def refundable(self) -> Money:
         """What can still be refunded, before the portal's own refunds."""
-        if self.is_disputed:
-            return Money(0, self.amount.currency)
-        return self.amount - Money(self.amount_refunded, self.amount.currency)
+        left = self.amount - self.refunded_elsewhere - self.disputed
+        return max(left, Money(0, self.amount.currency))

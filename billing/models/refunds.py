@@ -13,9 +13,9 @@ from moneyed import Money
 
 from accounts.history import tracked
 from accounts.models import Account, User
-from billing.models.guards import CREDIT_NOTE, GUARDED, LINE_GUARD, REFUND_GUARD
+from billing.models.guards import CREDIT_NOTE, GUARDED, LINE_GUARD, LINE_STATE_GUARD, REFUND_GUARD, RETURN_LINES
 from billing.models.payments import Payment
-from billing.models.states import TRANSITIONS, RefundState
+from billing.models.states import LINE_TRANSITIONS, TRANSITIONS, LineState, RefundState
 from billing.models.subscriptions import AMOUNT, Subscription
 from billing.rules.references import new_reference
 
@@ -31,6 +31,7 @@ def refund_reference() -> str:
     return new_reference("RF")
 
 
+_LINE_GUARD_VARIABLES = [("parent", "record"), ("allowed", "numeric"), ("taken", "numeric")]
 _DECIDED = Q(state__in=["approved", "sending", "paid", "failed"])
 
 
@@ -134,6 +135,7 @@ class Refund(models.Model):
             models.Index(fields=["attempt_due_at"], condition=Q(state="sending"), name="refund_to_send"),
             models.Index(fields=["due_on", "requested_at", "id"], name="refund_queue"),
             models.Index(fields=["due_on", "id"], condition=Q(charged_after_end=True), name="refund_charged_after_end"),
+            models.Index(fields=["payee_account"], condition=~Q(payee_account=""), name="refund_by_payee"),
             models.Index(fields=["state", "due_on", "requested_at", "id"], name="refund_queue_by_state"),
         ]
         constraints = [
@@ -173,7 +175,15 @@ class Refund(models.Model):
                 name="credit_note",
                 when=pgtrigger.Before,
                 operation=pgtrigger.Insert | pgtrigger.Update,
+                declare=[("following", "integer")],
                 func=CREDIT_NOTE,
+            ),
+            pgtrigger.Trigger(
+                name="return_lines",
+                when=pgtrigger.After,
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(new__state="paid") & ~pgtrigger.Q(old__state="paid"),
+                func=RETURN_LINES,
             ),
             pgtrigger.FSM(name="refund_state", field="state", transitions=list(TRANSITIONS)),
             pgtrigger.Protect(name="refund_stays", operation=pgtrigger.Delete),
@@ -199,9 +209,21 @@ class Refund(models.Model):
         return f"{self.reference}-{self.attempts}" if self.attempts else self.reference
 
     @property
+    def outstanding(self) -> Money | None:
+        """What has not been returned yet, of the lines of the refund; None before a proposal."""
+        if self.amount is None:
+            return None
+        returned = sum((line.amount for line in self.lines.all() if line.state == LineState.RETURNED), Decimal(0))
+        return self.amount - Money(returned, self.amount.currency)
+
+    @property
     def credit_note(self) -> str:
         """The number like «CN-000042»; empty until the refund is paid."""
-        return f"CN-{self.credit_note_number:06}" if self.credit_note_number else ""
+        return credit_note_words(self.credit_note_number)
+
+
+def credit_note_words(number: int | None) -> str:
+    return f"CN-{number:06}" if number else ""
 
 
 @tracked(pghistory.InsertEvent(), pghistory.UpdateEvent(), pghistory.DeleteEvent())
@@ -213,6 +235,19 @@ class RefundLine(models.Model):
     amount = models.DecimalField(**AMOUNT, help_text="In the payment's currency")
     unused_days = models.PositiveIntegerField()
     period_days = models.PositiveIntegerField()
+    remainder = models.DecimalField(
+        **AMOUNT,
+        default=0,
+        db_default=0,
+        help_text="Computed, but less than the smallest amount that the gateway returns",
+    )
+    state = models.CharField(
+        max_length=8, choices=LineState.choices, default=LineState.OPEN, db_default=LineState.OPEN, blank=True
+    )
+    reference = models.CharField(
+        max_length=120, blank=True, db_default="", help_text="The gateway’s or the bank’s, of what was returned"
+    )
+    answer = models.TextField(blank=True, db_default="", help_text="What the gateway says about it")
 
     class Meta:
         constraints = [
@@ -223,10 +258,26 @@ class RefundLine(models.Model):
             pgtrigger.Trigger(
                 name="line_guard",
                 when=pgtrigger.Before,
-                operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
-                declare=[("parent", "record"), ("paid", "record"), ("taken", "numeric")],
+                operation=pgtrigger.Insert | pgtrigger.Delete,
+                declare=_LINE_GUARD_VARIABLES,
                 func=LINE_GUARD,
-            )
+            ),
+            pgtrigger.Trigger(
+                name="line_change_guard",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Update,
+                condition=pgtrigger.AnyChange("refund", "payment", "amount", "remainder", "unused_days", "period_days"),
+                declare=_LINE_GUARD_VARIABLES,
+                func=LINE_GUARD,
+            ),
+            pgtrigger.FSM(name="line_state", field="state", transitions=list(LINE_TRANSITIONS)),
+            pgtrigger.Trigger(
+                name="line_state_guard",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Update,
+                condition=pgtrigger.AnyChange("state", "reference", "answer"),
+                func=LINE_STATE_GUARD,
+            ),
         ]
 
     def __str__(self) -> str:
@@ -235,3 +286,26 @@ class RefundLine(models.Model):
     @property
     def money(self) -> Money:
         return Money(self.amount, self.payment.amount.currency)
+
+
+class CreditNote(models.Model):
+    """The document of a refund that was paid, or of one whose money came back, which `reverses` the first.
+
+    Written by a trigger when the state of the refund changes; never changed or deleted.
+    """
+
+    number = models.PositiveIntegerField(primary_key=True)
+    refund = models.ForeignKey(Refund, models.PROTECT, related_name="credit_notes")
+    amount = MoneyField(**AMOUNT, default_currency=None)
+    proof = models.CharField(
+        max_length=120, blank=True, help_text="The reference of the payment, or why the money came back"
+    )
+    reverses = models.OneToOneField("self", models.PROTECT, null=True, blank=True, related_name="reversed_by")
+    issued_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["number"]
+        triggers = [pgtrigger.Protect(name="credit_note_stays", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return credit_note_words(self.number)

@@ -26,6 +26,7 @@ TRANSITIONS = (
     (S.FAILED, S.SENDING),
     (S.FAILED, S.PAID),
     (S.FAILED, S.VOID),  # if a payment was charged back (services/review.py)
+    (S.PAID, S.FAILED),  # the bank or the gateway sent the money back
     (S.REQUESTED, S.DECLINED),
     (S.PROPOSED, S.DECLINED),
     (S.REQUESTED, S.VOID),
@@ -35,6 +36,22 @@ TRANSITIONS = (
 UNDECIDED = (S.REQUESTED, S.PROPOSED)
 VOIDABLE = (*UNDECIDED, S.APPROVED)  # no money has moved yet
 RELEASED = (S.DECLINED, S.VOID, S.FAILED)  # states whose money does not count against the payments
+
+
+class LineState(models.TextChoices):
+    """What became of one line of a refund on its way to the customer."""
+
+    OPEN = "", "not sent yet"
+    RETURNED = "returned", "returned"
+    FAILED = "failed", "failed"
+
+
+LINE_TRANSITIONS = (
+    (LineState.OPEN, LineState.RETURNED),
+    (LineState.OPEN, LineState.FAILED),
+    (LineState.FAILED, LineState.RETURNED),
+    (LineState.RETURNED, LineState.FAILED),  # the money came back
+)
 
 
 class IllegalTransition(Exception):

@@ -2,6 +2,7 @@
 
 import pgtrigger
 from django.db import models
+from django.db.models import Q
 from djmoney.models.fields import MoneyField
 
 from accounts.models import User
@@ -15,7 +16,10 @@ def transfer_reference() -> str:
 
 
 class TransferBatch(models.Model):
-    """Bank transfers in one currency, ordered in a file for the bank. The file never changes."""
+    """Bank transfers in one currency, ordered in a file for the bank. The file never changes.
+
+    Until the bank has it, it can be cancelled: its refunds have then failed and can be ordered again.
+    """
 
     FORMS = [("pain.001", "ISO 20022 pain.001"), ("csv", "CSV")]
 
@@ -26,11 +30,33 @@ class TransferBatch(models.Model):
     made_by = models.ForeignKey(User, models.PROTECT, related_name="+")
     made_at = models.DateTimeField()
     file = models.BinaryField()
+    cancelled_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
+    cancelled_at = models.DateTimeField(null=True, blank=True)
+    cancel_ground = models.TextField(blank=True, db_default="")
 
     class Meta:
         verbose_name_plural = "transfer batches"
         ordering = ["-made_at", "-id"]
-        triggers = [pgtrigger.Protect(name="batch_stays", operation=pgtrigger.Update | pgtrigger.Delete)]
+        constraints = [
+            models.CheckConstraint(
+                name="batch_is_cancelled_by_somebody",
+                condition=Q(cancelled_at__isnull=True, cancelled_by__isnull=True)
+                | Q(cancelled_at__isnull=False, cancelled_by__isnull=False) & ~Q(cancel_ground=""),
+            )
+        ]
+        triggers = [
+            pgtrigger.Protect(name="batch_stays", operation=pgtrigger.Delete),
+            pgtrigger.Protect(
+                name="batch_is_as_ordered",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.AnyChange(exclude=["cancelled_by", "cancelled_at", "cancel_ground"]),
+            ),
+            pgtrigger.Protect(
+                name="batch_stays_cancelled",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(old__cancelled_at__isnull=False),
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.reference

@@ -1,14 +1,17 @@
 """What the verbs of a refund share: locking the row, saving it under the database's guards, notifying the customer."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext
 
 from billing.models import Refund, RefundLine
-from billing.models.states import IllegalTransition, RefundState
-from messaging.services.outbox import queue_message
+from billing.models.states import IllegalTransition, LineState, RefundState
+from messaging.services.outbox import hold_back, queue_message
 from messaging.wording import day_words, money_words, use_language
+
+PROPOSED = "refund_proposed"
 
 
 class RefundRefused(Exception):
@@ -28,11 +31,13 @@ def move(refund: Refund, state: RefundState, now: datetime) -> None:
 
 
 def refuse_disputed(refund: Refund) -> None:
-    """Raises RefundRefused if a payment that it returns is disputed or charged back."""
-    for line in refund.lines.select_related("payment"):
-        if line.payment.is_disputed:
+    """Raises RefundRefused if a dispute leaves less of a payment than the refund still has to return."""
+    for line in refund.lines.exclude(state=LineState.RETURNED).select_related("payment"):
+        payment = line.payment
+        if payment.disputed.amount and line.money > payment.refundable:
+            part = "" if payment.amount_disputed is None else f" with {money_words(payment.disputed)}"
             raise RefundRefused(
-                f"{line.payment.reference} is {line.payment.get_dispute_display()}: that money is not ours to return. "
+                f"{payment.reference} is {payment.get_dispute_display()}{part}: that money is not ours to return. "
                 "Propose the refund again without it, or wait until the dispute is settled."
             )
 
@@ -46,13 +51,29 @@ def save_guarded(refund: Refund) -> None:
         raise RefundRefused(f"The database refuses this: {str(error).splitlines()[0]}.") from error
 
 
-def notify_customer(refund: Refund, kind: str, now: datetime) -> None:
-    """Queues the message of this kind to the customer, with the amount and its breakdown."""
+def notify_customer(refund: Refund, kind: str, now: datetime, *, pause: timedelta = timedelta(0)) -> None:
+    """Queues the message of this kind to the customer, with the amount and its breakdown.
+
+    A proposal that was not sent yet is held back: this message says what came of it.
+    """
+    hold_back(kind=PROPOSED, about=_about(refund), names=refund.reference, now=now)
     with use_language(refund.language):
-        _queue(refund, kind, now)
+        _queue(refund, kind, now, pause)
 
 
-def _queue(refund: Refund, kind: str, now: datetime) -> None:
+def notify_of_proposal(refund: Refund, now: datetime) -> None:
+    """Queues the mail about a proposal, after a pause in which it can be corrected; by setting none is sent."""
+    minutes = settings.REFUND_PROPOSAL_MAIL_MINUTES
+    if minutes is None:
+        return
+    notify_customer(refund, PROPOSED, now, pause=timedelta(minutes=minutes))
+
+
+def _about(refund: Refund) -> str:
+    return refund.about or refund.reference
+
+
+def _queue(refund: Refund, kind: str, now: datetime, pause: timedelta) -> None:
     context = {
         "reference": refund.reference,
         "about": refund.about,
@@ -67,7 +88,7 @@ def _queue(refund: Refund, kind: str, now: datetime) -> None:
         "settlement_reference": refund.settlement_reference,
         "credit_note": refund.credit_note,
     }
-    queue_message(kind=kind, recipient=refund.notify, context=context, now=now, about=refund.about or refund.reference)
+    queue_message(kind=kind, recipient=refund.notify, context=context, now=now, about=_about(refund), pause=pause)
 
 
 def _line_words(line: RefundLine) -> str:

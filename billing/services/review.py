@@ -13,12 +13,21 @@ from moneyed import Money
 from accounts.history import recorded
 from accounts.models import User
 from accounts.permissions import permitted
+from billing.gateways import smallest_amounts
 from billing.models import Payment, Refund, RefundBasis, RefundLine, Subscription
 from billing.models.states import UNDECIDED, VOIDABLE, RefundState
 from billing.queries import QuotedLine, approvals_needed, is_charged_back, quote, quoted_total
 from billing.rules.periods import local_date
 from billing.rules.working_days import add_working_days
-from billing.services.common import RefundRefused, locked, move, notify_customer, refuse_disputed, save_guarded
+from billing.services.common import (
+    RefundRefused,
+    locked,
+    move,
+    notify_customer,
+    notify_of_proposal,
+    refuse_disputed,
+    save_guarded,
+)
 from billing.webhooks import emit_refund_event
 from messaging.currencies import minor_unit_digits
 from messaging.models import EventType
@@ -138,7 +147,7 @@ def propose(
             refund.approved_by = None
             refund.save(update_fields=["state", "state_changed_at", "approved_by"])
         refund.lines.all().delete()
-        lines = _lines(refund, basis, amount, ground)
+        lines = _movable(_lines(refund, basis, amount, ground))
         total = quoted_total(lines)
         if basis == RefundBasis.NONE:
             total = Money(0, refund.subscription.price.currency)
@@ -151,7 +160,7 @@ def propose(
         move(refund, RefundState.PROPOSED, now)
         refund.save()
         if total.amount > 0:
-            notify_customer(refund, "refund_proposed", now)
+            notify_of_proposal(refund, now)
     return refund
 
 
@@ -272,6 +281,28 @@ def _lines(refund: Refund, basis: str, amount: Decimal | None, ground: str) -> l
     return _spread(refund, amount)
 
 
+def _movable(lines: list[QuotedLine]) -> list[QuotedLine]:
+    """Leaves out what is less than the smallest amount that the gateway of the payments moves.
+
+    It is kept as the remainder of its line, or of the first line if nothing of its own is left.
+    """
+    smallest = smallest_amounts([line.payment for line in lines])
+    if not smallest:
+        return lines
+    movable, over = [], Decimal(0)
+    for line in lines:
+        step = smallest[line.amount.currency.code]
+        moved = line.amount.amount // step * step
+        if moved:
+            remainder = line.amount.amount - moved
+            movable.append(replace(line, amount=Money(moved, line.amount.currency), remainder=remainder))
+        else:
+            over += line.amount.amount
+    if over and movable:
+        movable[0] = replace(movable[0], remainder=movable[0].remainder + over)
+    return movable
+
+
 def _spread(refund: Refund, amount: Decimal) -> list[QuotedLine]:
     """Distributes an amount over the payments, newest period first, up to what each can still return."""
     lines = quote(refund.subscription, ended_on=refund.ended_on, whole_contract=True)
@@ -301,6 +332,7 @@ def _add_line(refund: Refund, line: QuotedLine) -> None:
                 amount=line.amount.amount,
                 unused_days=line.unused_days,
                 period_days=line.period_days,
+                remainder=line.remainder,
             )
     except IntegrityError as error:
         raise RefundRefused(

@@ -1,6 +1,7 @@
 """Moving the money: sending it through a gateway or settling by hand, and recording the outcome."""
 
 import logging
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
@@ -11,9 +12,9 @@ from django.db.models import F, QuerySet
 from accounts.history import recorded
 from accounts.models import User
 from accounts.permissions import permitted
-from billing.gateways import MANUAL, Answer, gateway_by_name, gateway_name, parts_of
-from billing.models import Refund
-from billing.models.states import RefundState
+from billing.gateways import MANUAL, Answer, gateway_by_name, gateway_name, part_of
+from billing.models import Refund, RefundLine
+from billing.models.states import LineState, RefundState
 from billing.rules.periods import local_date
 from billing.services.common import RefundRefused, locked, move, notify_customer, refuse_disputed, save_guarded
 from billing.webhooks import emit_refund_event
@@ -67,8 +68,8 @@ def settle(*, refund: Refund, by: User, reference: str, paid_on: date, now: date
             raise RefundRefused(
                 "The day of payment is before the day on which the refund was requested. Check the date."
             )
+        refund.gateway = MANUAL
         if refund.state == RefundState.APPROVED:
-            refund.gateway = MANUAL
             move(refund, RefundState.SENDING, now)
             save_guarded(refund)
         _mark_paid(refund, reference.strip(), paid_on, now, by)
@@ -91,17 +92,39 @@ def fail(*, refund: Refund, by: User, ground: str, now: datetime) -> Refund:
     return refund
 
 
+@permitted("billing.settle_refund")
+@transaction.atomic
+def take_back(*, refund: Refund, by: User, ground: str, now: datetime) -> Refund:
+    """Records that a bank transfer which was booked came back: the refund has failed and can be sent again.
+
+    Its credit note is reversed by another one. What a gateway returned of it before stays returned. Raises
+    RefundRefused, IllegalTransition.
+    """
+    if not ground.strip():
+        raise RefundRefused("Say why the money came back: whoever sends it again needs to know.")
+    with recorded("take_back", actor="staff", by=by.pk, why=ground):
+        refund = locked(refund, "record the return of", RefundState.PAID)
+        if refund.gateway not in ("", MANUAL):
+            raise RefundRefused(f"{refund.gateway.capitalize()} paid this refund, so it says whether it came back.")
+        lines = refund.lines.filter(state=LineState.RETURNED, reference=refund.settlement_reference)
+        lines.update(state=LineState.FAILED, answer=ground.strip())
+        refund.settlement_reference, refund.paid_on, refund.settled_by = "", None, None
+        _mark_failed(refund, ground.strip(), now)
+    return refund
+
+
 def send_due(*, now: datetime, seconds: float = UNLIMITED) -> int:
     """Calls the gateways for refunds that are due to be sent, and returns how many were paid or failed.
 
     Each row is leased in its own transaction before its gateway is called. If the worker dies, the lease expires
-    and the gateway is called again with the same key. If the answer cannot be recorded, the refund is set aside: what
-    the gateway did stands, and it answers the same when staff try again.
+    and the gateway is called again with the same key. Each line's answer is recorded at once, so that what moved stays
+    counted. If an answer cannot be recorded, the refund is set aside: what the gateway did stands, and it answers the
+    same when staff try again.
     """
     ended, run = 0, Run(now, seconds=seconds)
     for refund in SENDING.results(run):
         with SENDING.setting_aside(refund.pk, run):
-            ended += _record(refund, _call_gateway(refund), run.now)
+            ended += _send_lines(refund, run)
     return ended
 
 
@@ -127,31 +150,70 @@ SENDING = Work(
 )
 
 
-def _call_gateway(refund: Refund) -> Answer:
+def _send_lines(refund: Refund, run: Run) -> bool:
+    """Sends what has not been returned yet, and records the end of the refund if each answer is clear."""
+    answers = []
+    lines = refund.lines.exclude(state=LineState.RETURNED).select_related("payment").order_by("payment_id")
+    for line in lines:
+        answer = _call_gateway(refund, line)
+        if not _record_line(refund, line, answer, run.now):
+            return False  # another worker took over the lease
+        answers.append(answer)
+    return _record(refund, answers, run.now)
+
+
+def _call_gateway(refund: Refund, line: RefundLine) -> Answer:
     gateway = gateway_by_name(refund.gateway)
     if gateway is None:
         return Answer("unclear", detail=f"The gateway {refund.gateway!r} is not configured")
     try:
-        return gateway.send(refund.pk, parts_of(refund))
+        return gateway.send(refund.pk, part_of(line))
     except Exception as error:  # the money may have moved: call again, never assume
         log.exception("The gateway failed while sending refund %s", refund.reference)
         return Answer("unclear", detail=f"{type(error).__name__}: {error}")
 
 
-def _record(refund: Refund, answer: Answer, now: datetime) -> bool:
+def _record_line(refund: Refund, line: RefundLine, answer: Answer, now: datetime) -> bool:
+    """Records what became of a line, and leases the refund for the next one. False if the lease was lost."""
     with transaction.atomic(), recorded(f"gateway_{answer.state}", actor="system", why=answer.detail):
-        row = Refund.objects.select_for_update().get(pk=refund.pk)
-        if row.state != RefundState.SENDING or row.attempts != refund.attempts:
-            return False  # another worker took over the lease and recorded its answer
-        if answer.state == "paid":
-            _mark_paid(row, answer.reference[:120], local_date(now, settings.COMPANY_TIME_ZONE), now)
-        elif answer.state == "failed":
-            _mark_failed(row, answer.detail, now)
-        else:
+        row = _leased(refund)
+        if row is None:
+            return False
+        states = {"paid": LineState.RETURNED, "failed": LineState.FAILED}
+        reference = answer.reference[:120] or line.reference
+        state = states.get(answer.state, LineState(line.state))
+        changed = (state, reference, answer.detail) != (line.state, line.reference, line.answer)
+        if changed:
+            RefundLine.objects.filter(pk=line.pk).update(state=state, reference=reference, answer=answer.detail)
+        Refund.objects.filter(pk=row.pk).update(attempt_due_at=now + LEASE)
+    return True
+
+
+def _leased(refund: Refund) -> Refund | None:
+    """Returns the locked row; None if another worker took over the lease."""
+    row = Refund.objects.select_for_update().get(pk=refund.pk)
+    return row if row.state == RefundState.SENDING and row.attempts == refund.attempts else None
+
+
+def _record(refund: Refund, answers: Sequence[Answer], now: datetime) -> bool:
+    states = {answer.state for answer in answers}
+    problems = "; ".join(dict.fromkeys(answer.detail for answer in answers if answer.detail))
+    with transaction.atomic(), recorded("gateway", actor="system", why=problems):
+        row = _leased(refund)
+        if row is None:
+            return False
+        if "unclear" in states:
             row.attempt_due_at = now + ASK_AGAIN_AFTER[min(row.attempts, len(ASK_AGAIN_AFTER)) - 1]
-            row.failure = answer.detail
+            row.failure = problems
             row.save(update_fields=["attempt_due_at", "failure"])
-        return answer.state != "unclear"
+            return False
+        if "failed" in states:
+            _mark_failed(row, problems, now)
+        else:
+            references = row.lines.order_by("payment_id").values_list("reference", flat=True)
+            reference = ", ".join(dict.fromkeys(references))[:120]
+            _mark_paid(row, reference, local_date(now, settings.COMPANY_TIME_ZONE), now)
+        return True
 
 
 def _refuse_while_at_gateway(refund: Refund) -> None:

@@ -45,11 +45,12 @@ def queue_message(
     thread: str = "",
     answers: IncomingMessage | None = None,
     holds_secret: bool = False,
+    pause: timedelta = timedelta(0),
 ) -> OutgoingMessage:
     """Renders templates/messages/<language>/<kind>.md in the active language and queues the message.
 
     `about` is the reference that the message is about, `thread` the conversation that it belongs to, `answers` the
-    mail that it replies to.
+    mail that it replies to. It leaves after the pause, within which `hold_back` can stop it.
     """
     return queue_rendered(
         kind=kind,
@@ -60,6 +61,7 @@ def queue_message(
         thread=thread,
         answers=answers,
         holds_secret=holds_secret,
+        pause=pause,
     )
 
 
@@ -73,6 +75,7 @@ def queue_rendered(
     thread: str = "",
     answers: IncomingMessage | None = None,
     holds_secret: bool = False,
+    pause: timedelta = timedelta(0),
 ) -> OutgoingMessage:
     in_reply_to = answers.message_id if answers else ""
     message = OutgoingMessage.objects.create(
@@ -87,11 +90,18 @@ def queue_rendered(
         in_reply_to=in_reply_to,
         references=[*answers.references[-20:], in_reply_to] if answers and in_reply_to else [],
         holds_secret=holds_secret,
-        due_at=now,
+        due_at=now + pause,
         created_at=now,
     )
     wake("messaging.deliver")
     return message
+
+
+def hold_back(*, kind: str, about: str, names: str, now: datetime) -> int:
+    """Deletes messages of this kind whose pause is not over and whose text has `names`; returns how many."""
+    waiting = OutgoingMessage.objects.filter(kind=kind, about=about, state=MessageState.PENDING, due_at__gt=now)
+    keys = waiting.filter(attempts=0, text__contains=names).select_for_update().values_list("pk", flat=True)
+    return OutgoingMessage.objects.filter(pk__in=list(keys)).delete()[0]
 
 
 def deliver_due(*, now: datetime, seconds: float = UNLIMITED) -> int:

@@ -60,7 +60,7 @@ class TestOneEntryWithManyDetails:
     def test_is_read_at_once(self, django_assert_max_num_queries):
         bookings = read(self.content(20_000))
         assert len(bookings) == 20_000
-        assert {(str(booking.amount.amount), booking.bank_reference) for booking in bookings} == {("1.50", "B-1")}
+        assert {(booking.amount, booking.bank_reference) for booking in bookings} == {(None, "B-1")}
         fiona = cast.staff("finance", "Fiona")
         with django_assert_max_num_queries(60):
             results = read_back(bookings=bookings, by=fiona, now=cast.NOW)

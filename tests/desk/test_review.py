@@ -310,11 +310,7 @@ def test_the_refund_desk_from_proposal_to_payment():
     frank.post(url(refund, "settle"), {"reference": "SEPA 1", "paid_on": "2026-02-12"})
     assert fresh(refund).state == "paid"
     deliver_due(now=NOW.replace(year=2030))
-    assert set(OutgoingMessage.objects.values_list("kind", flat=True)) == {
-        "refund_proposed",
-        "refund_approved",
-        "refund_paid",
-    }
+    assert set(OutgoingMessage.objects.values_list("kind", flat=True)) == {"refund_approved", "refund_paid"}
 
 
 def test_a_manager_drafts_and_publishes_a_version():

@@ -2,11 +2,12 @@
 
 import csv
 import io
+import zipfile
 from xml.etree import ElementTree
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import connection
+from django.db import InternalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from moneyed import Money
@@ -18,7 +19,16 @@ from billing.models import Refund, TransferBatch, TransferItem
 from billing.models.states import IllegalTransition
 from billing.services.common import RefundRefused
 from billing.services.review import approve, propose
-from billing.services.transfers import enter_bank_details, make_batch, read_back, ready_for_transfer
+from billing.services.sending import settle
+from billing.services.transfers import (
+    cancel_batch,
+    enter_bank_details,
+    make_batch,
+    payee_warnings,
+    read_back,
+    ready_for_transfer,
+)
+from messaging.models import OutgoingMessage
 from tests import cast
 from tests.cast import NOW, fresh
 from tests.databases import behind_the_back
@@ -35,6 +45,11 @@ def approved(amount=None, account=IBAN, name="Zoë Bäcker"):
     propose(refund=refund, basis="unused", by=cast.staff("finance", "Frank"), now=NOW)
     done = approve(refund=refund, by=cast.staff("manager"), now=NOW)
     return done if done.state == "approved" else approve(refund=done, by=cast.staff("finance"), now=NOW)
+
+
+def warned(*refunds):
+    warnings = payee_warnings([fresh(refund) for refund in refunds])
+    return {refund: warnings.get(refund.pk, []) for refund in refunds}
 
 
 @pytest.fixture
@@ -160,6 +175,41 @@ PAIN_002 = """<Document xmlns="urn:iso:std:iso:20022:tech:xsd:pain.002.001.10"><
 <AddtlInf>Account closed</AddtlInf></StsRsnInf></TxInfAndSts></OrgnlPmtInfAndSts></CstmrPmtStsRpt></Document>"""
 
 
+_GROUP = """<StsRsnInf><Rsn><Cd>FF01</Cd></Rsn><AddtlInf>Unreadable</AddtlInf></StsRsnInf>"""
+_ANSWER = """<Document xmlns="urn:iso:std:iso:20022:tech:xsd:pain.002.001.10"><CstmrPmtStsRpt>
+<OrgnlGrpInfAndSts><OrgnlMsgId>{reference}</OrgnlMsgId>%s</OrgnlGrpInfAndSts>%s</CstmrPmtStsRpt></Document>"""
+REJECTED_BATCH = {
+    "message": _ANSWER % (f"<GrpSts>RJCT</GrpSts>{_GROUP}", ""),
+    "block": _ANSWER
+    % (
+        "",
+        "<OrgnlPmtInfAndSts><OrgnlPmtInfId>{reference}</OrgnlPmtInfId><PmtInfSts>RJCT</PmtInfSts>"
+        f"{_GROUP}</OrgnlPmtInfAndSts>",
+    ),
+}
+BOOKED_BATCH = """<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"><BkToCstmrStmt><Stmt><Ntry>
+<Amt Ccy="EUR">{amount}</Amt><CdtDbtInd>DBIT</CdtDbtInd><Sts><Cd>BOOK</Cd></Sts><BookgDt><Dt>2026-04-21</Dt></BookgDt>
+<AcctSvcrRef>BANK-77</AcctSvcrRef><NtryDtls><Btch><{tag}>{reference}</{tag}></Btch></NtryDtls></Ntry></Stmt>
+</BkToCstmrStmt></Document>"""
+MT940 = """:20:STARTUMS
+:25:ABNANL2A/0417164300
+:28C:1/1
+:60F:C260420EUR100,00
+:61:2604210421{mark}20,00NTRFNONREF//BANK-77
+:86:177?00SEPA TRANSFER?20EREF+{reference}?21SVWZ+Refund?32ZOE BACKER
+:61:2604210421D1,00NMSCNONREF//BANK-78
+:86:Fees
+:62F:C260421EUR79,00
+"""
+
+
+def zipped(content):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("statements/1.xml", content)
+    return out.getvalue()
+
+
 CAMT_FIELDS = {"amount": "20.00", "side": "DBIT", "status": "BOOK", "more": ""}
 
 
@@ -197,9 +247,137 @@ class TestReadingBack:
         assert "19.99" in why
         assert fresh(sent).state == "sending"
 
-    @pytest.mark.parametrize("change", [{"side": "CRDT"}, {"status": "PDNG"}])
-    def test_money_that_comes_in_or_is_not_booked_yet_is_no_payment(self, sent, fiona, change):
-        assert self.back(camt(sent, **change), fiona) == []
+    def test_what_is_not_booked_yet_is_no_payment(self, sent, fiona):
+        assert self.back(camt(sent, status="PDNG"), fiona) == [("no answer", "It is not booked yet (PDNG).")]
+        assert fresh(sent).state == "sending"
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"side": "CRDT"},
+            {"more": "<RtrInf><Rsn><Prtry>closed</Prtry></Rsn></RtrInf>"},
+            {"more": "<BkTxCd><Domn><Fmly><Cd>ICDT</Cd><SubFmlyCd>RRTN</SubFmlyCd></Fmly></Domn></BkTxCd>"},
+        ],
+        ids=["a credit", "return information", "transaction code"],
+    )
+    def test_what_comes_back_after_it_was_paid_is_owed_again(self, sent, fiona, change):
+        booked, returned = camt(sent), camt(sent, **change)
+        self.back(booked, fiona)
+        ((what, why),) = self.back(returned, fiona)
+        assert (what, fresh(sent).state) == ("came back", "failed")
+        assert ("closed" in why) == ("closed" in str(change))
+        assert [str(note.reverses or "") for note in fresh(sent).credit_notes.all()] == ["", "CN-000001"]
+        assert self.back(returned, fiona)[0][0] == "known before"
+        ((what, why),) = self.back(booked, fiona)
+        assert (what, fresh(sent).state) == ("known before", "failed")
+        assert "came back later (CN-000002)" in why
+
+        make_batch(refunds=[sent], by=fiona, now=self.LATER)
+        assert {self.back(file, fiona)[0][0] for file in (booked, returned)} == {"known before"}
+        self.back(camt(sent).replace(b"BANK-77", b"BANK-78"), fiona)
+        assert {self.back(file, fiona)[0][0] for file in (booked, returned)} == {"known before"}
+        assert (fresh(sent).state, fresh(sent).credit_note) == ("paid", "CN-000003")
+
+    def test_what_was_paid_by_hand_after_a_return_is_not_touched_by_the_old_file(self, sent, fiona):
+        returned = camt(sent, side="CRDT")
+        self.back(camt(sent), fiona)
+        self.back(returned, fiona)
+        settle(refund=sent, by=fiona, reference="SEPA 9", paid_on=self.LATER.date(), now=self.LATER)
+        assert self.back(returned, fiona) == [("known before", "This return was recorded already.")]
+        assert fresh(sent).state == "paid"
+
+    def test_more_than_was_ordered_does_not_come_back(self, sent, fiona):
+        self.back(camt(sent), fiona)
+        assert self.back(camt(sent, side="CRDT", amount="20.01"), fiona)[0][0] == "refused"
+
+    def test_a_reversed_credit_is_for_a_person(self, sent, fiona):
+        content = camt(sent).replace(b"<Sts>", b"<RvslInd>true</RvslInd><Sts>")
+        assert self.back(content, fiona) == [("no answer", "It reverses a credit. Look at it by hand.")]
+        content = content.replace(b"DBIT", b"CRDT")
+        assert self.back(content, fiona)[0][0] == "failed"
+
+    def test_the_amount_in_the_currency_of_the_order_counts(self, sent, fiona):
+        account = b'<AmtDtls><InstdAmt><Amt Ccy="EUR">20.00</Amt></InstdAmt></AmtDtls>'
+        content = camt(sent, amount="18.71").replace(b'</Refs><Amt Ccy="EUR">', b'</Refs><Amt Ccy="CHF">')
+        content = content.replace(b"</TxDtls>", account + b"</TxDtls>")
+        assert self.back(content, fiona) == [("paid", "BANK-77")]
+
+    @pytest.mark.parametrize(
+        ("instant", "day"),
+        [
+            ("2026-04-20T22:30:00Z", "2026-04-21"),
+            ("2026-04-21T01:00:00+02:00", "2026-04-21"),
+            ("2026-04-21T23:59:59", "2026-04-21"),
+        ],
+    )
+    def test_an_instant_is_a_day_in_our_zone(self, sent, instant, day):
+        content = camt(sent).replace(b"<Dt>2026-04-21</Dt>", f"<DtTm>{instant}</DtTm>".encode())
+        (booking,) = read(content, zone="Europe/Berlin")
+        assert str(booking.booked_on) == day
+
+    @pytest.mark.parametrize("text", ["Refund {0} CR-ABCD-EFGH", "REFUND {0}\nCR", "SVWZ+{1}"])
+    def test_a_reference_in_the_text_alone_is_found(self, sent, fiona, text):
+        reference = fresh(sent).end_to_end_id
+        broken = f"{reference[:6]}\n{reference[6:]}"
+        remittance = f"<RmtInf><Ustrd>{text.format(reference, broken)}</Ustrd></RmtInf>".encode()
+        content = (
+            camt(sent).replace(reference.encode(), b"NOTPROVIDED").replace(b"</TxDtls>", remittance + b"</TxDtls>")
+        )
+        assert self.back(content, fiona) == [("paid", "BANK-77")]
+
+    def test_each_entry_that_helps_nothing_says_why(self, sent, fiona):
+        content = camt(sent).replace(fresh(sent).end_to_end_id.encode(), b"NOTPROVIDED")
+        assert self.back(content, fiona) == [("no answer", "It names no reference of a transfer.")]
+        accepted = PAIN_002.format(reference=sent.reference).replace("RJCT", "ACSP").encode()
+        assert self.back(accepted, fiona) == [("no answer", "The bank answers ACSP, which is no booking.")]
+
+    @pytest.mark.parametrize(
+        ("code", "words"), [("RVNM", "is not that"), ("RVMC", "is nearly that"), ("RCVC", "is that")]
+    )
+    def test_what_the_payees_bank_says_about_the_name_is_shown_and_kept(self, sent, fiona, code, words):
+        content = PAIN_002.format(reference=fresh(sent).end_to_end_id).replace("RJCT", code).encode()
+        ((what, why),) = self.back(content, fiona)
+        assert (what, fresh(sent).state) == ("payee", "sending")
+        assert words in why
+        assert StaffAction.objects.get(verb="payee_checked").about == sent.reference
+
+    def test_the_words_of_a_refusal_are_those_of_the_desk(self, sent, fiona):
+        ((_, why),) = self.back(camt(sent, amount="19.99"), fiona)
+        assert why == "The bank booked €19.99, we ordered €20.00. Check it by hand."
+
+    @pytest.mark.parametrize(
+        "wrap",
+        [
+            lambda content: b"\r\n\n" + content,
+            lambda content: b"\xef\xbb\xbf" + content,
+            lambda content: content.decode().encode("utf-16"),
+            lambda content: content.decode().replace("?>", " encoding='UTF-16'?>", 1).encode("utf-16"),
+            lambda content: content.decode().encode("utf-16-le"),
+            lambda content: zipped(content),
+        ],
+        ids=["a blank line first", "a mark of UTF-8", "UTF-16", "UTF-16 that says so", "UTF-16 without a mark", "ZIP"],
+    )
+    def test_however_it_is_packed(self, sent, fiona, wrap):
+        assert self.back(wrap(camt(sent)), fiona) == [("paid", "BANK-77")]
+
+    @pytest.mark.parametrize("content", [b"PK\x03\x04", b"PK\x03\x04" + 200 * b"x"])
+    def test_an_archive_that_is_none_says_so(self, content):
+        with pytest.raises(UnreadableFile, match="ZIP"):
+            read(content)
+
+    def test_an_archive_that_grows_without_end_is_refused(self):
+        with pytest.raises(UnreadableFile, match="larger than"):
+            read(zipped(b" " * 50_000_000))
+
+    @pytest.mark.parametrize(
+        ("mark", "result"), [("D", "paid"), ("C", "failed"), ("RD", "failed"), ("RC", "no answer")]
+    )
+    def test_mt940(self, sent, fiona, mark, result):
+        content = MT940.format(mark=mark, reference=fresh(sent).end_to_end_id).encode()
+        results = self.back(content, fiona)
+        assert [what for what, _ in results] == [result, "no answer"]
+        if result == "paid":
+            assert str(fresh(sent).paid_on) == "2026-04-21"
 
     def test_what_comes_back_has_failed(self, sent, fiona):
         returned = camt(sent, side="CRDT", more="<RtrInf><Rsn><Cd>AC04</Cd></Rsn></RtrInf>")
@@ -276,11 +454,86 @@ class TestReadingBack:
         with pytest.raises(UnreadableFile):
             read(content)
 
+    @pytest.mark.parametrize("level", ["message", "block"])
+    def test_a_batch_that_the_bank_rejects_has_failed_as_a_whole(self, fiona, level):
+        refunds = [approved(), approved()]
+        batch = make_batch(refunds=refunds, by=fiona, now=TODAY)
+        content = REJECTED_BATCH[level].format(reference=batch.reference).encode()
+        assert self.back(content, fiona) == 2 * [("failed", "rejected by the bank (FF01): Unreadable")]
+        assert {fresh(refund).state for refund in refunds} == {"failed"}
+        make_batch(refunds=refunds, by=fiona, now=self.LATER)
+        assert [what for what, _ in self.back(content, fiona)] == 2 * ["known before"]
+
+    @pytest.mark.parametrize("tag", ["MsgId", "PmtInfId"])
+    @pytest.mark.parametrize("count", [1, 2])
+    def test_a_batch_that_is_booked_in_one_entry_is_paid(self, fiona, tag, count):
+        refunds = [approved() for _ in range(count)]
+        batch = make_batch(refunds=refunds, by=fiona, now=TODAY)
+        content = BOOKED_BATCH.format(tag=tag, reference=batch.reference, amount=batch.total.amount).encode()
+        assert self.back(content, fiona) == count * [("paid", "BANK-77")]
+        assert {fresh(refund).state for refund in refunds} == {"paid"}
+        assert self.back(content, fiona)[0][0] == "known before"
+
+    def test_a_batch_that_is_booked_with_another_sum_is_left_alone(self, fiona):
+        batch = make_batch(refunds=[approved(), approved()], by=fiona, now=TODAY)
+        content = BOOKED_BATCH.format(tag="MsgId", reference=batch.reference, amount="20.00").encode()
+        assert self.back(content, fiona) == [
+            ("refused", "The bank booked €20.00, the file orders €40.00. Check it by hand.")
+        ]
+
     def test_a_day_that_the_bank_does_not_name(self, sent, fiona):
         bookings = [Booking(sent.reference, Money("20.00", "EUR"), None, "")]
         assert read_back(bookings=bookings, by=fiona, now=self.LATER)[0].what == "refused"
         self.back(camt(sent), fiona)
         assert read_back(bookings=bookings, by=fiona, now=self.LATER)[0].what == "refused"  # and after it is paid
+
+
+class TestCancelling:
+    def test_a_file_that_the_bank_did_not_get(self, fiona):
+        refunds = [approved(), approved()]
+        batch = make_batch(refunds=refunds, by=fiona, now=TODAY)
+        booked, mails = camt(refunds[0]), OutgoingMessage.objects.count()
+        cancel_batch(batch=batch, ground="Wrong execution date", by=fiona, now=TODAY)
+        assert [(fresh(one).state, "Wrong execution date" in fresh(one).failure) for one in refunds] == 2 * [
+            ("failed", True)
+        ]
+        assert OutgoingMessage.objects.count() == mails
+        with pytest.raises(RefundRefused, match="already"):
+            cancel_batch(batch=batch, ground="Again", by=fiona, now=TODAY)
+        make_batch(refunds=refunds, by=fiona, now=TODAY)
+        (result,) = read_back(bookings=read(booked), by=fiona, now=TestReadingBack.LATER)
+        assert (result.what, "paid twice" in result.why) == ("refused", True)
+
+    def test_not_once_the_bank_answered(self, fiona):
+        refunds = [approved(), approved()]
+        batch = make_batch(refunds=refunds, by=fiona, now=TODAY)
+        read_back(bookings=read(camt(refunds[0])), by=fiona, now=TestReadingBack.LATER)
+        with pytest.raises(RefundRefused, match="the bank has answered"):
+            cancel_batch(batch=batch, ground="Wrong date", by=fiona, now=TODAY)
+        assert fresh(refunds[1]).state == "sending"
+
+    def test_with_a_ground(self, fiona):
+        batch = make_batch(refunds=[approved()], by=fiona, now=TODAY)
+        with pytest.raises(RefundRefused, match="Say why"):
+            cancel_batch(batch=batch, ground=" ", by=fiona, now=TODAY)
+
+    @pytest.mark.parametrize("change", [{"file": b"x"}, {"count": 9}])
+    def test_the_file_itself_never_changes(self, fiona, change):
+        batch = make_batch(refunds=[approved()], by=fiona, now=TODAY)
+        with pytest.raises(InternalError, match="Cannot update"), transaction.atomic():
+            TransferBatch.objects.filter(pk=batch.pk).update(**change)
+
+    def test_at_the_desk(self, fiona):
+        batch = make_batch(refunds=[approved()], by=fiona, now=TODAY)
+        desk, page = at_desk(fiona), reverse("admin:transfer_cancel", args=[batch.pk])
+        assert desk.get(page).status_code == 200
+        assert desk.post(page, {"ground": ""}).status_code == 422
+        assert desk.post(page, {"ground": "Wrong date"}).url == reverse(
+            "admin:billing_transferbatch_change", args=[batch.pk]
+        )
+        shown = desk.get(reverse("admin:billing_transferbatch_change", args=[batch.pk])).content.decode()
+        assert "Wrong date" in shown
+        assert page not in shown
 
 
 class TestAtTheDesk:
@@ -307,6 +560,18 @@ class TestAtTheDesk:
         assert fresh(refund).state == "paid"
         assert desk.get(url(refund)).status_code == 200
         assert desk.get(reverse("admin:billing_transferbatch_changelist")).status_code == 200
+
+    def test_what_to_check_before_the_money_goes(self, fiona):
+        own, other, third = approved(name="Alice Bäcker"), approved(name="Dr. Mallory"), approved(account="0123456789")
+        for refund, name in ((own, "Alice BAECKER"), (other, "Bob"), (third, "Zoë")):
+            refund.account.name = name
+            refund.account.save()
+        shared = "Refunds of 2 customers go to this account."
+        rows = {refund: warnings for refund, warnings in warned(own, other, third).items() if warnings}
+        assert rows == {own: [shared], other: [shared, "The account holder is not the customer, Bob."]}
+        page = at_desk(fiona).get(reverse("admin:billing_transferbatch_add")).content.decode()
+        assert page.count(shared) == 2
+        assert shared in at_desk(fiona).get(url(own)).content.decode()
 
     def test_nothing_waits(self, fiona):
         assert "No transfer waits" in at_desk(fiona).get(reverse("admin:billing_transferbatch_add")).content.decode()

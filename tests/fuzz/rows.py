@@ -9,7 +9,7 @@ from django.test import Client
 from accounts.desk import Verb
 from accounts.models import User
 from billing.services.review import approve, propose
-from billing.services.sending import fail, send
+from billing.services.sending import fail, send, settle
 from cancellations.models import CancellationRequest, Conversation, PolicyVersion
 from cancellations.models.conversations import Todo
 from cancellations.models.requests import Kind
@@ -85,13 +85,15 @@ def _refunds() -> Iterable[Any]:
     fiona, frank = cast.staff("finance"), cast.staff("finance", "Frank")
     yield cast.refund_requested()
     yield propose(refund=cast.refund_requested(), basis="unused", by=fiona, now=NOW)
-    for steps in range(3):
+    for steps in range(4):
         refund = propose(refund=cast.refund_requested(), basis="unused", by=fiona, now=NOW)
         refund = approve(refund=refund, by=frank, now=NOW)
         if steps > 0:
             refund = send(refund=refund, by=frank, now=NOW)
-        if steps > 1:
+        if steps == 2:
             refund = fail(refund=refund, by=frank, ground="Account closed", now=NOW)
+        if steps == 3:
+            refund = settle(refund=refund, by=frank, reference="SEPA 1", paid_on=NOW.date(), now=NOW)
         yield refund
 
 
