@@ -14,6 +14,7 @@ from cancellations.models import CancellationRequest, DeclineGround, Kind
 from cancellations.models.states import OPEN, RequestState
 from cancellations.queries.requests import named_account
 from cancellations.services.attachments import attach_to_request
+from cancellations.services.common import StatedEnd
 from cancellations.services.conversations import ask
 from cancellations.services.handling import PERMISSION, add_note, ask_again, assign, claim
 from cancellations.services.review import change_kind, decline, reopen, schedule, try_again, waive_notice
@@ -29,10 +30,22 @@ class ScheduleForm(VerbForm):
         empty_label="Choose the subscription that the customer means",
         help_text="This request could not be matched automatically.",
     )
+    ends = forms.ChoiceField(
+        label="When it should end",
+        choices=[("earliest", "as early as possible"), ("day", "on a certain day, or the first possible one after it")],
+        widget=forms.RadioSelect,
+        error_messages={"required": "Choose when it should end."},
+    )
+    requested_end = forms.DateField(
+        label="Requested end date",
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        error_messages={"invalid": "Enter a date."},
+    )
     words = text_field(
         help_text="Optional. It appears in the mail above the explanation of the end date.", required=False
     )
-    field_order = ["subscription", "words"]
+    field_order = ["subscription", "ends", "requested_end", "words"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -43,6 +56,16 @@ class ScheduleForm(VerbForm):
             del self.fields["subscription"]
         elif account is not None and isinstance(field, forms.ModelChoiceField):
             field.queryset = account.subscriptions.all()
+        if request.end_is_open:
+            self.fields["ends"].help_text = f"The mail says: «{request.end_unread}»"
+        else:
+            del self.fields["ends"], self.fields["requested_end"]
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if data.get("ends") == "day" and not data.get("requested_end") and "requested_end" not in self.errors:
+            self.add_error("requested_end", "Enter the date on which it should end.")
+        return data
 
 
 class DeclineForm(VerbForm):
@@ -116,7 +139,10 @@ class NoteForm(VerbForm):
 
 
 def _schedule(request: CancellationRequest, user: User, data: dict[str, Any], now: datetime) -> None:
-    schedule(request=request, by=user, now=now, subscription=data.get("subscription"), words=data["words"])
+    stated = StatedEnd(data["requested_end"] if data["ends"] == "day" else None) if data.get("ends") else None
+    schedule(
+        request=request, by=user, now=now, subscription=data.get("subscription"), words=data["words"], stated_end=stated
+    )
 
 
 def _decline(request: CancellationRequest, user: User, data: dict[str, Any], now: datetime) -> None:

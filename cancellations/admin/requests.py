@@ -247,6 +247,8 @@ def _due_words(request: CancellationRequest) -> tuple[str, str]:
     now = timezone.now()
     if request.state == S.UNVERIFIED:
         return "Proof of the address", _in_days(request.due_at, now)
+    if request.subscription_id and request.end_is_open and request.effective_on is None:
+        return "Find out when it should end", f"waits {_ago(request.received_at, now)}"
     if request.effective_on is None:
         return "Match it", f"waits {_ago(request.received_at, now)}"
     if request.ground_is_open:

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from billing.models import Subscription
-from cancellations.forms.fields import LONGEST_WORDS, ChoiceOfSubscriptions, CrispyForm, email_address
+from cancellations.forms.fields import LONGEST_WORDS, ChoiceOfSubscriptions, CrispyForm, email_address, end_date
 from cancellations.models import Kind, Reason
 from cancellations.rules.jurisdictions import COOLING_OFF
 from cancellations.rules.law import Profile
@@ -64,14 +64,7 @@ class CancelForm(CrispyForm):
         help_text=_("If you like. We keep your text exactly as you write it."),
         error_messages={"max_length": _("Shorten your words to %(limit_value)s characters")},
     )
-    requested_end = forms.DateField(
-        label=_("Requested end date"),
-        required=False,
-        input_formats=["%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y"],
-        widget=forms.DateInput(attrs={"type": "date", "class": "short"}, format="%Y-%m-%d"),
-        help_text=_("Leave it empty for the earliest date."),
-        error_messages={"invalid": _("Enter the date as day, month and year, like 28 February 2027")},
-    )
+    requested_end = end_date(help_text=_("Leave it empty for the earliest date."))
     refund_reason = WordsField(
         label=_("Do you ask for a refund? Say why"),
         required=False,

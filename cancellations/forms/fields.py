@@ -43,6 +43,17 @@ def email_address(help_text: Any) -> forms.EmailField:
     )
 
 
+def end_date(**options: Any) -> forms.DateField:
+    return forms.DateField(
+        label=_("Requested end date"),
+        required=False,
+        input_formats=["%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y"],
+        widget=forms.DateInput(attrs={"type": "date", "class": "short"}, format="%Y-%m-%d"),
+        error_messages={"invalid": _("Enter the date as day, month and year, like 28 February 2027")},
+        **options,
+    )
+
+
 class ChoiceOfSubscriptions(ChoicesByReference):
     """Check boxes for the subscriptions that are passed to `offer`."""
 

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from billing.models import Subscription
-from cancellations.forms.fields import LONGEST_WORDS, ChoiceOfSubscriptions, CrispyForm, email_address
-from cancellations.models import CancellationRequest, Proof, Reason
+from cancellations.forms.fields import LONGEST_WORDS, ChoiceOfSubscriptions, CrispyForm, email_address, end_date
+from cancellations.models import CancellationRequest, Channel, Proof, Reason
 from cancellations.rules.files import MAX_FILE_BYTES
+from cancellations.services.common import StatedEnd
 from messaging.forms import ChoicesByReference, IdentifierField, WordsField
 
 
@@ -62,7 +64,8 @@ class FollowCodeForm(CrispyForm):
 
 class ProveForm(CrispyForm):
     """Asks which subscriptions a guest means if there are several, for an account identifier if our mail server
-    could not authenticate the sender of a mail, and which of the other declarations the sender did not send.
+    could not authenticate the sender of a mail, when it should end if the mail names a date, and which of the other
+    declarations the sender did not send.
     """
 
     subscription = ChoiceOfSubscriptions()
@@ -75,6 +78,16 @@ class ProveForm(CrispyForm):
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
         error_messages={"required": _("Enter your account number, subscription number or username")},
     )
+    ends = forms.ChoiceField(
+        label=_("When should it end?"),
+        choices=[
+            ("earliest", _("As early as possible")),
+            ("day", _("On a certain day, or the first possible one after it")),
+        ],
+        widget=forms.RadioSelect,
+        error_messages={"required": _("Choose when it should end")},
+    )
+    requested_end = end_date()
     disowned: Any = ChoicesByReference(
         label=_("Is any of these not from you?"),
         queryset=CancellationRequest.objects.none(),
@@ -106,7 +119,33 @@ class ProveForm(CrispyForm):
             del self.fields["subscription"]
         if request.proof != Proof.LINK_AND_NUMBER:
             del self.fields["identifier"]
+        self._ask_for_the_end(request)
         self.lay_out()
+
+    def _ask_for_the_end(self, request: CancellationRequest) -> None:
+        """Shows the date that was read in a mail, so that it can be corrected, or asks for one that was not read."""
+        if request.channel != Channel.EMAIL or not (request.end_is_open or request.requested_end):
+            del self.fields["ends"], self.fields["requested_end"]
+            return
+        ends = self.fields["ends"]
+        if request.end_is_open:
+            ends.help_text = gettext("Your message names a date that we could not read for certain.")
+        else:
+            ends.required = False
+            ends.initial, self.fields["requested_end"].initial = "day", request.requested_end
+            ends.help_text = gettext("We read this in your message. Correct it if it is wrong.")
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if data.get("ends") == "day" and not data.get("requested_end") and "requested_end" not in self.errors:
+            self.add_error("requested_end", gettext("Enter the date on which it should end"))
+        return data
+
+    def stated_end(self) -> StatedEnd | None:
+        """What the sender says about the end; None if nothing was asked or answered."""
+        if not (ends := self.cleaned_data.get("ends")):
+            return None
+        return StatedEnd(self.cleaned_data["requested_end"] if ends == "day" else None)
 
     def chosen_as_disowned(self) -> list[CancellationRequest]:
         """Returns the declarations that the sender did not send, also if another field is not valid."""

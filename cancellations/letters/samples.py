@@ -21,6 +21,7 @@ _PART: Mapping[str, Value] = {
     "to_come": "Nothing more will be charged.",
     "at_once": False,
     "ground_is_open": False,
+    "end_is_open": False,
 }
 SAMPLE: Mapping[str, Value] = {
     **_PART,

@@ -30,7 +30,7 @@ ERASABLE: dict[str, tuple[str, ...]] = {
     "billing.TransferBatch": ("file",),
     "cancellations.Attachment": ("name", "content", "size", "scan_state", "scan_due_at", "scan_result"),
     "cancellations.CancellationRequest": (
-        "name_given", "username_given", "words", "cause", "refund_reason", "survey_words", "kind_ground",
+        "name_given", "username_given", "words", "cause", "refund_reason", "survey_words", "kind_ground", "end_unread",
         "decision_words", "notice_waived_ground", "enforcement_error", "account_number_given", "email_given",
     ),
     "cancellations.Conversation": ("name", "subject", "closing_words", "email"),
@@ -55,7 +55,8 @@ GUARDS = (
     "cancellations.Receipt:receipt_pdf_stays",
     "accounts.AccountEvent:append_only",
     "billing.RefundEvent:append_only",
-    "billing.TransferBatch:batch_stays",
+    "billing.TransferBatch:batch_is_as_ordered",
+    "billing.TransferBatch:batch_stays_cancelled",
     "cancellations.HoldEvent:append_only",
     "cancellations.Note:note_stays",
     "cancellations.ConversationEvent:append_only",

@@ -132,6 +132,19 @@ class CancellationRequest(models.Model):
     words = models.TextField("in the customer’s words", blank=True)
     cause = models.TextField("ground for leaving at once", blank=True)
     requested_end = models.DateField("requested end date", null=True, blank=True)
+    end_unread = models.TextField(
+        "unclear end date",
+        blank=True,
+        default="",
+        db_default="",
+        help_text="What a mail says about the end, if no date could be read for certain",
+    )
+    end_stated_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the sender, or support, said what the requested end is"
+    )
+    end_stated_on = models.DateField(
+        null=True, blank=True, help_text="What they said; empty for the earliest possible end"
+    )
     refund_wanted = models.BooleanField("asks for a refund", default=False)
     refund_reason = models.TextField("why a refund", blank=True)
 
@@ -344,6 +357,7 @@ class CancellationRequest(models.Model):
                     "words",
                     "cause",
                     "requested_end",
+                    "end_unread",
                     "policy_version",
                 ],
             ),
@@ -364,7 +378,17 @@ class CancellationRequest(models.Model):
     @property
     def counted_end(self) -> date | None:
         """The requested end date that counts: this declaration's, or the earliest of those joined to it."""
-        return (self.end_counts_of or self).requested_end
+        return (self.end_counts_of or self).asked_end
+
+    @property
+    def asked_end(self) -> date | None:
+        """The requested end date of this declaration, as its sender wrote it or explained it later."""
+        return self.end_stated_on if self.end_stated_at else self.requested_end
+
+    @property
+    def end_is_open(self) -> bool:
+        """Whether somebody still has to find out when it should end: nothing ends before."""
+        return self.end_unread != "" and self.end_stated_at is None
 
     @property
     def at_once(self) -> bool:

@@ -444,7 +444,14 @@ def _verify(
     identifier = form.cleaned_data.get("identifier", "") if form else ""
     disowned = list(form.cleaned_data.get("disowned", [])) if form else []
     try:
-        verify(request=request, subscriptions=_chosen(form), identifier=identifier, disowned=disowned, now=now)
+        verify(
+            request=request,
+            subscriptions=_chosen(form),
+            identifier=identifier,
+            disowned=disowned,
+            stated_end=form.stated_end() if form else None,
+            now=now,
+        )
     except IllegalTransition:
         messages.warning(http, _("This request was closed in the meantime, so there is nothing left to confirm."))
     return _open(http, link, then="request_received")

@@ -50,6 +50,7 @@ LABELS = {
     ),
     "at_once": _("{subscription} ends at once, at the time of receipt."),
     "ends": _("{subscription} ends on {ends}."),
+    "end_is_open": _("When {subscription} ends is still open: the date in the message could not be read for certain."),
     "at_the_latest": _("{subscription} ends on {ends} at the latest; the reason for leaving at once is under review."),
     "rules": _("Version {version} of the cancellation policy applies:"),
     "seal": _("Seal"),

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -13,7 +14,7 @@ from accounts.history import recorded
 from accounts.models import Account, User
 from billing.models import Subscription
 from billing.models.states import IllegalTransition
-from cancellations.models import CancellationRequest, Channel, Conversation, PolicyVersion, Todo
+from cancellations.models import CancellationRequest, Channel, Conversation, Kind, PolicyVersion, Todo
 from cancellations.models.states import ConversationState, RequestState
 from cancellations.queries.outcomes import COUNTS_AS_ORDINARY, kind_before_outcome, outcome_of
 from cancellations.queries.requests import named_account, running
@@ -39,6 +40,13 @@ def locked(request: CancellationRequest, verb: str, *allowed: RequestState) -> C
 
 def move(request: CancellationRequest, state: RequestState, now: datetime) -> None:
     request.state, request.state_changed_at = state, now
+
+
+@dataclass(frozen=True)
+class StatedEnd:
+    """When a cancellation should end, as its sender or support says later: on a day, or as early as possible."""
+
+    day: date | None
 
 
 def matching_account(request: CancellationRequest) -> Account | None:
@@ -157,6 +165,14 @@ def match(request: CancellationRequest, subscription: Subscription) -> None:
     request.effective_on, request.effective_at = outcome.effective_on, outcome.effective_at
     request.refund_quoted, request.refund_basis = outcome.refund, outcome.refund_basis
     request.refund_days = outcome.refund_days
+    if request.end_is_open and request.kind == Kind.ORDINARY:
+        _leave_undated(request)
+
+
+def _leave_undated(request: CancellationRequest) -> None:
+    """Clears the end of a matched request until somebody knows which end was meant."""
+    request.effective_on = request.effective_at = request.law_end_on = request.on_time = request.refund_quoted = None
+    request.deadline_counts_for, request.law_source, request.explanation = None, "", []
 
 
 @contextmanager

@@ -44,7 +44,7 @@ RETENTION_GROUND = "The retention period is over."
 BATCH = 100
 FORMS_KEPT_FOR = timedelta(days=732)  # as far back as the dashboard goes; they hold no personal data
 REQUEST_WORDS = (
-    "name_given", "username_given", "words", "cause", "refund_reason", "survey_words", "kind_ground",
+    "name_given", "username_given", "words", "cause", "refund_reason", "survey_words", "kind_ground", "end_unread",
     "decision_words", "notice_waived_ground", "enforcement_error",
 )  # fmt: skip
 REFUND_WORDS = ("customer_reason", "proposal_ground", "decision_ground", "computed_ground", "failure",

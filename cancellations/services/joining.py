@@ -154,18 +154,19 @@ def count_together(
 ) -> None:
     """Sets which of the declarations count for the request's end: the best for the sender. The caller matches it."""
     declarations = [request, *others]
-    by_end = min(declarations, key=lambda each: (_asked_end(each), each.received_at))
+    dated = [each for each in declarations if not each.end_is_open] or [request]
+    by_end = min(dated, key=lambda each: (_asked_end(each), each.received_at))
     by_receipt = min(
         declarations,
-        key=lambda each: (_end_by(each, request, subscription, by_end.requested_end), each.received_at),
+        key=lambda each: (_end_by(each, request, subscription, by_end.asked_end), each.received_at),
     )
-    request.end_counts_of = None if by_end.requested_end == request.requested_end else by_end
+    request.end_counts_of = None if by_end is request or by_end.asked_end == request.asked_end else by_end
     request.receipt_counts_of = None if by_receipt is request else by_receipt
 
 
 def _asked_end(request: CancellationRequest) -> date:
     """Returns the requested end date for a comparison: without one, the customer asks for the earliest."""
-    return request.requested_end or date.min
+    return request.asked_end or date.min
 
 
 def _end_by(
@@ -261,6 +262,8 @@ def state_once_proven(request: CancellationRequest) -> RequestState:
         return RequestState.IN_REVIEW
     if request.at_once:
         return RequestState.SCHEDULED
+    if request.end_is_open:
+        return RequestState.IN_REVIEW
     is_ordinary = request.kind_declared == Kind.ORDINARY
     mode = request.policy_version.review_mode
     return RequestState.SCHEDULED if is_ordinary and mode == ReviewMode.EXCEPTIONS else RequestState.IN_REVIEW

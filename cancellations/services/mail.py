@@ -29,7 +29,7 @@ from messaging.inbound.reading import WORDS_SECONDS, ReadMail
 from messaging.locking import lock_correspondence
 from messaging.models import Checked, IncomingMessage, OutgoingMessage, ReadState, Sort
 from messaging.services.inbox import MOST_ATTEMPTS, earlier_copy, lease, read_into_row, waiting_mails
-from messaging.services.outbox import record_bounce, wrote_lately
+from messaging.services.outbox import latest_to, record_bounce
 from messaging.text import replace_unkeepable
 from messaging.waking import wake
 from messaging.wording import language_for
@@ -81,26 +81,36 @@ def _process(row: IncomingMessage, mail: ReadMail, now: datetime) -> None:
 
 def _process_bounce(row: IncomingMessage, mail: ReadMail, now: datetime) -> None:
     report = mail.report
-    if report is None or not report.failed:
+    if report is None or not report.is_understood:
+        _open_conversation(row, Todo.NOT_UNDERSTOOD, None, now)
+        row.outcome = "A mail system wrote this, and it names no message. Waits for staff."
+        return
+    if not report.failed:
         row.outcome = "A delivery report that changes nothing, such as a delay."
         return
+    ours = [message_id for message_id in report.message_ids if our_message(message_id)]
     message = record_bounce(
-        message_id=report.message_id,
+        message_id=ours[0] if ours else "",
         recipient=report.recipient,
-        reference=next(filter(None, map(reference_in, (*report.reply_to, *mail.recipients))), ""),
+        reference=next(filter(None, map(reference_in, (*report.addresses, *mail.recipients))), ""),
         words=report.words,
         now=now,
     )
-    if message is None and not report.message_id and wrote_lately(report.recipient, now=now):
+    if message is not None:
+        row.about, row.thread = message.about, message.thread
+        row.outcome = f"The message «{message.subject}»"[:200] + " did not arrive."
+        wake("mail.failed")
+    elif not ours and (likely := latest_to(report.recipient, now=now)) is not None:
+        row.about = likely.about
         _open_conversation(row, Todo.NOT_UNDERSTOOD, None, now)
-        row.outcome = "A delivery report that does not say which message it is about. Waits for staff."
-        return
-    if message is None:
+        row.outcome = (
+            "A delivery report that does not say which message it is about. Probably the latest to this address."
+        )
+    elif ours or report.recipient:
         row.outcome = "A delivery report about a message that is not ours."
-        return
-    row.about, row.thread = message.about, message.thread
-    row.outcome = f"The message «{message.subject}»"[:200] + " did not arrive."
-    wake("mail.failed")
+    else:
+        _open_conversation(row, Todo.NOT_UNDERSTOOD, None, now)
+        row.outcome = "A delivery report that names no recipient. Waits for staff."
 
 
 def _process_message(row: IncomingMessage, mail: ReadMail, now: datetime) -> None:
@@ -209,6 +219,7 @@ def _submit_requests(row: IncomingMessage, mail: ReadMail, words: str, recognise
             username=recognised.username[:150] if len(recognised.numbers) < 2 else "",
             kind=Kind(recognised.kind),
             requested_end=recognised.requested_end,
+            end_unread=recognised.end_unread,
             language=recognised.language or (holder.language if holder else settings.LANGUAGE_CODE),
             sent_at=mail.sent_at,
         )

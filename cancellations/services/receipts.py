@@ -42,8 +42,8 @@ def _content(request: CancellationRequest, parts: Sequence[CancellationRequest])
         "reason": str(request.get_reason_display()) if request.reason else "",
         "cause": request.cause,
         "words": request.words,
-        "requested_end": request.requested_end.isoformat() if request.requested_end else "",
-        "wished": day_words(request.requested_end),
+        "requested_end": request.asked_end.isoformat() if request.asked_end else "",
+        "wished": day_words(request.asked_end),
         "refund_reason": request.refund_reason,
         "policy_version": request.policy_version.number,
         "subscriptions": [
@@ -53,6 +53,7 @@ def _content(request: CancellationRequest, parts: Sequence[CancellationRequest])
                 "ends": day_words(part.effective_on),
                 "at_once": part.at_once,
                 "ground_is_open": part.ground_is_open,
+                "end_is_open": part.effective_on is None,
                 "explanation": sentences(part.explanation),
                 "to_come": words_to_come_of(part, today=local_date(part.received_at, zone)),
             }

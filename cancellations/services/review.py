@@ -18,7 +18,7 @@ from cancellations.queries.outcomes import contract_of, is_sent_in_time
 from cancellations.queries.requests import has_ended
 from cancellations.rules.end_date import Terms, assess_by_policy
 from cancellations.rules.explanation import step
-from cancellations.services.common import RequestRefused, locked, match, move, only_choice, refusing, unmatch
+from cancellations.services.common import RequestRefused, StatedEnd, locked, match, move, only_choice, refusing, unmatch
 from cancellations.services.receipts import issue_receipt
 from cancellations.services.refunds import move_refund, queue_requested_refund
 from messaging.models import EventType
@@ -35,15 +35,23 @@ def schedule(
     now: datetime,
     subscription: Subscription | None = None,
     words: str = "",
+    stated_end: StatedEnd | None = None,
 ) -> CancellationRequest:
     """Accepts the request, which then takes effect on its effective date.
 
     Scheduling a for-cause request accepts its ground: it takes effect at once. A request that is not matched needs
-    `subscription`. Raises RequestRefused, IllegalTransition.
+    `subscription`, and one whose requested end could not be read needs `stated_end`. Raises RequestRefused,
+    IllegalTransition.
     """
     request = locked(request, "schedule", RequestState.IN_REVIEW)
+    if request.end_is_open and stated_end is None:
+        raise RequestRefused("Say when it should end: the date in the mail could not be read for certain.")
+    if stated_end is not None:
+        request.end_stated_at, request.end_stated_on = now, stated_end.day
     if request.subscription is not None:
         subscription = request.subscription
+        if stated_end is not None:
+            match(request, subscription)
     elif subscription is None:
         raise RequestRefused("Choose the subscription that the customer means.")
     else:

@@ -27,6 +27,7 @@ from cancellations.queries.requests import declared, has_ended, open_request_for
 from cancellations.rules.jurisdictions import DEFAULT, profile_for
 from cancellations.services.common import (
     RequestRefused,
+    StatedEnd,
     contracts_of,
     is_known_to_holder,
     locked,
@@ -66,8 +67,8 @@ MAX_MAIL_TEXT = 20_000  # characters copied into the request; the mail itself is
 
 @dataclass(frozen=True)
 class Declaration:
-    """What the customer declares, as typed. `requested_end` is a date in the account's zone. `sent_at` is when a mail
-    was sent, as its sender says.
+    """What the customer declares, as typed. `requested_end` is a date in the account's zone; `end_unread` holds words
+    about the end that could not be read for certain. `sent_at` is when a mail was sent, as its sender says.
 
     `reason` (for leaving) belongs to an ordinary cancellation, `cause` (the ground for ending at once) to one
     for cause; a cooling-off cancellation needs neither.
@@ -79,6 +80,7 @@ class Declaration:
     reason: str = ""
     words: str = ""
     requested_end: date | None = None
+    end_unread: str = ""
     refund_wanted: bool = False
     refund_reason: str = ""
     kind: Kind = Kind.ORDINARY
@@ -182,6 +184,7 @@ def declared_by_mail(
     kind: Kind,
     requested_end: date | None,
     language: str,
+    end_unread: str = "",
     sent_at: datetime | None = None,
 ) -> Declaration:
     """Returns the declaration in a mail. `words` is the mail's own text; `holder` is the account at its address.
@@ -198,6 +201,7 @@ def declared_by_mail(
         kind=kind,
         cause=sent_text if kind == Kind.FOR_CAUSE else "",
         requested_end=requested_end if kind == Kind.ORDINARY else None,
+        end_unread=end_unread if kind == Kind.ORDINARY else "",
         language=language_for(language),
         jurisdiction=profile_for(
             holder.country if holder else "", settings.JURISDICTION, region=holder.region if holder else ""
@@ -285,6 +289,7 @@ def verify(
     subscriptions: Sequence[Subscription] = (),
     identifier: str = "",
     disowned: Sequence[CancellationRequest] = (),
+    stated_end: StatedEnd | None = None,
 ) -> None:
     """Records that the sender has proven the address. `received_at` does not change.
 
@@ -292,8 +297,8 @@ def verify(
     it is declined. If it is clear which subscriptions are meant, each gets a request of its own with its end date
     frozen, or the declaration joins the open one; otherwise support matches them. Verifying again changes nothing.
     `identifier` is an account number, subscription number or username, needed if our mail server could not authenticate
-    the sender. Raises IllegalTransition if the request expired or was settled, RequestRefused if a subscription is
-    not the sender's or `identifier` is wrong.
+    the sender; `stated_end` is when it should end, if the sender says so now. Raises IllegalTransition if the request
+    expired or was settled, RequestRefused if a subscription is not the sender's or `identifier` is wrong.
     """
     lock_accounts_at(request.email_given)
     request, others = lock_unproven(request, now)
@@ -303,6 +308,8 @@ def verify(
         raise IllegalTransition(reference=request.reference, state=request.state, verb="verify")
     if request.proof == Proof.LINK_AND_NUMBER and not is_known_to_holder(request, identifier):
         raise RequestRefused(_("That does not match any account with your address. Check one of our invoices."))
+    if stated_end is not None:
+        request.end_stated_at, request.end_stated_on = now, stated_end.day
     contracts = contracts_of(request, now)
     if len({subscription.account_id for subscription in subscriptions}) > 1:
         raise RequestRefused(_("Choose subscriptions of one account only; cancel those of another account separately."))
@@ -437,8 +444,9 @@ def _copy(request: CancellationRequest, part: int) -> CancellationRequest:
     copied_fields = [
         "submission_key", "channel", "received_at", "sent_at", "account_number_given", "username_given", "email_given",
         "name_given", "jurisdiction", "language", "proof",
-        "kind_declared", "kind", "reason", "words", "cause", "requested_end", "refund_wanted", "refund_reason",
-        "policy_version", "verification_expires_at", "verified_at", "account", "state_changed_at",
+        "kind_declared", "kind", "reason", "words", "cause", "requested_end", "end_unread", "end_stated_at",
+        "end_stated_on", "refund_wanted", "refund_reason", "policy_version", "verification_expires_at", "verified_at",
+        "account", "state_changed_at",
     ]  # fmt: skip
     values = {name: getattr(request, name) for name in copied_fields}
     return CancellationRequest(reference=_part_reference(request.reference, part), part=part, **values)
@@ -515,6 +523,7 @@ def _new_request(
         reason=declaration.reason,
         words=declaration.words,
         requested_end=declaration.requested_end,
+        end_unread=declaration.end_unread,
         refund_wanted=declaration.refund_wanted,
         refund_reason=declaration.refund_reason,
     )

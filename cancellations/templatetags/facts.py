@@ -40,7 +40,7 @@ def declared_facts(request: CancellationRequest) -> list[Fact]:
 @register.simple_tag
 def declared_lines(request: CancellationRequest) -> list[tuple[str, str]]:
     """Returns the declaration as lines of a text file."""
-    requested_end = day_words(request.requested_end) if request.requested_end else _("The earliest date")
+    requested_end = _not_read(request) or day_words(request.asked_end) or _("The earliest date")
     lines = [
         (_("Name"), request.name_given),
         (_("Account number"), request.account_number_given),
@@ -82,7 +82,7 @@ def _declared(request: CancellationRequest) -> Iterator[Fact]:
     elif request.words and kind != Kind.FOR_CAUSE:
         yield Fact(_("In your own words"), [truncatechars(request.words, 1500)], "words")
     if _may_have_requested_end(request):
-        yield _requested_end(request.requested_end)
+        yield _requested_end(request.asked_end, unread=_not_read(request))
     if request.refund_wanted:
         yield Fact(_("Refund"), [request.refund_reason], "words")
 
@@ -91,9 +91,14 @@ def _may_have_requested_end(request: CancellationRequest) -> bool:
     return request.kind_declared == Kind.ORDINARY or request.requested_end is not None
 
 
-def _requested_end(day: Any, field: str = "") -> Fact:
+def _not_read(request: CancellationRequest) -> str:
+    return _("A date that we could not read for certain") if request.end_is_open else ""
+
+
+def _requested_end(day: Any, field: str = "", unread: str = "") -> Fact:
     label = _("Requested end date")
-    return Fact(label, [day_words(day)] if day else [], "num", _("The earliest date"), field=field, named=label)
+    shown = [unread] if unread else [day_words(day)] if day else []
+    return Fact(label, shown, "num", _("The earliest date"), field=field, named=label)
 
 
 def _chosen(chosen: Sequence[Any]) -> Iterator[Fact]:

@@ -28,6 +28,7 @@ HEADINGS = {
     RequestState.SUPERSEDED: _("This request is closed"),
     "at once": _("Your subscription ends at once"),
     "ends": _('Your subscription ends on <span class="num">%(day)s</span>'),
+    "end is open": _("We look at when your subscription should end"),
     "not matched": _("We are looking for your contract"),
 }
 IN_SHORT = {
@@ -39,6 +40,7 @@ IN_SHORT = {
     RequestState.SUPERSEDED: _("settled"),
     "at once": _("ends at once"),
     "ends": _('ends on <span class="num">%(day)s</span>'),
+    "end is open": _("we look at when it should end"),
     "not matched": _("we are looking for the contract"),
 }
 COUNTS_AS = {
@@ -202,7 +204,9 @@ def _case(request: CancellationRequest) -> str:
         return request.state
     if request.at_once:
         return "at once"
-    return "ends" if request.effective_on else "not matched"
+    if request.effective_on:
+        return "ends"
+    return "end is open" if request.subscription_id and request.end_is_open else "not matched"
 
 
 def _plan(request: CancellationRequest) -> str:

@@ -14,7 +14,8 @@ from messaging.inbound.arrival import WRITTEN_BY_SENDER, client_in
 from messaging.inbound.authentication import verdict
 from messaging.inbound.mime import File, Unreadable, parse, sent_at
 from messaging.inbound.quoting import own_words
-from messaging.inbound.sorting import Report, report_of, sort_of
+from messaging.inbound.reports import Report, report_of
+from messaging.inbound.sorting import sort_of
 
 STEPS = (("whole", 0.6), ("rough", 0.15), ("headers", 0.05))  # seconds of processor time
 WORDS_SECONDS = 0.2

@@ -153,10 +153,12 @@ def record_bounce(
     return message
 
 
-def wrote_lately(recipient: str, *, now: datetime) -> bool:
-    """Whether a message went to the address within a week."""
+def latest_to(recipient: str, *, now: datetime) -> OutgoingMessage | None:
+    """Returns the newest message that went to the address within a week."""
+    if not recipient:
+        return None
     sent = OutgoingMessage.objects.filter(recipient__same_address=recipient, sent_at__gt=now - REPORTED_WITHIN)
-    return bool(recipient) and sent.exists()
+    return sent.order_by("-sent_at").first()
 
 
 def settle(*, messages: Iterable[OutgoingMessage], now: datetime) -> int:

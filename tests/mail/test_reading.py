@@ -1,12 +1,20 @@
 """Mail on a real IMAP server: what is a cancellation becomes a request, everything else finds a person."""
 
 import json
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
+from django.urls import reverse
 
-from cancellations.models import CancellationRequest, Conversation, PolicyVersion
+from cancellations.letters.proof import proof_token
+from cancellations.models import CancellationRequest, Conversation, PolicyVersion, Receipt
+from cancellations.queries.requests import overdue_requests
+from cancellations.services.common import RequestRefused
+from cancellations.services.enforcement import enforce
 from cancellations.services.proof_mails import send_waiting
+from cancellations.services.receipts import pdf_of
+from cancellations.services.review import schedule
+from cancellations.services.submission import verify
 from messaging.addresses import reply_address
 from messaging.models import IncomingMessage, OutgoingMessage
 from messaging.services.inbox import html_of
@@ -193,8 +201,6 @@ class TestACancellation:
 
 
 def prove(client, request, **given):
-    from cancellations.letters.proof import proof_token
-
     return client.post(f"/requests/proof/{proof_token(request)}/", given)
 
 
@@ -206,6 +212,86 @@ def report_with(headers, recipient=ADDRESS):
         corpus.plain("It did not arrive."), f"Content-Type: message/delivery-status\n\n{status}",
         *returned, kind="report", parameters="; report-type=delivery-status",
     )  # fmt: skip
+
+
+class TestAnEndThatCannotBeRead:
+    """«01/02/2027» is January or February: nothing ends before somebody says which."""
+
+    WORDS = "Please cancel my subscription AT-104233 on 01/02/2027."
+
+    @pytest.fixture
+    def request_of(self, alice, came):
+        def submit(mode="exceptions"):
+            cast.policy(review_mode=mode)
+            came(mail(self.WORDS))
+            return the_request()
+
+        return submit
+
+    def test_is_asked_for_on_the_proof_page(self, request_of, client):
+        request = request_of()
+        assert (request.requested_end, "01/02/2027" in request.end_unread) == (None, True)
+        assert prove(client, request).status_code == 422
+        assert prove(client, request, ends="day").status_code == 422
+        assert fresh(request).state == "unverified"
+        prove(client, request, ends="day", requested_end="2027-02-01")
+        request = fresh(request)
+        assert (request.state, request.counted_end, request.requested_end) == ("scheduled", date(2027, 2, 1), None)
+        assert request.effective_on >= date(2027, 2, 1)
+
+    def test_may_be_the_earliest_one(self, request_of, client):
+        request = request_of()
+        prove(client, request, ends="earliest")
+        assert (fresh(request).state, fresh(request).counted_end) == ("scheduled", None)
+
+    @pytest.mark.parametrize("mode", ["every", "exceptions"])
+    def test_ends_nothing_until_a_person_knows_it(self, request_of, mode):
+        request = request_of(mode)
+        verify(request=request, now=NOW)
+        request = fresh(request)
+        assert (request.state, request.effective_on, request.subscription is None) == ("in_review", None, False)
+        enforce(now=NOW.replace(year=2030))
+        assert fresh(request).state == "in_review"
+        assert request in overdue_requests(NOW + timedelta(days=2), CancellationRequest.objects.all())
+        assert "could not read for certain" in OutgoingMessage.objects.get(kind="received").text
+        assert json.loads(Receipt.objects.get().content)["subscriptions"][0]["end_is_open"]
+        assert pdf_of(Receipt.objects.get()).startswith(b"%PDF")
+        sam = cast.staff("support")
+        with pytest.raises(RequestRefused, match="Say when it should end"):
+            schedule(request=request, by=sam, now=NOW)
+        desk = cast.at_desk(sam)
+        page = reverse("admin:cancellations_cancellationrequest_change", args=[request.pk])
+        assert "could not be read" in desk.get(page).content.decode()
+        verb = f"{page.removesuffix('change/')}do/schedule/"
+        assert desk.post(verb, {"words": ""}).status_code == 422
+        desk.post(verb, {"ends": "day", "requested_end": "2027-01-02", "words": ""})
+        assert (fresh(request).state, fresh(request).counted_end) == ("scheduled", date(2027, 1, 2))
+
+    def test_pages_say_that_we_look_at_it(self, request_of, client, alice):
+        request = request_of()
+        verify(request=request, now=NOW)
+        client = cast.Client()
+        client.force_login(cast.customer(alice.account))
+        status = client.get(f"/requests/{request.reference}/").content.decode()
+        assert "We look at when your subscription should end" in status
+        assert "could not find" not in client.get(f"/requests/{request.reference}/received/").content.decode()
+        assert client.get("/subscriptions/").status_code == 200
+
+    def test_that_was_read_is_shown_and_can_be_corrected(self, alice, came, client):
+        came(mail("Please cancel my subscription AT-104233 on 31/12/26."))
+        request = the_request()
+        assert request.requested_end == date(2026, 12, 31)
+        page = client.get(f"/requests/proof/{proof_token(request)}/").content.decode()
+        assert "Correct it if it is wrong" in page
+        assert 'value="2026-12-31"' in page
+        prove(client, request, ends="day", requested_end="2026-11-30")
+        assert fresh(request).counted_end == date(2026, 11, 30)
+
+    def test_of_another_mail_of_the_sender_is_not_the_earliest(self, alice, came, client):
+        came(mail(self.WORDS, message_id="<1@c>"), mail("Cancel AT-104233 on 31 May 2027.", message_id="<2@c>"))
+        request = CancellationRequest.objects.get(requested_end=date(2027, 5, 31))
+        prove(client, request)
+        assert fresh(request).counted_end == date(2027, 5, 31)
 
 
 class TestTheProof:
@@ -344,6 +430,20 @@ class TestMachines:
         cast.deliver_all()
         came(mail(**report_with(""), to=reply_address(request.declaration)))
         assert OutgoingMessage.objects.filter(state="bounced").count() == 1
+
+    def test_a_report_that_nobody_understands_is_a_task(self, alice, came):
+        row = came(mail("Mail could not be delivered.", sender="MAILER-DAEMON@mx.customer.example"))
+        assert (row.sort, the_task().todo) == ("bounce", "not_understood")
+
+    def test_a_report_with_the_original_and_no_status_is_about_it(self, alice, came):
+        """As Amazon WorkMail writes one."""
+        cast.scheduled(alice)
+        cast.deliver_all()
+        sent = OutgoingMessage.objects.get(kind="scheduled")
+        original = f"Content-Type: message/rfc822\n\nMessage-ID: {sent.message_id}\nSubject: Bye\n\nBye\n"
+        form = corpus.parts(corpus.plain("550 5.1.1 unknown"), original)
+        came(mail(**form, sender="postmaster@customer.example", subject="Undeliverable"))
+        assert fresh(sent).state == "bounced"
 
     def test_a_report_about_mail_that_we_did_not_send_is_no_task(self, alice, came):
         came(mail(**report_with("", recipient="nobody@elsewhere.example")))

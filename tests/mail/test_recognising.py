@@ -211,3 +211,93 @@ def test_words_made_to_hold_it_up_do_not():
     hostile = ["cancel " * 20_000, "please " * 30_000 + "cancel", "kündig" * 20_000, "> " * 50_000, "\n" * 100_000]
     for words in hostile:
         read(words, subject=words[:250])  # each pattern looks at a bounded stretch; a test that hangs fails
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Hiermit kündige ich meinen Vertrag AT-104233 zum nächstmöglichen Zeitpunkt. Die Einzugsermächtigung widerrufe ich "
+        "zum Vertragsende.",
+        "Hiermit kündige ich meinen Vertrag AT-104233. Das SEPA-Lastschriftmandat widerrufe ich mit Wirksamwerden der "
+        "Kündigung.",
+        "Hiermit kündige ich meinen Vertrag und widerrufe zugleich die erteilte Einzugsermächtigung.",
+        "Hiermit kündige ich meinen Vertrag fristgerecht. Auf § 355 BGB und mein Widerrufsrecht weise ich hin.",
+        "Please cancel my plan. I also know about my right of withdrawal.",
+    ],
+)
+def test_revoking_something_else_beside_a_cancellation_does_not_change_its_kind(words):
+    found = read(words)
+    assert (found.is_certain, found.kind, found.takes_back) == (True, "ordinary", False)
+
+
+def test_a_number_before_a_full_stop_ends_a_sentence():
+    found = read("Hiermit kündige ich den Vertrag AT-104233. Die Rechnung vom 1. Dezember ist bezahlt.")
+    assert found.requested_end is None
+    assert read("Hiermit kündige ich den Vertrag AT-104233 zum 31. Dezember. Danke.").requested_end == date(
+        2026, 12, 31
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "I/We (*) hereby give notice that I/We (*) withdraw from my/our (*) contract of sale of the following goods (*)/for "
+        "the provision of the following service (*): CRM",
+        "Hiermit widerrufe(n) ich/wir (*) den von mir/uns (*) abgeschlossenen Vertrag über die Erbringung der folgenden "
+        "Dienstleistung (*): CRM",
+        "Je vous notifie par la présente ma rétractation du contrat portant sur la prestation de services (*): CRM",
+        "Hiermit widerrufe ich den Vertrag, hilfsweise kündige ich ihn zum nächstmöglichen Termin.",
+    ],
+)
+def test_the_model_form_of_the_directive_is_a_withdrawal(words):
+    found = read(words)
+    assert (found.is_certain, found.kind) == (True, "cooling_off")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Hiermit widerrufe ich die Einzugsermächtigung für mein Konto.",
+        "What is the status of my cancellation from last week?",
+        "Please cancel the user j.miller",
+        "Please unsubscribe me from your newsletter",
+        "Please cancel the downgrade, we stay on the big plan",
+        "Please reduce our plan to 8 seats",
+        "Si le problème n'est pas résolu d'ici vendredi, je résilie",
+        "Wenn das bis Freitag nicht behoben ist, kündige ich",
+        "Ich möchte den Newsletter abbestellen",
+        "No quiero cancelar mi suscripción",
+        "Als het niet wordt opgelost, zeg ik mijn abonnement op",
+    ],
+)
+def test_something_else_is_no_cancellation(words):
+    assert not read(words).is_certain
+
+
+@pytest.mark.parametrize(
+    ("words", "language"),
+    [
+        ("I want to cancle my subscribtion", "en"),
+        ("Please shut down our account", "en"),
+        ("Please remove us from auto renewal", "en"),
+        ("Please make sure our plan isn't renewed", "en"),
+        ("I first thought about downgrading but no, just cancel the whole thing", "en"),
+        ("Ich kündge meinen Vertrag", "de"),
+        ("Ich möchte mich von Ihrem Dienst abmelden", "de"),
+        ("Annulez mon abonnement", "fr"),
+        ("Je souhaite me désabonner", "fr"),
+        ("Quiero cancelar mi suscripción", "es"),
+        ("Solicito la baja de mi contrato", "es"),
+        ("Voglio disdire il mio abbonamento", "it"),
+        ("Con la presente comunico la disdetta del contratto", "it"),
+        ("Ik wil mijn abonnement opzeggen", "nl"),
+        ("Hierbij zeg ik mijn abonnement op", "nl"),
+    ],
+)
+def test_other_words_and_languages_are_understood(words, language):
+    found = read(words)
+    assert (found.is_certain, found.kind, found.language) == (True, "ordinary", language)
+
+
+def test_stop_taking_money_is_for_a_person():
+    assert read("Please stop taking money from my card").is_possible
