@@ -153,10 +153,10 @@ SENDING = Work(
 def _send_lines(refund: Refund, run: Run) -> bool:
     """Sends what has not been returned yet, and records the end of the refund if each answer is clear."""
     answers = []
-    lines = refund.lines.exclude(state=LineState.RETURNED).select_related("payment").order_by("payment_id")
+    lines = list(refund.lines.exclude(state=LineState.RETURNED).select_related("payment").order_by("payment_id"))
     for line in lines:
         answer = _call_gateway(refund, line)
-        if not _record_line(refund, line, answer, run.now):
+        if not _record_line(refund, line, answer, run.now, renew=line is not lines[-1]):
             return False  # another worker took over the lease
         answers.append(answer)
     return _record(refund, answers, run.now)
@@ -173,9 +173,9 @@ def _call_gateway(refund: Refund, line: RefundLine) -> Answer:
         return Answer("unclear", detail=f"{type(error).__name__}: {error}")
 
 
-def _record_line(refund: Refund, line: RefundLine, answer: Answer, now: datetime) -> bool:
-    """Records what became of a line, and leases the refund for the next one. False if the lease was lost."""
-    with transaction.atomic(), recorded(f"gateway_{answer.state}", actor="system", why=answer.detail):
+def _record_line(refund: Refund, line: RefundLine, answer: Answer, now: datetime, *, renew: bool) -> bool:
+    """Records what became of a line, and renews the lease for the next one. False if the lease was lost."""
+    with transaction.atomic(), recorded("gateway_line", actor="system", why=answer.detail):
         row = _leased(refund)
         if row is None:
             return False
@@ -185,7 +185,8 @@ def _record_line(refund: Refund, line: RefundLine, answer: Answer, now: datetime
         changed = (state, reference, answer.detail) != (line.state, line.reference, line.answer)
         if changed:
             RefundLine.objects.filter(pk=line.pk).update(state=state, reference=reference, answer=answer.detail)
-        Refund.objects.filter(pk=row.pk).update(attempt_due_at=now + LEASE)
+        if renew:
+            Refund.objects.filter(pk=row.pk).update(attempt_due_at=now + LEASE)
     return True
 
 
@@ -197,17 +198,18 @@ def _leased(refund: Refund) -> Refund | None:
 
 def _record(refund: Refund, answers: Sequence[Answer], now: datetime) -> bool:
     states = {answer.state for answer in answers}
+    outcome = next((state for state in ("unclear", "failed") if state in states), "paid")
     problems = "; ".join(dict.fromkeys(answer.detail for answer in answers if answer.detail))
-    with transaction.atomic(), recorded("gateway", actor="system", why=problems):
+    with transaction.atomic(), recorded(f"gateway_{outcome}", actor="system", why=problems):
         row = _leased(refund)
         if row is None:
             return False
-        if "unclear" in states:
+        if outcome == "unclear":
             row.attempt_due_at = now + ASK_AGAIN_AFTER[min(row.attempts, len(ASK_AGAIN_AFTER)) - 1]
             row.failure = problems
             row.save(update_fields=["attempt_due_at", "failure"])
             return False
-        if "failed" in states:
+        if outcome == "failed":
             _mark_failed(row, problems, now)
         else:
             references = row.lines.order_by("payment_id").values_list("reference", flat=True)

@@ -128,6 +128,7 @@ class ProveForm(CrispyForm):
             del self.fields["ends"], self.fields["requested_end"]
             return
         ends = self.fields["ends"]
+        self.fields["requested_end"].conditional = True  # type: ignore[attr-defined]  # with «on a certain day»
         if request.end_is_open:
             ends.help_text = gettext("Your message names a date that we could not read for certain.")
         else:

@@ -49,6 +49,27 @@ def test_a_cancellation_by_mail_is_proven_on_a_phone(phone: BrowserContext, mail
     assert OutgoingMessage.objects.filter(kind="received").count() == 1
 
 
+def test_an_end_that_cannot_be_read_is_asked_for(phone: BrowserContext, mailbox, shoot):
+    cast.policy(text=cast.policy_text())
+    of = cast.subscription(cast.account(email="alice@customer.example"))
+    words = f"Please cancel my subscription {of.account.account_number} on 01/02/2027."
+    arrive(words, "Alice <alice@customer.example>", "Cancellation")
+    link = re.search(r"<http://[^/]+(/requests/proof/[^>]+)>", mailbox("alice@customer.example"))[1]
+    page = phone.new_page()
+    page.goto(link)
+    expect(page.get_by_text("A date that we could not read for certain", exact=True)).to_be_visible()
+    page.get_by_label("Account number, subscription number or username").fill(of.account.account_number)
+    page.get_by_role("button", name="Yes, cancel my subscription").click()
+    expect(page.get_by_role("alert")).to_contain_text("Choose when it should end")
+    wholly_accessible(page)
+    shoot(page, "prove-end-unread-phone")
+    page.get_by_label("On a certain day").check()
+    page.get_by_label("Requested end date").fill("2027-02-01")
+    page.get_by_role("button", name="Yes, cancel my subscription").click()
+    expect(page.get_by_text(of.plan_name).first).to_be_visible()
+    assert str(CancellationRequest.objects.get().counted_end) == "2027-02-01"
+
+
 def test_a_question_is_answered_by_keyboard_and_every_page_is_accessible(desk_page, shoot):
     cast.policy(text=cast.policy_text())
     cast.staff("support")
