@@ -8,6 +8,7 @@ import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
+from kombu import Queue
 
 from cancellations.rules.jurisdictions import PROFILES
 from config.checks import refusals
@@ -197,8 +198,18 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 1, "socket_timeout": 5, "max_retries": 0}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_connect_timeout": 1,
+    "socket_timeout": 5,
+    "max_retries": 0,
+    "queue_order_strategy": "priority",  # in the order of CELERY_TASK_QUEUES
+}
 CELERY_TIMEZONE = "UTC"
+# Mail that somebody waits for has a lane of its own. A worker takes both, the first one first; one more with
+# `--queues mail` always has a process free for it.
+CELERY_TASK_DEFAULT_QUEUE = "celery"
+CELERY_TASK_QUEUES = (Queue("mail"), Queue("celery"))
+CELERY_TASK_ROUTES = {"messaging.deliver": {"queue": "mail"}, "cancellations.prove": {"queue": "mail"}}
 CELERY_TASK_TIME_LIMIT = 300
 
 # Mail

@@ -1,7 +1,7 @@
 """Outgoing mail, incoming mail, and webhooks."""
 
 from messaging.models.incoming import READ_TRANSITIONS, Checked, Door, IncomingMessage, Mailbox, ReadState, Sort
-from messaging.models.outgoing import FAILED, NOT_ARRIVED, TRANSITIONS, MessageState, OutgoingMessage
+from messaging.models.outgoing import FAILED, NOT_ARRIVED, TRANSITIONS, MessageState, OutgoingMessage, Priority
 from messaging.models.replies import VARIABLES, CannedReply, refuse_unknown_variables
 from messaging.models.set_aside import SetAside
 from messaging.models.webhooks import (
@@ -31,6 +31,7 @@ __all__ = [
     "Mailbox",
     "MessageState",
     "OutgoingMessage",
+    "Priority",
     "ReadState",
     "SetAside",
     "Sort",

@@ -31,6 +31,14 @@ FAILED = (MessageState.DEAD, MessageState.BOUNCED)
 NOT_ARRIVED = models.Q(state__in=FAILED, settled_at__isnull=True)  # the recipient has not been informed
 
 
+class Priority(models.IntegerChoices):
+    """Which of the due messages leave first."""
+
+    FIRST = 0, "somebody waits for it"
+    NORMAL = 1, "normal"
+    BULK = 2, "one of many"
+
+
 class OutgoingMessage(models.Model):
     """One e-mail to one address. Delivered at least once; a repeat has the same Message-ID.
 
@@ -55,6 +63,9 @@ class OutgoingMessage(models.Model):
         default=False, help_text="Holds a code or a proving link: staff do not see it, and it is wiped once sent"
     )
     state = models.CharField(max_length=10, choices=MessageState.choices, default=MessageState.PENDING)
+    priority = models.PositiveSmallIntegerField(
+        choices=Priority.choices, default=Priority.NORMAL, db_default=Priority.NORMAL, editable=False
+    )
     due_at = models.DateTimeField(help_text="Next attempt; while a worker holds the row, the end of its lease")
     attempts = models.PositiveSmallIntegerField(default=0)
     last_error = models.TextField(blank=True)
@@ -75,7 +86,10 @@ class OutgoingMessage(models.Model):
         permissions = [("send_message_again", "Can send a message again that was given up or came back")]
         ordering = ["-created_at", "-written_at"]
         indexes = [
-            models.Index(fields=["due_at"], condition=models.Q(state="pending"), name="message_due"),
+            models.Index(
+                fields=["due_at"], condition=models.Q(state="pending"), name="message_due"
+            ),  # of the release before
+            models.Index(fields=["priority", "due_at"], condition=models.Q(state="pending"), name="message_due_first"),
             models.Index(fields=["id"], condition=models.Q(state__in=["dead", "bounced"]), name="message_failed"),
             models.Index(OpClass(Upper("recipient"), "text_pattern_ops"), "sent_at", name="message_recipient"),
             models.Index(fields=["thread"], condition=~models.Q(thread=""), name="message_thread"),

@@ -42,6 +42,9 @@ class WebhookEndpoint(models.Model):
     created_at = models.DateTimeField(editable=False)
     failing_since = models.DateTimeField(null=True, blank=True, editable=False)
     warned_at = models.DateTimeField(null=True, blank=True, editable=False)
+    next_call_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="If it answers slowly: when it may be called again"
+    )
     disabled_why = models.CharField(max_length=250, blank=True, editable=False)
 
     class Meta:

@@ -6,17 +6,22 @@ different DNS answer has no effect. Redirects are not followed.
 
 import ipaddress
 import socket
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Self
 from urllib.parse import SplitResult, urlsplit
 
 import certifi
 import urllib3
 from django.conf import settings
+from urllib3.exceptions import HTTPError
 
 from messaging.text import replace_unkeepable
 
 CONNECT_SECONDS, READ_SECONDS = 5, 15
+TOTAL_SECONDS = 20  # of a call, however slowly the answer drips; less than the lease of a delivery
 MOST_ANSWER = 4000
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 # The only IPv6 addresses that are handed out (IANA, "IPv6 Global Unicast Address Assignments")
@@ -99,15 +104,51 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Response:
     name = f"[{host}]" if ":" in host else host
     all_headers = {**headers, "Host": name if parts.port is None else f"{name}:{port}"}
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    with pool:
-        response = pool.urlopen(
-            "POST", path, body=body, headers=all_headers, redirect=False, retries=False, preload_content=False
-        )
-        text = replace_unkeepable(response.read(MOST_ANSWER, decode_content=False).decode("utf-8", "replace"))
-        response.close()
+    with pool, _Deadline(pool, TOTAL_SECONDS) as deadline:
+        try:
+            response = pool.urlopen(
+                "POST", path, body=body, headers=all_headers, redirect=False, retries=False, preload_content=False
+            )
+            text = replace_unkeepable(response.read(MOST_ANSWER, decode_content=False).decode("utf-8", "replace"))
+            response.close()
+        except (OSError, HTTPError, ValueError) as error:
+            if deadline.is_over:
+                raise TimeoutError(f"The answer was not complete after {TOTAL_SECONDS} seconds.") from error
+            raise
     wait = response.headers.get("Retry-After", "")
     seconds = int(wait) if wait.isdecimal() and len(wait) < 6 else 0
     return Response(response.status, seconds, " ".join(text.split())[:300])
+
+
+class _Deadline:
+    """Ends the connections of a pool after some seconds. A timeout of reading starts again with each byte."""
+
+    def __init__(self, pool: urllib3.HTTPConnectionPool, seconds: float) -> None:
+        self.is_over = False
+        self._sockets: list[socket.socket] = []
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+        deadline, base = self, pool.ConnectionCls
+
+        class Watched(base):  # type: ignore[misc, valid-type]
+            def connect(self) -> None:
+                super().connect()
+                deadline._sockets.append(self.sock)
+
+        pool.ConnectionCls = Watched
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def _end(self) -> None:
+        self.is_over = True
+        for one in self._sockets:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
 
 
 def _split(url: str) -> SplitResult:

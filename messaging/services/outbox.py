@@ -15,7 +15,7 @@ from django.db.models.functions import Upper
 
 from messaging.addresses import our_message, reply_address
 from messaging.due import UNLIMITED, Run, Work
-from messaging.models import FAILED, NOT_ARRIVED, IncomingMessage, MessageState, OutgoingMessage
+from messaging.models import FAILED, NOT_ARRIVED, IncomingMessage, MessageState, OutgoingMessage, Priority
 from messaging.outbound.rendering import Rendered, Value, render
 from messaging.text import on_one_line, replace_unkeepable
 from messaging.waking import wake
@@ -32,6 +32,13 @@ SERVER_PAUSE = timedelta(seconds=30)
 HOUR = timedelta(hours=1)
 REPORTED_WITHIN = timedelta(days=7)
 WIPED = "(Held a code or a proving link; removed once sent.)"
+# Proofs and receipts leave first, like codes and links; what goes to many at once leaves last
+PRIORITIES = {
+    "received": Priority.FIRST,
+    "policy_changed": Priority.BULK,
+    "renewal_reminder": Priority.BULK,
+    "staff_digest": Priority.BULK,
+}
 BY_PEOPLE = ("answer", "question")  # written by staff, so without the header «Auto-Submitted»
 
 
@@ -90,6 +97,7 @@ def queue_rendered(
         in_reply_to=in_reply_to,
         references=[*answers.references[-20:], in_reply_to] if answers and in_reply_to else [],
         holds_secret=holds_secret,
+        priority=Priority.FIRST if holds_secret else PRIORITIES.get(kind, Priority.NORMAL),
         due_at=now + pause,
         created_at=now,
     )
@@ -169,7 +177,7 @@ def settle(*, messages: Iterable[OutgoingMessage], now: datetime) -> int:
 
 
 def _due_messages(now: datetime) -> QuerySet[OutgoingMessage]:
-    return OutgoingMessage.objects.filter(state=MessageState.PENDING, due_at__lte=now).order_by("due_at")
+    return OutgoingMessage.objects.filter(state=MessageState.PENDING, due_at__lte=now).order_by("priority", "due_at")
 
 
 def _lease(keys: list[UUID], now: datetime) -> list[list[OutgoingMessage]]:

@@ -3,13 +3,14 @@
 import json
 import logging
 import secrets
+import time
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 from standardwebhooks import Webhook
 from urllib3.exceptions import HTTPError
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 VERSION = "1"
 USE = "webhook secrets"
 LEASE = timedelta(minutes=1)
+SLOW_SECONDS = 1.0  # an endpoint that takes longer is called once at a time, for half of the time
 RETRY_AFTER = tuple(timedelta(seconds=s) for s in (5, 60, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400))
 GIVEN_UP_AFTER = timedelta(days=3)
 OLD_SECRET_FOR = timedelta(hours=24)
@@ -216,17 +218,22 @@ def _due_deliveries(now: datetime) -> QuerySet[WebhookDelivery]:
         endpoint=OuterRef("endpoint"), subject=OuterRef("subject"), state=DeliveryState.PENDING, pk__lt=OuterRef("pk")
     )
     due = WebhookDelivery.objects.filter(state=DeliveryState.PENDING, due_at__lte=now).exclude(Exists(earlier))
-    return due.filter(endpoint__state=EndpointState.ACTIVE).order_by("due_at", "pk")
+    rests = Q(endpoint__next_call_at__gt=now)
+    return due.filter(~rests, endpoint__state=EndpointState.ACTIVE).order_by("due_at", "pk")
 
 
 def _lease(keys: list[int], now: datetime) -> list[WebhookDelivery]:
     rows = WebhookDelivery.objects.filter(pk__in=keys)
     rows.update(first_tried_at=Coalesce("first_tried_at", now), due_at=now + LEASE)
-    return list(rows.select_related("endpoint", "event"))
+    deliveries = list(rows.select_related("endpoint", "event"))
+    slow = [delivery.endpoint_id for delivery in deliveries if delivery.endpoint.next_call_at is not None]
+    WebhookEndpoint.objects.filter(pk__in=slow).update(next_call_at=now + LEASE)
+    return deliveries
 
 
 def _call(delivery: WebhookDelivery, run: Run) -> bool:
     response: Response | None = None
+    began = time.monotonic()
     try:
         body, headers = signed_request(delivery, run.now)
         response = post(delivery.endpoint.url, body, headers)
@@ -238,6 +245,7 @@ def _call(delivery: WebhookDelivery, run: Run) -> bool:
     except (OSError, HTTPError, ValueError) as failure:
         error = f"{type(failure).__name__}: {failure}"
     now = run.now
+    _let_rest(delivery.endpoint, time.monotonic() - began, now)
     with transaction.atomic():
         row = WebhookDelivery.objects.select_for_update().get(pk=delivery.pk)
         if row.state != DeliveryState.PENDING:
@@ -255,6 +263,13 @@ def _call(delivery: WebhookDelivery, run: Run) -> bool:
     if response is not None and response.status == 410:  # «Gone»: the standard says never to call again
         disable(endpoint=delivery.endpoint, why="It answered 410: it does not want any more webhooks.")
     return not error
+
+
+def _let_rest(endpoint: WebhookEndpoint, seconds: float, now: datetime) -> None:
+    """Lets a slow endpoint rest for as long as it took, so that it holds up neither mail nor other endpoints."""
+    next_call_at = now + timedelta(seconds=seconds) if seconds > SLOW_SECONDS else None
+    if next_call_at != endpoint.next_call_at:
+        WebhookEndpoint.objects.filter(pk=endpoint.pk).update(next_call_at=next_call_at)
 
 
 def _record_failure(row: WebhookDelivery, response: Response | None, now: datetime) -> None:

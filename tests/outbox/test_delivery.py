@@ -13,9 +13,19 @@ from aiosmtpd.smtp import SMTP
 from cancellations.models import Conversation
 from cancellations.services.conversations import open_tasks_for_failed_messages
 from messaging.addresses import reference_in
+from messaging.due import Run
 from messaging.models import IncomingMessage, MessageState, OutgoingMessage
-from messaging.outbound.rendering import render
-from messaging.services.outbox import LEASE, RETRY_AFTER, deliver_due, queue_message, send_again
+from messaging.outbound.rendering import Rendered, render
+from messaging.services.outbox import (
+    DELIVERY,
+    LEASE,
+    RETRY_AFTER,
+    deliver_due,
+    queue_message,
+    queue_rendered,
+    send_again,
+)
+from messaging.wording import use_language
 from tests import cast
 from tests.cast import NOW, fresh
 from tests.portal.test_declarations import by_mail, prove
@@ -249,3 +259,28 @@ def test_what_a_person_typed_becomes_neither_markup_nor_link():
     assert 'evil.example"' not in rendered.html
     assert "<strong>bold" not in rendered.html
     assert 'href="https://us.example/"' in rendered.html
+
+
+def queue_of(kind, *, secret=False, to="a@customer.example"):
+    rendered = Rendered(subject=kind, text="Hello", html="")
+    with use_language("en"):
+        return queue_rendered(kind=kind, recipient=to, rendered=rendered, now=NOW, holds_secret=secret)
+
+
+class TestWhatLeavesFirst:
+    def test_codes_and_receipts_before_other_mail_and_announcements_last(self, smtp):
+        for kind in ("policy_changed", "scheduled", "received"):
+            queue_of(kind)
+        queue_of("sign_in", secret=True)
+        deliver_due(now=NOW)
+        subjects = [sent["Subject"] for sent in smtp.mails]
+        assert set(subjects[:2]) == {"sign_in", "received"}
+        assert subjects[2:] == ["scheduled", "policy_changed"]
+
+    def test_a_code_waits_for_one_batch_of_an_announcement_at_most(self):
+        for number in range(50):
+            queue_of("policy_changed", to=f"{number}@customer.example")
+        batches = DELIVERY.results(Run(NOW))
+        next(batches)
+        queue_of("sign_in", secret=True)
+        assert next(batches)[0].kind == "sign_in"

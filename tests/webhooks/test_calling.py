@@ -1,6 +1,9 @@
 """Webhooks to a receiver that verifies them with the library of the standard."""
 
 import socket
+import threading
+import time
+from contextlib import suppress
 from datetime import timedelta
 from ipaddress import ip_address
 
@@ -17,8 +20,11 @@ from cancellations.models import Kind
 from cancellations.services.reminders import notify_staff
 from cancellations.services.submission import verify, withdraw
 from cancellations.services.termination import reverse
+from messaging.due import Run
 from messaging.models import EventType, OutgoingMessage, WebhookDelivery, WebhookEndpoint, WebhookEvent
+from messaging.outbound import targets
 from messaging.outbound.targets import Refused, is_public, post
+from messaging.services import webhooks
 from messaging.services.webhooks import (
     RETRY_AFTER,
     EndpointRefused,
@@ -375,3 +381,68 @@ class TestAtTheDesk:
         desk.post(base + "do/enable/", {})
         told = list(StaffAction.objects.filter(about="CRM").order_by("pk").values_list("verb", flat=True))
         assert told == ["webhook_add", "webhook_rotate", "webhook_disable", "webhook_enable"]
+
+
+class TestASlowReceiver:
+    """It holds up neither other endpoints nor a worker."""
+
+    @pytest.fixture
+    def slow(self, settings):
+        settings.WEBHOOK_PRIVATE_TARGETS = True
+        with Dripping() as address:
+            yield add_endpoint(name="Slow", url=address, event_types=list(EventType.values), now=NOW)
+
+    def test_that_drips_is_ended_by_the_total_time(self, slow, monkeypatch):
+        monkeypatch.setattr(targets, "TOTAL_SECONDS", 0.3)
+        happen()
+        assert call_due(now=NOW) == 0
+        assert "not complete after 0.3 seconds" in WebhookDelivery.objects.get().last_error
+
+    def test_rests_while_others_are_called(self, slow, receiver, monkeypatch):
+        monkeypatch.setattr(targets, "TOTAL_SECONDS", 0.2)
+        monkeypatch.setattr(webhooks, "SLOW_SECONDS", 0.1)
+        for number in range(20):
+            happen(subject=f"account:{number}")
+        healthy = add_endpoint(name="Healthy", url=receiver.url, event_types=list(EventType.values), now=NOW)
+        happen(subject="account:later")
+        call_due(now=NOW, seconds=1.5)
+        assert healthy.deliveries.get().state == "delivered"
+        assert slow.deliveries.filter(attempts__gt=0).count() < 5
+        assert fresh(slow).next_call_at > NOW
+
+    def test_is_called_once_at_a_time(self, slow):
+        WebhookEndpoint.objects.filter(pk=slow.pk).update(next_call_at=NOW - timedelta(seconds=1))
+        happen(subject="account:1"), happen(subject="account:2")
+        first = next(webhooks.CALLS.results(Run(NOW)))
+        assert first.endpoint == slow
+        assert list(webhooks.CALLS.results(Run(NOW))) == []
+
+    def test_that_is_quick_again_does_not_rest(self, endpoint):
+        WebhookEndpoint.objects.filter(pk=endpoint.pk).update(next_call_at=NOW - timedelta(seconds=1))
+        happen()
+        assert call_due(now=NOW) == 1
+        assert fresh(endpoint).next_call_at is None
+
+
+class Dripping:
+    """Answers a byte every 50 milliseconds, and never ends."""
+
+    def __enter__(self):
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._serve, daemon=True).start()
+        return f"http://127.0.0.1:{self.socket.getsockname()[1]}/"
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def _serve(self):
+        with suppress(OSError):
+            while True:
+                client, _ = self.socket.accept()
+                threading.Thread(target=self._drip, args=[client], daemon=True).start()
+
+    def _drip(self, client):
+        with suppress(OSError), client:
+            while True:
+                client.send(b"H")
+                time.sleep(0.05)
