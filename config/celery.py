@@ -4,10 +4,15 @@ Beat sends tasks at intervals, workers claim due rows. A lost or repeated task c
 ignored, nothing is scheduled with an ETA, and Redis can be emptied at any time.
 """
 
+import logging
 import os
+import time
+from typing import Any
 
 from celery import Celery
+from celery.signals import task_postrun, task_prerun
 
+log = logging.getLogger(__name__)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("portal")
@@ -31,3 +36,24 @@ app.conf.beat_schedule = {
     "tidy": {"task": "accounts.tidy", "schedule": 3600.0, "options": {"expires": 3600}},
     "enforce due requests": {"task": "cancellations.enforce", "schedule": 30.0, "options": {"expires": 30}},
 }
+
+_began: dict[str, float] = {}
+
+
+@task_prerun.connect
+def _note_begin(task_id: str = "", **_: Any) -> None:
+    _began[task_id] = time.monotonic()
+
+
+@task_postrun.connect
+def _record_run(task_id: str = "", task: Any = None, state: str = "", **_: Any) -> None:
+    """Records the heartbeat of the workers. A task must not fail because of it."""
+    from django.utils import timezone
+
+    from messaging.services.heartbeat import record_run
+
+    seconds = time.monotonic() - _began.pop(task_id, time.monotonic())
+    try:
+        record_run(task=task.name, seconds=seconds, has_failed=state != "SUCCESS", now=timezone.now())
+    except Exception as error:  # such as a database that is gone
+        log.warning("The run of %s was not recorded: %s", task.name, error)

@@ -1,10 +1,17 @@
-"""Health checks: /healthz says that the process is alive, /readyz that it can do its work."""
+"""Health checks: /healthz says that the process is alive, /readyz that the web server can answer people, and
+/readyz/workers that work is done.
 
-from datetime import timedelta
+A load balancer asks the second: without Redis or workers every form still works, so a web server stays in.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
 
 from celery import current_app
 from django.conf import settings
 from django.db import DatabaseError, connection
+from django.db.models import Min, QuerySet
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -13,7 +20,17 @@ from billing.models import Refund
 from billing.models.states import RefundState
 from cancellations.queries.requests import due_requests
 from messaging.inbound.mailboxes import source_of
-from messaging.models import IncomingMessage, Mailbox, MessageState, OutgoingMessage, ReadState
+from messaging.models import (
+    DeliveryState,
+    EndpointState,
+    IncomingMessage,
+    Mailbox,
+    MessageState,
+    OutgoingMessage,
+    ReadState,
+    WebhookDelivery,
+)
+from messaging.services.heartbeat import SILENT_AFTER, last_run
 
 OVERDUE_AFTER = timedelta(minutes=15)
 
@@ -25,12 +42,63 @@ def alive(http: HttpRequest) -> JsonResponse:
 
 @never_cache
 def ready(http: HttpRequest) -> JsonResponse:
-    """Checks the database, the broker, and that no work and no mailbox is overdue by OVERDUE_AFTER."""
-    checks = {"database": _database(), "broker": _broker()}
+    """Whether this web server can answer people: the database answers. Says also what else is wrong."""
+    checks = _checks(timezone.now())
+    return JsonResponse(checks, status=200 if checks["database"] else 503)
+
+
+@never_cache
+def workers_ready(http: HttpRequest) -> JsonResponse:
+    """Whether work is done: workers are seen, and nothing is overdue by OVERDUE_AFTER."""
+    checks = _checks(timezone.now())
+    return JsonResponse(checks, status=503 if checks["wrong"] else 200)
+
+
+def _checks(now: datetime) -> dict[str, Any]:
+    checks: dict[str, Any] = {"database": _database(), "broker": _broker()}
     if checks["database"]:
-        checks["workers_keep_up"] = not _overdue()
-        checks["mailboxes_are_read"] = not _unread()
-    return JsonResponse(checks, status=200 if all(checks.values()) else 503)
+        ended = last_run()
+        overdue = {work: seconds for work, seconds in overdue_seconds(now) if seconds > 0}
+        checks |= {
+            "workers": ended is not None and now - ended < SILENT_AFTER,
+            "workers_keep_up": max(overdue.values(), default=0) < OVERDUE_AFTER.total_seconds(),
+            "oldest_overdue_seconds": round(max(overdue.values(), default=0)),
+            "mailboxes_are_read": not _unread(now),
+        }
+    checks["wrong"] = list(_wrong(checks))
+    return checks
+
+
+def _wrong(checks: dict[str, Any]) -> Iterator[str]:
+    sentences = {
+        "database": "The database does not answer.",
+        "broker": "The broker does not answer: work starts with the next tick of beat only once it is back.",
+        "workers": f"No worker has ended a task for {SILENT_AFTER.seconds // 60} minutes. Are worker and beat running?",
+        "workers_keep_up": "Work is overdue. Look at the log of the workers, and at “Set aside”.",
+        "mailboxes_are_read": "A mailbox cannot be read. Look at “Mailboxes”.",
+    }
+    return (sentence for name, sentence in sentences.items() if checks.get(name) is False)
+
+
+def overdue_seconds(now: datetime) -> Iterator[tuple[str, float]]:
+    """Yields each kind of work with the seconds for which its oldest row has been due; 0 if none is."""
+    messages = OutgoingMessage.objects.filter(state=MessageState.PENDING)
+    mails = IncomingMessage.objects.filter(state=ReadState.WAITING)
+    refunds = Refund.objects.filter(state=RefundState.SENDING)
+    calls = WebhookDelivery.objects.filter(state=DeliveryState.PENDING, endpoint__state=EndpointState.ACTIVE)
+    for work, rows, field in (
+        ("requests", due_requests(now), "due_at"),
+        ("messages", messages, "due_at"),
+        ("mails", mails, "due_at"),
+        ("refunds", refunds, "attempt_due_at"),
+        ("webhooks", calls, "due_at"),
+    ):
+        yield work, _seconds(rows, field, now)
+
+
+def _seconds(rows: QuerySet[Any], field: str, now: datetime) -> float:
+    oldest: datetime | None = rows.order_by().aggregate(oldest=Min(field))["oldest"]
+    return max((now - oldest).total_seconds(), 0.0) if oldest else 0.0
 
 
 def _database() -> bool:
@@ -51,16 +119,7 @@ def _broker() -> bool:
     return True
 
 
-def _unread() -> bool:
+def _unread(now: datetime) -> bool:
     """Whether a configured mailbox has been failing for longer than OVERDUE_AFTER."""
     names = [source_of(url).name for url in settings.INBOUND_MAILBOXES]
-    since = timezone.now() - OVERDUE_AFTER
-    return Mailbox.objects.filter(name__in=names, failing_since__lt=since).exists()
-
-
-def _overdue() -> bool:
-    since = timezone.now() - OVERDUE_AFTER
-    outgoing = OutgoingMessage.objects.filter(state=MessageState.PENDING, due_at__lt=since)
-    incoming = IncomingMessage.objects.filter(state=ReadState.WAITING, due_at__lt=since)
-    refunds = Refund.objects.filter(state=RefundState.SENDING, attempt_due_at__lt=since)
-    return outgoing.exists() or incoming.exists() or due_requests(since).exists() or refunds.exists()
+    return Mailbox.objects.filter(name__in=names, failing_since__lt=now - OVERDUE_AFTER).exists()

@@ -63,6 +63,7 @@ SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", default="support@atntcrm.com")
 COMPANY_COUNTRY = env.str("COMPANY_COUNTRY", default="DE")
 COMPANY_TIME_ZONE = env.str("COMPANY_TIME_ZONE", default="Europe/Berlin")
 ACCOUNT_NUMBER_EXAMPLE = env.str("ACCOUNT_NUMBER_EXAMPLE", default="AT-104233")
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")  # whoever sends it reads /metrics
 FORM_MINUTES = env.int("FORM_MINUTES", default=60)  # how long the time of receipt of a form stays valid
 APPEAL_EMAIL = env.str("APPEAL_EMAIL", default=SUPPORT_EMAIL)  # shown in the letter of a termination
 PROOF_LINK_DAYS = env.int("PROOF_LINK_DAYS", default=7)
@@ -122,6 +123,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "config.metrics.Latencies",
     "config.web.headers.SafeHeaders",
     "config.web.headers.content_security_policy",
     "config.web.middleware.HttpsOnly",
@@ -348,7 +350,7 @@ MESSAGE_STORAGE = "config.web.cookies.MessageCookie"
 # HTTPS, if SITE_URL uses it
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 SECURE_SSL_REDIRECT = SECURE
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^readyz/workers$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE
 # How many proxies of ours stand in front: so many addresses at the end of X-Forwarded-For are theirs to say

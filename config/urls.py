@@ -3,7 +3,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
-from config import health
+from config import health, metrics
 from config.api import api
 from config.local import pages as local_pages
 from config.sign_in import passkeys, staff_oidc
@@ -33,6 +33,8 @@ urlpatterns = [
     path("api/v1/", api.urls),
     path("healthz", health.alive, name="healthz"),
     path("readyz", health.ready, name="readyz"),
+    path("readyz/workers", health.workers_ready, name="readyz_workers"),
+    path("metrics", metrics.metrics, name="metrics"),
 ]
 if settings.ANYMAIL:
     urlpatterns.append(path("mail-provider/", include("anymail.urls")))

@@ -4,6 +4,7 @@ from messaging.models.incoming import READ_TRANSITIONS, Checked, Door, IncomingM
 from messaging.models.outgoing import FAILED, NOT_ARRIVED, TRANSITIONS, MessageState, OutgoingMessage, Priority
 from messaging.models.replies import VARIABLES, CannedReply, refuse_unknown_variables
 from messaging.models.set_aside import SetAside
+from messaging.models.task_runs import TaskRun
 from messaging.models.webhooks import (
     DELIVERY_TRANSITIONS,
     DeliveryState,
@@ -35,6 +36,7 @@ __all__ = [
     "ReadState",
     "SetAside",
     "Sort",
+    "TaskRun",
     "WebhookDelivery",
     "WebhookEndpoint",
     "WebhookEvent",
