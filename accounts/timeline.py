@@ -55,6 +55,7 @@ STAFF_VERBS: Mapping[str, str] = {
     "erase": "Personal data erased",
     "import": "Imported",
     "publish": "Published",
+    "recall": "Recalled",
     "write": "Wrote",
     "reply": "Answered",
     "ask": "Asked",

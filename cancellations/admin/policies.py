@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils import timezone
 from unfold.admin import ModelAdmin
 
 from accounts.desk import Verb, VerbAdmin, VerbForm
@@ -14,11 +15,11 @@ from billing.models.states import IllegalTransition
 from cancellations.admin.policy_form import PolicyForm
 from cancellations.models import Announcement, PolicyVersion
 from cancellations.models.states import PolicyState
-from cancellations.queries.policies import published_versions
+from cancellations.queries.policies import announced_versions, published_versions
 from cancellations.rules.comparison import compare_figures
 from cancellations.services.announcing import announce
 from cancellations.services.common import RequestRefused
-from cancellations.services.policies import publish
+from cancellations.services.policies import publish, recall
 from cancellations.wording.policy import FIRST_TEXT, filled_in, table
 
 
@@ -42,6 +43,35 @@ class PublishForm(VerbForm):
         help_text="It is sent in the background. The page of the version shows the progress.",
     )
 
+    recalled = forms.ModelMultipleChoiceField(
+        label="Recall what was announced for later",
+        queryset=PolicyVersion.objects.none(),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="What you do not tick still comes into force on its day, and follows this version.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field: Any = self.fields["recalled"]
+        field.queryset = announced_versions(timezone.now())
+        field.label_from_instance = lambda version: f"{version}, in force from {version.effective_from:%d %b %Y, %H:%M}"
+        if not field.queryset.exists():
+            del self.fields["recalled"]
+
+
+class RecallForm(VerbForm):
+    ground = forms.CharField(
+        label="Why it is recalled",
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="In one sentence. Customers read it in the policy’s history.",
+        error_messages={"required": "Say why it is recalled. Customers read it."},
+    )
+
+
+def _recall(version: PolicyVersion, user: User, data: dict[str, Any], now: datetime) -> None:
+    recall(version=version, ground=data["ground"], by=user, now=now)
+
 
 def _publish(version: PolicyVersion, user: User, data: dict[str, Any], now: datetime) -> None:
     publish(
@@ -51,6 +81,7 @@ def _publish(version: PolicyVersion, user: User, data: dict[str, Any], now: date
         effective_from=data["effective_from"] or now,
         change_summary=data["change_summary"],
         tell_holders=data["tell_holders"],
+        instead_of=list(data.get("recalled") or ()),
     )
 
 
@@ -77,6 +108,12 @@ class PolicyVersionAdmin(VerbAdmin):
         Verb(
             "publish", "Publish", "cancellations.publish_policyversion", (PolicyState.DRAFT,), PublishForm, _publish,
             "Requests received from then on are bound to this version. It can never be changed again.", "published.",
+        ),
+        Verb(
+            "recall", "Recall", "cancellations.publish_policyversion", (PolicyState.PUBLISHED,), RecallForm, _recall,
+            "It never comes into force, and stays in the public history as recalled. A running announcement stops; "
+            "whoever was told by then hears nothing more.", "recalled.",
+            applies=lambda version, user: version.effective_from > timezone.now(),
         ),
         Verb(
             "announce", "Announce to account holders", "cancellations.publish_policyversion", (PolicyState.PUBLISHED,),

@@ -22,6 +22,17 @@ MAX_DAYS = 32_767  # of a PositiveSmallIntegerField
 TERMINATION_BASES = [choice for choice in RefundBasis.choices if choice[0] != RefundBasis.CUSTOM]
 
 
+# A published version may only be recalled, with who, when and why; nothing else of it changes, and nothing afterwards.
+ONLY_RECALLED = """
+    IF TG_OP = 'DELETE' OR OLD.state = 'recalled' OR NEW.state <> 'recalled'
+            OR to_jsonb(OLD) - '{state,recalled_at,recalled_by_id,recall_ground}'::text[]
+            IS DISTINCT FROM to_jsonb(NEW) - '{state,recalled_at,recalled_by_id,recall_ground}'::text[] THEN
+        RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;
+    END IF;
+    RETURN NEW;
+"""
+
+
 def limits_are_sums(limits: object) -> None:
     """Raises ValidationError unless it maps currencies (ISO 4217) to sums of zero or more, such as {"EUR": "500"}."""
     if not isinstance(limits, dict):
@@ -78,7 +89,10 @@ class ReviewMode(models.TextChoices):
 
 @tracked(pghistory.InsertEvent(), pghistory.UpdateEvent(), pghistory.DeleteEvent())
 class PolicyVersion(models.Model):
-    """The policy as text and as figures. Once published, it never changes (policy 4.1)."""
+    """The policy as text and as figures. Once published, it never changes (policy 4.1).
+
+    Before it comes into force it can be recalled; it then stays in the history as recalled.
+    """
 
     number = models.PositiveIntegerField(unique=True)
     state = models.CharField(max_length=10, choices=PolicyState.choices, default=PolicyState.DRAFT)
@@ -87,6 +101,10 @@ class PolicyVersion(models.Model):
     effective_from = models.DateTimeField(null=True, blank=True)
     published_at = models.DateTimeField(null=True, blank=True)
     published_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
+
+    recalled_at = models.DateTimeField(null=True, blank=True)
+    recalled_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
+    recall_ground = models.TextField(blank=True, db_default="", help_text="Customers read it in the policy's history")
 
     notice_days = models.PositiveSmallIntegerField("notice (days)", default=10)
     trial_notice_days = models.PositiveSmallIntegerField("notice within a trial (days)", default=0)
@@ -130,14 +148,20 @@ class PolicyVersion(models.Model):
             models.CheckConstraint(
                 name="policy_published_is_complete",
                 condition=Q(state="draft") | (Q(effective_from__isnull=False, published_at__isnull=False)),
-            )
+            ),
+            models.CheckConstraint(
+                name="policy_recalled_before_its_day",
+                condition=~Q(state="recalled") | (Q(recalled_at__lt=models.F("effective_from")) & ~Q(recall_ground="")),
+            ),
         ]
         triggers = [
             pgtrigger.FSM(name="policy_state", field="state", transitions=list(POLICY_TRANSITIONS)),
-            pgtrigger.Protect(
+            pgtrigger.Trigger(
                 name="policy_published_stays",
+                when=pgtrigger.Before,
                 operation=pgtrigger.Update | pgtrigger.Delete,
-                condition=pgtrigger.Q(old__state="published"),
+                condition=pgtrigger.Q(old__state__in=["published", "recalled"]),
+                func=ONLY_RECALLED,
             ),
         ]
 

@@ -40,9 +40,13 @@ TRANSITIONS = (
 class PolicyState(models.TextChoices):
     DRAFT = "draft", "draft"
     PUBLISHED = "published", "published"
+    RECALLED = "recalled", "recalled"
 
 
-POLICY_TRANSITIONS = ((PolicyState.DRAFT, PolicyState.PUBLISHED),)
+POLICY_TRANSITIONS = (
+    (PolicyState.DRAFT, PolicyState.PUBLISHED),
+    (PolicyState.PUBLISHED, PolicyState.RECALLED),  # before its day
+)
 
 
 class ConversationState(models.TextChoices):

@@ -13,7 +13,7 @@ from django.utils.feedgenerator import Atom1Feed
 from django.views.decorators.http import require_safe
 
 from cancellations.models import PolicyVersion
-from cancellations.queries.policies import policy_in_force, published_versions
+from cancellations.queries.policies import policy_in_force, public_versions, published_versions
 from cancellations.rules.comparison import compare_figures, compare_texts
 from cancellations.wording.policy import filled_in, plain, special_figures, special_labels, table
 from messaging.text import isolate, replace_unkeepable
@@ -22,7 +22,7 @@ from messaging.text import isolate, replace_unkeepable
 @require_safe
 def policy(http: HttpRequest, number: int | None = None) -> HttpResponse:
     current = policy_in_force(timezone.now())
-    version = current if number is None else get_object_or_404(published_versions(), number=number)
+    version = current if number is None else get_object_or_404(public_versions(), number=number)
     previous = published_versions().filter(number__lt=version.number).first()
     labels = special_labels(version)
     context = {
@@ -38,7 +38,7 @@ def policy(http: HttpRequest, number: int | None = None) -> HttpResponse:
 
 @require_safe
 def history(http: HttpRequest) -> HttpResponse:
-    versions = list(published_versions())
+    versions = list(public_versions())
     pairs = [(version, versions[n + 1] if n + 1 < len(versions) else None) for n, version in enumerate(versions)]
     return render(http, "portal/policy_history.html", {"pairs": pairs, "current": policy_in_force(timezone.now())})
 
@@ -47,7 +47,7 @@ def history(http: HttpRequest) -> HttpResponse:
 def choose(http: HttpRequest) -> HttpResponse:
     """Redirects the two versions chosen on the history page to the URL of their comparison."""
     numbers = [http.GET.get(name, "") for name in ("before", "after")]
-    versions = published_versions().filter(number__in=[number for number in numbers if number.isdecimal()])
+    versions = public_versions().filter(number__in=[number for number in numbers if number.isdecimal()])
     if not versions.exists() or not all(number.isdecimal() for number in numbers):
         return redirect("policy_history")
     return redirect("policy_compare", *numbers)
@@ -56,7 +56,7 @@ def choose(http: HttpRequest) -> HttpResponse:
 @require_safe
 def compare(http: HttpRequest, before: int, after: int) -> HttpResponse:
     """Shows what changed from one version to another: added and removed words, and the figures."""
-    old, new = (get_object_or_404(published_versions(), number=number) for number in (before, after))
+    old, new = (get_object_or_404(public_versions(), number=number) for number in (before, after))
     context = {
         "old": old,
         "new": new,
@@ -77,13 +77,15 @@ class PolicyFeed(Feed):
         return reverse("policy_history")
 
     def items(self) -> QuerySet[PolicyVersion]:
-        return published_versions()
+        return public_versions()
 
     def item_title(self, item: PolicyVersion) -> str:
+        if item.recalled_at:
+            return f"Version {item.number}, recalled before it came into force"
         return f"Version {item.number}, in force from {timezone.localtime(item.effective_from):%Y-%m-%d}"
 
     def item_description(self, item: PolicyVersion) -> str:
-        return isolate(replace_unkeepable(item.change_summary))
+        return isolate(replace_unkeepable(item.recall_ground or item.change_summary))
 
     def item_link(self, item: PolicyVersion) -> str:
         return reverse("policy_version", args=[item.number])
@@ -91,4 +93,5 @@ class PolicyFeed(Feed):
     def item_pubdate(self, item: PolicyVersion) -> datetime | None:
         return item.published_at
 
-    item_updateddate = item_pubdate
+    def item_updateddate(self, item: PolicyVersion) -> datetime | None:
+        return item.recalled_at or item.published_at

@@ -18,8 +18,19 @@ class NoPolicyInForce(Exception):
 
 
 def published_versions() -> QuerySet[PolicyVersion]:
-    """Returns all published versions, newest first."""
+    """Returns all published versions that were not recalled, newest first."""
     return PolicyVersion.objects.filter(state=PolicyState.PUBLISHED).order_by("-number")
+
+
+def public_versions() -> QuerySet[PolicyVersion]:
+    """Returns what the public history shows: published versions, and those that were recalled before their day."""
+    states = (PolicyState.PUBLISHED, PolicyState.RECALLED)
+    return PolicyVersion.objects.filter(state__in=states).order_by("-number")
+
+
+def announced_versions(now: datetime) -> QuerySet[PolicyVersion]:
+    """Returns the published versions that come into force later, the next one first."""
+    return published_versions().filter(effective_from__gt=now).order_by("effective_from", "number")
 
 
 def policy_in_force(at: datetime) -> PolicyVersion:

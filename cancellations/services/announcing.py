@@ -34,6 +34,12 @@ def announce(*, version: PolicyVersion, by: User | None, now: datetime) -> Annou
     return announcement
 
 
+def stop_announcement(*, version: PolicyVersion, now: datetime) -> None:
+    """Stops a running announcement. Who was told by then is counted in it."""
+    rows = Announcement.objects.select_for_update().filter(policy_version=version, finished_at__isnull=True)
+    rows.filter(pk__in=list(rows.values_list("pk", flat=True))).update(finished_at=now)
+
+
 def announce_due(*, now: datetime, seconds: float = UNLIMITED) -> int:
     """Queues the messages of started announcements, batch by batch, and returns how many.
 

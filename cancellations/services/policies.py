@@ -1,5 +1,6 @@
 """Publishing policy versions (policy 4.1)."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.core.exceptions import ValidationError
@@ -12,7 +13,7 @@ from billing.models.states import IllegalTransition
 from cancellations.letters.webhooks import emit_policy_published
 from cancellations.models import PolicyVersion
 from cancellations.models.states import PolicyState
-from cancellations.services.announcing import announce
+from cancellations.services.announcing import announce, stop_announcement
 from cancellations.services.common import RequestRefused
 from cancellations.wording.policy import unknown_figures
 from messaging.text import find_unkeepable
@@ -28,10 +29,12 @@ def publish(
     now: datetime,
     by: User | None = None,
     tell_holders: bool = False,
+    instead_of: Sequence[PolicyVersion] = (),
 ) -> PolicyVersion:
     """Publishes a draft, in force from `effective_from`. It can never be changed afterwards.
 
-    With `tell_holders`, it is announced to account holders. Raises RequestRefused for an incomplete draft or a time
+    With `tell_holders`, it is announced to account holders. The announced versions `instead_of` which it is published
+    are recalled; the others still come into force on their day. Raises RequestRefused for an incomplete draft or a time
     in the past, IllegalTransition for a version that is already published.
     """
     version = PolicyVersion.objects.select_for_update().get(pk=version.pk)
@@ -54,6 +57,31 @@ def publish(
     with recorded("publish", actor="staff", by=by.pk if by else None, why=change_summary):
         version.save()
         emit_policy_published(version, now)
+    for other in sorted(instead_of, key=lambda other: other.number):
+        recall(version=other, ground=f"Version {version.number} was published instead.", by=by, now=now)
     if tell_holders:
         announce(version=version, by=by, now=now)
+    return version
+
+
+@permitted("cancellations.publish_policyversion")
+@transaction.atomic
+def recall(*, version: PolicyVersion, ground: str, now: datetime, by: User | None = None) -> PolicyVersion:
+    """Recalls a published version before it comes into force. The history keeps it, with the ground.
+
+    A running announcement of it stops. Raises RequestRefused without a ground or from its day on, IllegalTransition
+    for a version that is not published.
+    """
+    version = PolicyVersion.objects.select_for_update().get(pk=version.pk)
+    if version.state != PolicyState.PUBLISHED:
+        raise IllegalTransition(reference=f"Policy {version}", state=version.state, verb="recall")
+    if not ground.strip():
+        raise RequestRefused("Say why it is recalled. Customers read it in the policy's history.")
+    if version.effective_from is None or version.effective_from <= now:
+        raise RequestRefused("This version is in force already. Publish another version instead of it.")
+    version.state, version.recalled_at, version.recalled_by = PolicyState.RECALLED, now, by
+    version.recall_ground = ground.strip()
+    with recorded("recall", actor="staff", by=by.pk if by else None, why=ground):
+        version.save(update_fields=["state", "recalled_at", "recalled_by", "recall_ground"])
+        stop_announcement(version=version, now=now)
     return version

@@ -17,6 +17,7 @@ from cancellations.services.conversations import assign as assign_conversation
 from cancellations.services.conversations import close, open_tasks_for_failed_messages
 from cancellations.services.erasure import place_hold
 from cancellations.services.handling import assign
+from cancellations.services.policies import publish
 from cancellations.services.review import decline
 from cancellations.services.termination import terminate
 from config.api import COLLECTIONS
@@ -39,11 +40,13 @@ def rows() -> dict[str, list[Any]]:
     delivery, other = cast.webhook_delivered(), cast.webhook_delivered()
     disable(endpoint=other.endpoint, why="It moved")
     draft = PolicyVersion.objects.create(number=version.number + 100, text="We ask for {notice_days} of notice.")
+    later = PolicyVersion.objects.create(number=version.number + 101, text="We ask for {notice_days} of notice.")
+    later = publish(version=later, change_summary="More", effective_from=NOW.replace(year=2040), now=NOW)
     return {
         "requests": list(_requests(first)),
         "refunds": list(_refunds()),
         "terminations": list(_terminations()),
-        "policy-versions": [draft, version],
+        "policy-versions": [draft, version, later],
         "conversations": list(_conversations()),
         "webhook-endpoints": [delivery.endpoint, cast.fresh(other.endpoint)],
         "webhook-deliveries": [delivery],
