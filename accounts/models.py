@@ -17,6 +17,7 @@ from pghistory.models import Context
 
 from accounts.history import NOTE_CONTEXT, audited, tracked
 from messaging.addresses import fold_address
+from messaging.numbers import NumberKey
 
 PREFIX = "text_pattern_ops"  # an index that also answers «begins with», in a database of any collation
 
@@ -166,6 +167,7 @@ class Account(models.Model):
         indexes = [
             models.Index(OpClass(Upper("email"), PREFIX), name="account_email"),
             models.Index(OpClass(Upper("account_number"), PREFIX), name="account_number"),
+            models.Index(NumberKey("account_number"), name="account_number_key"),
             models.Index(OpClass(Upper("username"), PREFIX), name="account_username"),
             GinIndex(SearchVector("name", config="simple"), name="account_name_words"),
         ]

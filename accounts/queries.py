@@ -20,9 +20,20 @@ def open_to_sign_in(email: str) -> QuerySet[Account]:
 
 
 def find_account(*, account_number: str, username: str) -> Account | None:
-    """The account with this number and, unless it is empty, this username; ignores case and outer spaces."""
-    accounts = Account.objects.filter(account_number__iexact=account_number.strip())
-    return (accounts.filter(username__iexact=username.strip()) if username.strip() else accounts).first()
+    """The account with this number and, unless it is empty, this username; ignores case and outer spaces.
+
+    A number in another spelling (`number_key`) counts if it is that of one account only.
+    """
+    accounts = Account.objects.all()
+    if username.strip():
+        accounts = accounts.filter(username__iexact=username.strip())
+    exact = accounts.filter(account_number__iexact=account_number.strip()).first()
+    return exact or _only(accounts.filter(account_number__same_number=account_number))
+
+
+def _only(accounts: QuerySet[Account]) -> Account | None:
+    found = list(accounts[:2])
+    return found[0] if len(found) == 1 else None
 
 
 def staff_with(*permissions: str) -> QuerySet[User]:

@@ -30,6 +30,7 @@ from billing.rules.periods import local_date
 from billing.services.common import RefundRefused
 from billing.services.transfers import payee_warnings
 from messaging.models import OutgoingMessage
+from messaging.numbers import tidy_reference
 from messaging.wording import day_words, money_words, use_language
 
 S = RefundState
@@ -133,7 +134,8 @@ class RefundAdmin(VerbAdmin):
         self, request: HttpRequest, queryset: QuerySet[Refund], search_term: str
     ) -> tuple[QuerySet[Refund], bool]:
         term = " ".join(search_term.split())
-        begins = Q(reference__startswith=term.upper()) | Q(about__startswith=term.upper())
+        reference = tidy_reference(term)
+        begins = Q(reference__startswith=reference) | Q(about__startswith=reference)
         return (queryset.filter(begins | Q(account__account_number__istartswith=term)) if term else queryset), False
 
     def facts(self, row: Refund) -> dict[str, str]:

@@ -12,6 +12,7 @@ from djmoney.models.fields import MoneyField
 from accounts.history import tracked
 from accounts.models import Account
 from billing.rules.periods import Interval, Period, period_containing
+from messaging.numbers import NumberKey
 
 AMOUNT: dict[str, Any] = {"max_digits": 16, "decimal_places": 4}
 
@@ -63,6 +64,7 @@ class Subscription(models.Model):
 
     class Meta:
         ordering = ["reference"]
+        indexes = [models.Index(NumberKey("reference"), name="subscription_number_key")]
         constraints = [
             models.CheckConstraint(name="subscription_interval", condition=Q(interval_count__gte=1)),
             models.CheckConstraint(name="subscription_price", condition=Q(price__gte=0)),

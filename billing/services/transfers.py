@@ -234,7 +234,11 @@ def _by_transfer(bookings: Sequence[Booking]) -> tuple[list[Result], list[Bookin
         elif not booking.rejected and booking.amount != batch.total:
             results.append(Result(batch.reference, "refused", _differs(booking.amount, batch.total, "the file orders")))
         else:
-            single += [replace(booking, reference=item.end_to_end_id, amount=item.amount) for item in batch.items.all()]
+            items = batch.items.select_related("refund")
+            single += [
+                replace(booking, reference=item.end_to_end_id or item.refund.reference, amount=item.amount)
+                for item in items
+            ]
     return results, single
 
 

@@ -32,6 +32,7 @@ from cancellations.services.conversations import (
     send_again,
 )
 from messaging.forms import IdentifierField
+from messaging.numbers import tidy_reference
 from messaging.outbound.rendering import markdown_to_html
 from messaging.services.inbox import html_of
 
@@ -197,7 +198,7 @@ class ConversationAdmin(VerbAdmin):
         self, request: HttpRequest, queryset: QuerySet[Conversation], search_term: str
     ) -> tuple[QuerySet[Conversation], bool]:
         if term := search_term.strip():
-            by_name = Q(reference=term.upper()) | Q(about=term.upper())
+            by_name = Q(reference=tidy_reference(term)) | Q(about=tidy_reference(term))
             queryset = queryset.filter(by_name | Q(email__istartswith=term))
         return queryset, False
 

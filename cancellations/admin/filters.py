@@ -20,6 +20,7 @@ from cancellations.models.states import OPEN, ConversationState, RequestState
 from cancellations.queries.requests import overdue_requests
 from cancellations.rules.jurisdictions import PROFILES
 from messaging.models import NOT_ARRIVED, OutgoingMessage
+from messaging.numbers import tidy_reference
 
 MAX_MATCHES = 500
 UNFINISHED = (ConversationState.OPEN, ConversationState.WAITING)
@@ -149,7 +150,7 @@ def search_requests(queryset: QuerySet[CancellationRequest], term: str) -> Query
     keys: set[int] = set()
     for name in ("account_number_given", "username_given", "email_given"):
         keys.update(_keys(CancellationRequest.objects.filter(**{f"{name}__istartswith": whole})))
-    keys.update(_keys(CancellationRequest.objects.filter(reference__startswith=whole.upper())))
+    keys.update(_keys(CancellationRequest.objects.filter(reference__startswith=tidy_reference(whole))))
     accounts = set(_matching_accounts(whole, words))
     keys.update(_keys(CancellationRequest.objects.filter(account__in=accounts)))
     return queryset.filter(pk__in=keys)
@@ -162,6 +163,7 @@ def _keys(rows: QuerySet[Any]) -> Iterable[int]:
 def _matching_accounts(whole: str, words: list[str]) -> Iterable[int]:
     for name in ("account_number", "username", "email"):
         yield from _keys(Account.objects.filter(**{f"{name}__istartswith": whole}))
+    yield from _keys(Account.objects.filter(account_number__same_number=whole))
     letters = ["".join(character for character in word if character.isalnum()) for word in words]
     if prefixes := [f"{word}:*" for word in letters if word]:
         query = SearchQuery(" & ".join(prefixes), search_type="raw", config="simple")

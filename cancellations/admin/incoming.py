@@ -17,6 +17,7 @@ from unfold.decorators import display
 from accounts.desk import DeskAdmin
 from cancellations.services.conversations import PERMISSION
 from messaging.models import IncomingMessage, Mailbox, ReadState
+from messaging.numbers import tidy_reference
 from messaging.services.inbox import file_of, html_of, read_again
 from messaging.virus_scanner import ScannerUnavailable, find_virus, is_scanner_set
 
@@ -40,8 +41,9 @@ class IncomingMessageAdmin(DeskAdmin):
         self, request: HttpRequest, queryset: QuerySet[IncomingMessage], search_term: str
     ) -> tuple[QuerySet[IncomingMessage], bool]:
         term = search_term.strip()
-        if term.upper().startswith(("CR-", "CV-", "RF-")):
-            return queryset.filter(**{"thread" if term.upper().startswith("CV-") else "about": term.upper()}), False
+        reference = tidy_reference(term)
+        if reference.startswith(("CR-", "CV-", "RF-")):
+            return queryset.filter(**{"thread" if reference.startswith("CV-") else "about": reference}), False
         return (queryset.filter(sender__istartswith=term) if term else queryset), False
 
     def get_urls(self) -> list[URLPattern]:

@@ -16,6 +16,7 @@ from accounts.desk import DeskAdmin
 from cancellations.letters.samples import LANGUAGES, kinds, sample
 from messaging.forms import KeepableModelForm
 from messaging.models import NOT_ARRIVED, VARIABLES, CannedReply, MessageState, OutgoingMessage
+from messaging.numbers import tidy_reference
 from messaging.outbound.rendering import markdown_to_html
 from messaging.services.outbox import send_again
 
@@ -60,7 +61,7 @@ class OutgoingMessageAdmin(DeskAdmin):
     ) -> tuple[QuerySet[OutgoingMessage], bool]:
         term = search_term.strip()
         if term:
-            queryset = queryset.filter(Q(about=term.upper()) | Q(recipient__istartswith=term))
+            queryset = queryset.filter(Q(about=tidy_reference(term)) | Q(recipient__istartswith=term))
         return queryset, False
 
     def change_view(

@@ -17,6 +17,7 @@ from unfold.decorators import display
 from accounts.desk import DeskAdmin, Verb, VerbAdmin, VerbForm
 from accounts.desk.proof import ask_for_proof, is_proven_recently, restored_input
 from accounts.models import Account, User
+from accounts.queries import find_account
 from cancellations.models import Erasure, Hold
 from cancellations.queries.personal_data import erasure_blockers
 from cancellations.services.common import RequestRefused
@@ -40,7 +41,7 @@ class AccountForm(KeepableTextMixin, forms.Form):
 
     def clean_account_number(self) -> Account:
         number = self.cleaned_data["account_number"].strip()
-        account = Account.objects.filter(account_number__iexact=number).first()
+        account = find_account(account_number=number, username="")
         if account is None:
             raise forms.ValidationError(f"No account has the number {number}. Look it up under Accounts.")
         return account
@@ -79,7 +80,7 @@ class AccountFormAdmin(DeskAdmin):
             else:
                 messages.success(request, f"{account.account_number}: {self.success_message}")
                 return redirect("admin:accounts_account_change", account.pk)
-        about = Account.objects.filter(account_number__iexact=initial["account_number"]).first()
+        about = find_account(account_number=initial["account_number"], username="")
         context = {
             **self.admin_site.each_context(request),
             "title": self.title,

@@ -16,6 +16,7 @@ from unfold.decorators import display
 from accounts.desk import Verb, VerbAdmin, VerbForm
 from accounts.desk.proof import ask_for_proof, is_proven_recently, restored_input
 from accounts.models import Account, User
+from accounts.queries import find_account
 from accounts.timeline import changed_since
 from billing.models import EndedBy, RefundBasis
 from billing.models.states import IllegalTransition
@@ -74,7 +75,7 @@ class TerminateForm(KeepableTextMixin, forms.Form):
 
     def clean_account_number(self) -> Account:
         number = self.cleaned_data["account_number"].strip()
-        account = Account.objects.filter(account_number__iexact=number).first()
+        account = find_account(account_number=number, username="")
         if account is None:
             raise forms.ValidationError(f"No account has the number {number}. Look it up under Accounts.")
         return account

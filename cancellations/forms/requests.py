@@ -13,6 +13,7 @@ from cancellations.models import CancellationRequest, Channel, Proof, Reason
 from cancellations.rules.files import MAX_FILE_BYTES
 from cancellations.services.common import StatedEnd
 from messaging.forms import ChoicesByReference, IdentifierField, WordsField
+from messaging.numbers import tidy_reference
 
 
 class QuestionForm(CrispyForm):
@@ -44,7 +45,7 @@ class FollowForm(CrispyForm):
     email = email_address(_("The address that you gave with the request."))
 
     def clean_reference(self) -> str:
-        return str(self.cleaned_data["reference"]).strip().upper()
+        return tidy_reference(self.cleaned_data["reference"])
 
 
 class FollowCodeForm(CrispyForm):

@@ -28,15 +28,15 @@ INTERNAL_VERBS = frozenset({"claim", "assign", "release"})
 def named_account(request: CancellationRequest) -> Account | None:
     """Returns the account that the sender named by its number, or by the number of one of its subscriptions.
 
-    The username has to fit unless it is empty. Ignores case and outer spaces. Proves nothing about the sender.
+    The username has to fit unless it is empty. Ignores case, spaces and dashes. Proves nothing about the sender.
     """
     number, username = request.account_number_given.strip(), request.username_given.strip()
     account = find_account(account_number=number, username=username)
     if account is None:
-        subscriptions = Subscription.objects.filter(reference=number.upper()).select_related("account")
         by_username = Q(account__username__iexact=username) if username else Q()
-        subscription = subscriptions.filter(by_username).first()
-        account = subscription.account if subscription else None
+        subscriptions = Subscription.objects.filter(by_username, reference__same_number=number)
+        found = list(subscriptions.select_related("account")[:2])
+        account = found[0].account if len(found) == 1 else None
     return account
 
 

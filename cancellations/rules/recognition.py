@@ -12,7 +12,7 @@ from datetime import date
 from cancellations.rules.wished_end import month_names, wished_end
 
 MAX_NUMBERS = 5
-K = r"k(?:ü|ue|u|\ufffd|\?|Ã¼)ndi?g"  # also with an umlaut that was lost in transit, and misspelt
+K = r"k(?:ü|ue|u|\ufffd{1,2}|\?|Ã¼)ndi?g"  # also with an umlaut that was lost in transit, and misspelt
 E = "[eéè\ufffd?]"
 
 _THING = (
@@ -351,7 +351,8 @@ def _numbers(text: str, example: str) -> Iterator[str]:
     """Yields the numbers that look like the example, and those labelled as account or subscription number."""
     numbers: dict[str, str] = {}
     for typed in _pattern_of(example).findall(text[:20_000]):
-        numbers.setdefault(_normalised(typed), _format_as(typed, example))
+        if any(character.isdigit() for character in typed):
+            numbers.setdefault(_normalised(typed), _format_as(typed, example))
     for groups in LABELLED.findall(text[:20_000]):
         typed = next(filter(None, groups), "")
         if any(character.isdigit() for character in typed):
@@ -362,10 +363,10 @@ def _numbers(text: str, example: str) -> Iterator[str]:
 def _pattern_of(example: str) -> re.Pattern[str]:
     """Returns a pattern for numbers with the letters and digits of the example; separators are optional."""
     runs = re.findall(r"[A-Za-z]+|\d+", example)
-    parts = [rf"[A-Za-z]{{{len(run)}}}" if run.isalpha() else rf"\d{{{len(run)}}}" for run in runs]
+    parts = [rf"[A-Za-z]{{{len(run)}}}" if run.isalpha() else rf"[\dOo]{{{len(run)}}}" for run in runs]
     if not any(run.isalpha() for run in runs):
         parts = [re.escape(example)] if len(example) < 5 else parts
-    return re.compile(r"(?<![\w-])" + r"[-\s/]?".join(parts) + r"(?![\w-])" if parts else r"(?!)")
+    return re.compile(r"(?<![\w-])" + r"[-–—\s/.]?".join(parts) + r"(?![\w-])" if parts else r"(?!)")
 
 
 def _normalised(typed: str) -> str:
@@ -373,9 +374,14 @@ def _normalised(typed: str) -> str:
 
 
 def _format_as(typed: str, example: str) -> str:
-    """Formats a number like the example: «at 104233» becomes «AT-104233»."""
+    """Formats a number like the example: «at 1O4233» becomes «AT-104233»."""
     characters = iter(_normalised(typed))
-    return "".join(next(characters, "") if character.isalnum() else character for character in example)
+    return "".join(_like(next(characters, ""), model) if model.isalnum() else model for model in example)
+
+
+def _like(character: str, model: str) -> str:
+    """The letter O in the place of a digit is a zero."""
+    return "0" if character == "O" and model.isdigit() else character
 
 
 def _username(words: str) -> str:

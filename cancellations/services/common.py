@@ -20,6 +20,7 @@ from cancellations.queries.outcomes import COUNTS_AS_ORDINARY, kind_before_outco
 from cancellations.queries.requests import named_account, running
 from messaging.addresses import are_same_address
 from messaging.locking import is_violation, lock_correspondence
+from messaging.numbers import SHORTEST, number_key
 
 ASSIGN, ANSWER = "cancellations.assign_request", "cancellations.answer_conversation"
 WORK = {ASSIGN: "work on requests", ANSWER: "answer mail"}
@@ -82,11 +83,14 @@ def is_known_to_holder(request: CancellationRequest, typed: str) -> bool:
         *(account.account_number for account in accounts),
         *(account.username for account in accounts),
     }
-    return not accounts or _alphanumeric(typed) in {_alphanumeric(identifier) for identifier in identifiers}
+    return not accounts or any(_is_same(typed, identifier) for identifier in identifiers)
 
 
-def _alphanumeric(text: str) -> str:
-    return "".join(character for character in text.lower() if character.isalnum())
+def _is_same(typed: str, identifier: str) -> bool:
+    """Whether both are the same number, or the same username in letters that are no number's."""
+    key = number_key(typed)
+    is_number = len(key) >= SHORTEST and key == number_key(identifier)
+    return is_number or typed.strip().casefold() == identifier.casefold()
 
 
 def review_terms(policy: PolicyVersion) -> dict[str, Any]:

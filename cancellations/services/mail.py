@@ -5,6 +5,7 @@ aside with a task for staff, so that it does not block the mails behind it.
 """
 
 import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID, uuid5
@@ -25,6 +26,7 @@ from cancellations.services.submission import declared_by_mail, submit_by_mail
 from messaging.addresses import fold_address, our_message, reference_in
 from messaging.confined import TooCostly, run_confined
 from messaging.due import UNLIMITED, Run, Work
+from messaging.inbound.attachments import is_pdf, words_in_pdfs
 from messaging.inbound.reading import WORDS_SECONDS, ReadMail
 from messaging.locking import lock_correspondence
 from messaging.models import Checked, IncomingMessage, OutgoingMessage, ReadState, Sort
@@ -36,6 +38,7 @@ from messaging.wording import language_for
 
 log = logging.getLogger(__name__)
 RETRY_WITHOUT_POLICY = timedelta(minutes=5)
+MOST_COVER_WORDS = 400  # characters of a mail that only covers a file
 MAX_AUTOMATIC_ANSWERS = 5  # to too large mails, a day to one address: nobody can flood it by forging its name
 
 
@@ -119,6 +122,8 @@ def _process_message(row: IncomingMessage, mail: ReadMail, now: datetime) -> Non
     words = mail.words if mail.words.strip() else ""
     try:
         recognised = _recognised(row, mail)
+        if _may_be_in_a_file(recognised, mail, words):
+            recognised, words = _recognised_in_files(row, mail, recognised, words)
     except TooCostly as error:
         _leave_to_staff(row, str(error), now)
         return
@@ -153,6 +158,25 @@ def _recognised(row: IncomingMessage, mail: ReadMail) -> Recognised:
     on = local_date(row.arrived_at, settings.COMPANY_TIME_ZONE)
     question = partial(recognise, mail.subject, mail.words, example=settings.ACCOUNT_NUMBER_EXAMPLE, received_on=on)
     return run_confined(question, seconds=WORDS_SECONDS)
+
+
+def _may_be_in_a_file(recognised: Recognised, mail: ReadMail, words: str) -> bool:
+    """Whether the mail says little itself and has a PDF file, as a letter that was scanned or saved."""
+    has_pdf = any(is_pdf(file.name, file.media_type) for file in mail.files)
+    return has_pdf and not recognised.is_certain and not recognised.takes_back and len(words) < MOST_COVER_WORDS
+
+
+def _recognised_in_files(
+    row: IncomingMessage, mail: ReadMail, recognised: Recognised, words: str
+) -> tuple[Recognised, str]:
+    """Recognises a cancellation in the text of PDF files. One without text may be a scan of one: a person looks."""
+    attached = words_in_pdfs(bytes(row.raw), whole=row.is_whole)
+    if attached:
+        found = _recognised(row, replace(mail, words=attached))
+        return (found, f"{words}\n\n{attached}".strip()) if found.is_certain else (recognised, words)
+    names = " ".join(file.name for file in mail.files)
+    named = _recognised(row, replace(mail, words=names.replace("_", " ").replace(".", " ")))
+    return replace(recognised, is_possible=named.is_certain or named.is_possible or recognised.is_possible), words
 
 
 def _set_references(row: IncomingMessage, mail: ReadMail) -> None:

@@ -13,6 +13,7 @@ from cancellations.receipts.pdf import receipt_pdf
 from cancellations.receipts.seal import FIRST, canonical, seal_of
 from cancellations.wording.charges import words_to_come_of
 from cancellations.wording.explanation import sentences
+from messaging.numbers import tidy_reference
 from messaging.wording import active_language, day_words, instant_words, use_language
 
 
@@ -81,7 +82,7 @@ def is_genuine(*, reference: str = "", seal: str = "", file: bytes | None = None
     if file is not None:
         receipt = Receipt.objects.filter(pdf_sha256=sha256(file).hexdigest()).first()
     else:
-        receipt = Receipt.objects.filter(declaration=reference.strip().upper(), seal=_tidy(seal)).first()
+        receipt = Receipt.objects.filter(declaration=tidy_reference(reference), seal=_tidy(seal)).first()
     return receipt is not None and is_intact(receipt)
 
 

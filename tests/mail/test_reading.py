@@ -4,6 +4,7 @@ import json
 from datetime import date, timedelta
 
 import pytest
+import typst
 from django.urls import reverse
 
 from cancellations.letters.proof import proof_token
@@ -212,6 +213,36 @@ def report_with(headers, recipient=ADDRESS):
         corpus.plain("It did not arrive."), f"Content-Type: message/delivery-status\n\n{status}",
         *returned, kind="report", parameters="; report-type=delivery-status",
     )  # fmt: skip
+
+
+def letter(text):
+    """A letter saved as PDF, by the compiler that makes our receipts."""
+    return bytes(typst.compile(text.encode(), format="pdf"))
+
+
+class TestALetterInAFile:
+    def mail(self, content, name="Brief.pdf", body=""):
+        return mail(**corpus.parts(corpus.plain(body), corpus.file(name, content)), subject="Post")
+
+    @pytest.mark.parametrize("body", ["", "Guten Tag,\n\nsiehe Anhang.\n\nMit freundlichen Grüßen"])
+    def test_is_read(self, alice, came, body):
+        came(self.mail(letter("Hiermit kündige ich meinen Vertrag AT-104233 zum 31.12.2026."), body=body))
+        request = the_request()
+        assert (request.account_number_given, request.requested_end) == ("AT-104233", date(2026, 12, 31))
+        assert "Hiermit kündige ich" in request.words
+
+    def test_about_something_else_is_for_a_person(self, alice, came):
+        came(self.mail(letter("Anbei die Rechnung, die ich meine.")))
+        assert (CancellationRequest.objects.count(), the_task().todo) == (0, "answer")
+
+    def test_a_scan_is_a_probable_cancellation_by_its_name(self, alice, came):
+        came(self.mail(letter("#rect()"), name="Kündigung_2026.pdf"))
+        assert (CancellationRequest.objects.count(), the_task().todo) == (0, "maybe")
+
+    @pytest.mark.parametrize("content", [b"%PDF-1.7 broken", b"", b"x" * 100_000])
+    def test_a_broken_file_stops_nothing(self, alice, came, content):
+        row = came(self.mail(content))
+        assert (row.state, the_task().todo) == ("read", "answer")
 
 
 class TestAnEndThatCannotBeRead:
