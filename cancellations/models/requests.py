@@ -387,8 +387,11 @@ class CancellationRequest(models.Model):
 
     @property
     def end_is_open(self) -> bool:
-        """Whether somebody still has to find out when it should end: nothing ends before."""
-        return self.end_unread != "" and self.end_stated_at is None
+        """Whether somebody still has to find out when it should end: nothing ends before.
+
+        What ends at once, within the cooling-off days or for cause, asks for no date.
+        """
+        return self.kind == Kind.ORDINARY and self.end_unread != "" and self.end_stated_at is None
 
     @property
     def at_once(self) -> bool:

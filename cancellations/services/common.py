@@ -14,7 +14,7 @@ from accounts.history import recorded
 from accounts.models import Account, User
 from billing.models import Subscription
 from billing.models.states import IllegalTransition
-from cancellations.models import CancellationRequest, Channel, Conversation, Kind, PolicyVersion, Todo
+from cancellations.models import CancellationRequest, Channel, Conversation, PolicyVersion, Todo
 from cancellations.models.states import ConversationState, RequestState
 from cancellations.queries.outcomes import COUNTS_AS_ORDINARY, kind_before_outcome, outcome_of
 from cancellations.queries.requests import named_account, running
@@ -169,7 +169,7 @@ def match(request: CancellationRequest, subscription: Subscription) -> None:
     request.effective_on, request.effective_at = outcome.effective_on, outcome.effective_at
     request.refund_quoted, request.refund_basis = outcome.refund, outcome.refund_basis
     request.refund_days = outcome.refund_days
-    if request.end_is_open and request.kind == Kind.ORDINARY:
+    if request.end_is_open:
         _leave_undated(request)
 
 

@@ -14,7 +14,7 @@ from cancellations.services.common import RequestRefused
 from cancellations.services.enforcement import enforce
 from cancellations.services.proof_mails import send_waiting
 from cancellations.services.receipts import pdf_of
-from cancellations.services.review import schedule
+from cancellations.services.review import change_kind, schedule
 from cancellations.services.submission import verify
 from messaging.addresses import reply_address
 from messaging.models import IncomingMessage, OutgoingMessage
@@ -317,6 +317,14 @@ class TestAnEndThatCannotBeRead:
         assert 'value="2026-12-31"' in page
         prove(client, request, ends="day", requested_end="2026-11-30")
         assert fresh(request).counted_end == date(2026, 11, 30)
+
+    def test_does_not_matter_where_support_makes_it_end_at_once(self, request_of):
+        request = request_of()
+        verify(request=request, now=NOW)
+        sam, ground = cast.staff("support"), "The service never worked."
+        change_kind(request=request, by=sam, kind="for_cause", ground=ground, now=NOW)
+        schedule(request=request, by=sam, now=NOW)
+        assert (fresh(request).state, fresh(request).at_once) == ("scheduled", True)
 
     def test_of_another_mail_of_the_sender_is_not_the_earliest(self, alice, came, client):
         came(mail(self.WORDS, message_id="<1@c>"), mail("Cancel AT-104233 on 31 May 2027.", message_id="<2@c>"))
