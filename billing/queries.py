@@ -63,17 +63,22 @@ def returnable(payments: Iterable[Payment]) -> dict[int, Decimal]:
 
 
 def quote(
-    subscription: Subscription, *, ended_on: date, basis: str = RefundBasis.UNUSED, whole_contract: bool = False
+    subscription: Subscription,
+    *,
+    ended_on: date,
+    basis: str = RefundBasis.UNUSED,
+    whole_contract: bool = False,
+    currency: str = "",
 ) -> list[QuotedLine]:
     """A line for each payment whose period ends after the day, newest first; empty if nothing is prepaid.
 
     With `whole_contract`, also a line for each earlier payment, of which nothing is unused. A refund has one
-    currency, that of the newest payment; payments in an earlier currency need another refund.
+    currency: without `currency` (ISO 4217), that of the newest payment. Payments in another one have a refund beside.
     """
     lines: list[QuotedLine] = []
     payments = payments_with_returned(subscription)
     for payment in payments:
-        if payment.amount.currency != payments[0].amount.currency:
+        if payment.amount.currency.code != (currency or payments[0].amount.currency.code):
             continue
         if not _is_counted(payment, subscription, ended_on=ended_on, whole_contract=whole_contract):
             continue
@@ -88,13 +93,23 @@ def quote(
 
 
 def in_other_currencies(refund: Refund, payments: list[Payment]) -> list[Payment]:
-    """Returns the payments that the refund's quote would count if they had the currency of the newest one."""
+    """Returns the payments that the refund's quote would count if they had its currency."""
+    own = refund.currency or (payments[0].amount.currency.code if payments else "")
     return [
         payment
         for payment in payments
-        if payment.amount.currency != payments[0].amount.currency
+        if payment.amount.currency.code != own
         and _is_counted(payment, refund.subscription, ended_on=refund.ended_on, whole_contract=refund.whole_contract)
     ]
+
+
+def without_a_refund(refund: Refund, payments: list[Payment]) -> list[Payment]:
+    """Returns those in other currencies that no refund beside this one returns either."""
+    lead = refund.beside or refund
+    codes = {lead.currency, *lead.others.values_list("currency", flat=True)}
+    newest = payments[0].amount.currency.code if payments else ""
+    covered = {code or newest for code in codes}
+    return [each for each in in_other_currencies(refund, payments) if each.amount.currency.code not in covered]
 
 
 def _is_counted(payment: Payment, subscription: Subscription, *, ended_on: date, whole_contract: bool) -> bool:

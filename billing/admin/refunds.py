@@ -20,11 +20,11 @@ from billing.models import Refund, RefundLine
 from billing.models.states import IllegalTransition, RefundState
 from billing.queries import (
     double_charges,
-    in_other_currencies,
     overdue_refunds,
     payments_with_returned,
     quote,
     quoted_total,
+    without_a_refund,
 )
 from billing.rules.periods import local_date
 from billing.services.common import RefundRefused
@@ -172,7 +172,11 @@ class RefundAdmin(VerbAdmin):
 
     def page_context(self, request: HttpRequest, row: Refund) -> dict[str, Any]:
         lines = quote(
-            row.subscription, ended_on=row.ended_on, basis=row.computed_basis, whole_contract=row.whole_contract
+            row.subscription,
+            ended_on=row.ended_on,
+            basis=row.computed_basis,
+            whole_contract=row.whole_contract,
+            currency=row.currency,
         )
         payments = payments_with_returned(row.subscription)
         own = list(row.lines.select_related("payment").order_by("payment__period_start"))
@@ -186,7 +190,7 @@ class RefundAdmin(VerbAdmin):
             "credit_notes": row.credit_notes.select_related("reverses"),
             "payments": payments[:12],
             "doubles": double_charges(payments),
-            "left_out": [payment.reference for payment in in_other_currencies(row, payments)],
+            "left_out": [payment.reference for payment in without_a_refund(row, payments)],
             "today": timezone.localdate(),
             "earlier": Refund.objects.filter(subscription=row.subscription).exclude(pk=row.pk),
             "timeline": self._timeline(row),

@@ -71,6 +71,19 @@ class Refund(models.Model):
         help_text="The customer was charged for a time after the end of the subscription",
     )
 
+    currency = models.CharField(
+        max_length=3, blank=True, db_default="", help_text="Of the payments that it returns; empty: of the newest one"
+    )
+    beside = models.ForeignKey(
+        "self",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="others",
+        help_text="The review of the same end of the subscription, if this one is about payments in another currency",
+    )
+
     basis = models.CharField(max_length=6, choices=RefundBasis.choices, blank=True)
     amount = MoneyField(**AMOUNT, default_currency=None, null=True, blank=True)
     proposed_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
@@ -135,6 +148,7 @@ class Refund(models.Model):
             models.Index(fields=["attempt_due_at"], condition=Q(state="sending"), name="refund_to_send"),
             models.Index(fields=["due_on", "requested_at", "id"], name="refund_queue"),
             models.Index(fields=["due_on", "id"], condition=Q(charged_after_end=True), name="refund_charged_after_end"),
+            models.Index(fields=["beside"], condition=Q(beside__isnull=False), name="refund_beside"),
             models.Index(fields=["payee_account"], condition=~Q(payee_account=""), name="refund_by_payee"),
             models.Index(fields=["state", "due_on", "requested_at", "id"], name="refund_queue_by_state"),
         ]

@@ -16,7 +16,15 @@ from accounts.permissions import permitted
 from billing.gateways import smallest_amounts
 from billing.models import Payment, Refund, RefundBasis, RefundLine, Subscription
 from billing.models.states import UNDECIDED, VOIDABLE, RefundState
-from billing.queries import QuotedLine, approvals_needed, is_charged_back, quote, quoted_total
+from billing.queries import (
+    QuotedLine,
+    approvals_needed,
+    in_other_currencies,
+    is_charged_back,
+    payments_with_returned,
+    quote,
+    quoted_total,
+)
 from billing.rules.periods import local_date
 from billing.rules.working_days import add_working_days
 from billing.services.common import (
@@ -74,7 +82,18 @@ def request_refund(
         payment_days=payment_days,
     )
     refund.save(force_insert=True)
+    _review_other_currencies(refund)
     return refund
+
+
+def _review_other_currencies(refund: Refund) -> None:
+    """Queues a review for each other currency in which the customer paid for what the refund is about."""
+    payments = in_other_currencies(refund, payments_with_returned(refund.subscription))
+    copied = {field.attname: getattr(refund, field.attname) for field in refund._meta.concrete_fields}
+    for name in ("id", "reference", "due_on", "currency", "beside_id"):
+        del copied[name]
+    for code in sorted({payment.amount.currency.code for payment in payments}):
+        Refund(**copied, currency=code, beside=refund).save(force_insert=True)
 
 
 def review_charges(*, cases: Sequence[Mapping[str, Any]], now: datetime) -> list[Refund]:
@@ -150,7 +169,7 @@ def propose(
         lines = _movable(_lines(refund, basis, amount, ground))
         total = quoted_total(lines)
         if basis == RefundBasis.NONE:
-            total = Money(0, refund.subscription.price.currency)
+            total = Money(0, refund.currency or refund.subscription.price.currency)
         elif total is None or total.amount <= 0:
             raise RefundRefused("Nothing can be returned on this basis. Decline the refund, or choose another basis.")
         for line in sorted(lines, key=lambda line: line.payment.pk):
@@ -235,6 +254,15 @@ def redate(
         _start_again(refund, now)
         refund.save()
         refund.lines.all().delete()
+        for other in refund.others.filter(state__in=UNDECIDED):
+            redate(
+                refund=other,
+                ended_on=ended_on,
+                computed_basis=computed_basis,
+                whole_contract=whole_contract,
+                pay_by_on=pay_by_on,
+                now=now,
+            )
     return refund
 
 
@@ -243,8 +271,8 @@ def redate(
 def void(*, refund: Refund, ground: str, now: datetime, by: User | None = None) -> Refund:
     """Voids a refund that no longer has a reason, before any money has moved.
 
-    A failed one only if a payment that it returns was charged back: it is owed otherwise. Raises RefundRefused,
-    IllegalTransition.
+    A failed one only if a payment that it returns was charged back: it is owed otherwise. Where the portal voids it,
+    those beside it in other currencies are void, too. Raises RefundRefused, IllegalTransition.
     """
     with recorded("void", actor="staff" if by else "system", by=by.pk if by else None, why=ground):
         refund = locked(refund, "void", *VOIDABLE, RefundState.FAILED)
@@ -257,6 +285,8 @@ def void(*, refund: Refund, ground: str, now: datetime, by: User | None = None) 
         move(refund, RefundState.VOID, now)
         refund.save()
         notify_customer(refund, "refund_void", now)
+        for other in refund.others.filter(state__in=VOIDABLE) if by is None else ():
+            void(refund=other, ground=ground, now=now)
     return refund
 
 
@@ -274,7 +304,13 @@ def _lines(refund: Refund, basis: str, amount: Decimal | None, ground: str) -> l
         return []
     if basis != RefundBasis.CUSTOM:
         whole = refund.whole_contract
-        lines = quote(refund.subscription, ended_on=refund.ended_on, basis=basis, whole_contract=whole)
+        lines = quote(
+            refund.subscription,
+            ended_on=refund.ended_on,
+            basis=basis,
+            whole_contract=whole,
+            currency=refund.currency,
+        )
         return [line for line in lines if line.amount]
     if amount is None or amount <= 0:
         raise RefundRefused("Enter an amount above zero.")
@@ -305,7 +341,7 @@ def _movable(lines: list[QuotedLine]) -> list[QuotedLine]:
 
 def _spread(refund: Refund, amount: Decimal) -> list[QuotedLine]:
     """Distributes an amount over the payments, newest period first, up to what each can still return."""
-    lines = quote(refund.subscription, ended_on=refund.ended_on, whole_contract=True)
+    lines = quote(refund.subscription, ended_on=refund.ended_on, whole_contract=True, currency=refund.currency)
     if not lines:
         raise RefundRefused("There are no payments for this subscription, so there is nothing to return.")
     currency = lines[0].payment.amount.currency

@@ -395,13 +395,16 @@ def _request_context(http: HttpRequest, parts: list[CancellationRequest]) -> dic
 
 
 def _part_context(part: CancellationRequest, now: datetime) -> dict[str, Any]:
-    context: dict[str, Any] = {"request_": part, "entries": timeline_for_customer(part), "refund_lines": []}
+    context: dict[str, Any] = {"request_": part, "entries": timeline_for_customer(part), "refunds": []}
     if part.time_zone:
         today = local_date(now, part.time_zone)
         context["points"] = points_of_request(part, today=today)
         context["to_come"] = words_to_come_of(part, today=today)
     if part.refund is not None:
-        context["refund_lines"] = part.refund.lines.select_related("payment").order_by("payment__period_start")
+        context["refunds"] = [
+            {"refund": refund, "lines": refund.lines.select_related("payment").order_by("payment__period_start")}
+            for refund in (part.refund, *part.refund.others.order_by("currency"))
+        ]
     return context
 
 

@@ -78,10 +78,11 @@ def move_refund(request: CancellationRequest, now: datetime) -> None:
     refund = _locked_refund(request)
     if refund is None or request.effective_on is None or refund.state in (RefundState.DECLINED, RefundState.VOID):
         return
-    if refund.state not in UNDECIDED:
-        raise RequestRefused(
-            f"The refund {refund} is approved for {day_words(refund.ended_on)}. Ask finance to void it first."
-        )
+    for each in (refund, *refund.others.exclude(state__in=(RefundState.DECLINED, RefundState.VOID))):
+        if each.state not in UNDECIDED:
+            raise RequestRefused(
+                f"The refund {each} is approved for {day_words(each.ended_on)}. Ask finance to void it first."
+            )
     redate(refund=refund, ended_on=request.effective_on, now=now, **_computation_terms(request))
 
 
@@ -95,14 +96,15 @@ def void_refund(request: CancellationRequest, ground: str, now: datetime) -> Non
 def refuse_while_refund_is_under_way(request: CancellationRequest) -> None:
     """Raises RequestRefused if the refund of the request is being paid or paid: it can no longer be withdrawn."""
     refund = _locked_refund(request)
-    if refund is not None and refund.state in UNDER_WAY:
-        raise RequestRefused(
-            _(
-                "The refund %(refund)s of this cancellation is on its way to you already, so it cannot be taken back "
-                "here. Please write to us."
+    for each in (refund, *refund.others.all()) if refund else ():
+        if each.state in UNDER_WAY:
+            raise RequestRefused(
+                _(
+                    "The refund %(refund)s of this cancellation is on its way to you already, so it cannot be taken "
+                    "back here. Please write to us."
+                )
+                % {"refund": each}
             )
-            % {"refund": refund}
-        )
 
 
 def _locked_refund(request: CancellationRequest) -> Refund | None:
